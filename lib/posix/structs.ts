@@ -1,0 +1,44 @@
+/** sizeof(struct statx), statx(2); the same on every architecture. */
+export const STATX_SIZE = 256;
+/** STATX_BASIC_STATS: all that stat(2) tells. */
+export const STATX_BASIC = 0x7ff;
+/** sizeof(struct statvfs) on 64-bit glibc is 112. */
+export const STATVFS_SIZE = 112;
+
+const S_IFMT = 0o170000;
+const S_IFBLK = 0o060000;
+
+/** struct statx, as far as it is needed. */
+export class Statx {
+  readonly #view: DataView;
+
+  constructor(buffer: Uint8Array<ArrayBuffer>) {
+    this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  }
+
+  /** stx_mode: S_ISBLK. */
+  get isBlockDevice(): boolean {
+    return (this.#view.getUint16(28, true) & S_IFMT) === S_IFBLK;
+  }
+
+  /** stx_ino. */
+  get inode(): bigint {
+    return this.#view.getBigUint64(32, true);
+  }
+
+  /** stx_rdev_major:stx_rdev_minor, what a device node stands for. */
+  get deviceNumber(): string {
+    return `${this.#view.getUint32(128, true)}:${this.#view.getUint32(132, true)}`;
+  }
+
+  /** stx_dev_major:stx_dev_minor, where the file lies. */
+  get fileSystem(): string {
+    return `${this.#view.getUint32(136, true)}:${this.#view.getUint32(140, true)}`;
+  }
+}
+
+/** f_bavail × f_frsize of struct statvfs (64-bit: f_bsize, f_frsize, f_blocks, f_bfree, f_bavail, … of 8 bytes each). */
+export function availableBytes(buffer: Uint8Array<ArrayBuffer>): number {
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  return Number(view.getBigUint64(8, true) * view.getBigUint64(32, true));
+}
