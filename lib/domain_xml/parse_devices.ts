@@ -1,0 +1,106 @@
+import { DiskBus, DiskDevice, DiskManagement, DiskProvisioning, NetModel, NetType } from "../model/enums.ts";
+import type { Disk, Net } from "../model/vm.ts";
+import { CONTROLLERS, parseDiskAlias } from "./alias.ts";
+import { attribute, child, children, integer, type XmlElement } from "./element.ts";
+import { isSeed } from "./seed.ts";
+
+/** Stands where a definition must have an OS disk and the domain has none. */
+const NO_DISK: Disk = {
+  path: "",
+  device: DiskDevice.disk,
+  bus: DiskBus.virtioBlk,
+  man: DiskManagement.unmanaged,
+  prov: DiskProvisioning.none,
+  size: 0,
+};
+
+/**
+ * The disks of `<devices>`, the OS disk first: the one that boots first, else the first that is no CD-ROM. Seeds and
+ * floppies are no part of the model.
+ */
+export function parseDisks(devices: XmlElement | undefined): [Disk, ...Disk[]] {
+  const entries = children(devices, "disk").filter((disk) =>
+    !isSeed(disk) && attribute(disk, "device") !== "floppy"
+  );
+  const osdisk = firstBootable(entries) ??
+    entries.find((disk) => attribute(disk, "device") !== "cdrom") ?? entries[0];
+  if (osdisk === undefined) return [NO_DISK];
+  const scsiModels = scsiControllerModels(devices);
+  const others = inDefinitionOrder(entries).filter((disk) => disk !== osdisk);
+  return [parseDisk(osdisk, scsiModels), ...others.map((disk) => parseDisk(disk, scsiModels))];
+}
+
+function firstBootable(disks: readonly XmlElement[]): XmlElement | undefined {
+  const order = (disk: XmlElement) => integer(attribute(child(disk, "boot"), "order")) ?? Infinity;
+  return disks.filter((disk) => order(disk) < Infinity).toSorted((a, b) => order(a) - order(b))[0];
+}
+
+/**
+ * libvirt sorts disks by bus; ours carry their position in the last letter of the target's name, counted across buses.
+ * Where two disks share a letter they were not numbered that way, and the document's order is the only one.
+ */
+function inDefinitionOrder(disks: readonly XmlElement[]): readonly XmlElement[] {
+  const letter = (disk: XmlElement) => (attribute(child(disk, "target"), "dev") ?? "").slice(2);
+  const distinct = new Set(disks.map(letter)).size === disks.length;
+  if (!distinct || !disks.every((disk) => /^[a-z]$/.test(letter(disk)))) return disks;
+  return disks.toSorted((a, b) => letter(a) < letter(b) ? -1 : 1);
+}
+
+/** The model of each scsi controller, by index. */
+function scsiControllerModels(devices: XmlElement | undefined): ReadonlyMap<string, string> {
+  const scsi = children(devices, "controller").filter((entry) => attribute(entry, "type") === "scsi");
+  return new Map(scsi.map((entry) => [attribute(entry, "index") ?? "", attribute(entry, "model") ?? ""]));
+}
+
+function parseDisk(disk: XmlElement, scsiModels: ReadonlyMap<string, string>): Disk {
+  const controller = attribute(child(disk, "address"), "controller") ?? "0";
+  const bus = attribute(child(disk, "target"), "bus") ?? "";
+  return {
+    path: sourcePath(disk),
+    device: parseDevice(attribute(disk, "device")),
+    bus: parseBus(bus, scsiModels.get(controller)),
+    ...parseDiskAlias(attribute(child(disk, "alias"), "name")),
+    size: 0,
+  };
+}
+
+/** A file or device; for other kinds of source what names it best, which no rule for paths accepts. */
+function sourcePath(disk: XmlElement): string {
+  const source = child(disk, "source");
+  const path = attribute(source, "file") ?? attribute(source, "dev") ?? attribute(source, "dir");
+  if (path !== undefined) return path;
+  const kind = attribute(source, "protocol") ?? attribute(source, "pool");
+  const name = attribute(source, "name") ?? attribute(source, "volume") ?? "";
+  return kind === undefined ? "" : `${kind}:${name}`;
+}
+
+function parseDevice(device: string | undefined): DiskDevice {
+  if (device === "cdrom") return DiskDevice.cdrom;
+  return device === "lun" ? DiskDevice.lun : DiskDevice.disk;
+}
+
+/** Buses that the model lacks (ide, usb) are nearest to sata; scsi controllers other than lsilogic to virtio-scsi. */
+function parseBus(bus: string, scsiModel: string | undefined): DiskBus {
+  if (bus === "virtio") return DiskBus.virtioBlk;
+  if (bus !== "scsi") return DiskBus.sata;
+  return scsiModel === CONTROLLERS[DiskBus.scsi].model ? DiskBus.scsi : DiskBus.virtioScsi;
+}
+
+/** One interface. Kinds other than network and bridge are told by the host device that they use, or without a name. */
+export function parseInterface(entry: XmlElement): Net {
+  const source = child(entry, "source");
+  const type = attribute(entry, "type");
+  const model = attribute(child(entry, "model"), "type") ?? "virtio";
+  return {
+    name: attribute(source, "network") ?? attribute(source, "bridge") ?? attribute(source, "dev") ?? "",
+    nettype: type === "bridge" || type === "direct" ? NetType.bridge : NetType.network,
+    model: parseNetModel(model),
+    mac: (attribute(child(entry, "mac"), "address") ?? "").toLowerCase(),
+  };
+}
+
+/** Models that the model lacks (rtl8139, …) are, like e1000, emulated cards of their time. */
+function parseNetModel(model: string): NetModel {
+  if (model.startsWith("virtio")) return NetModel.virtio;
+  return model === "e1000e" ? NetModel.e1000e : NetModel.e1000;
+}

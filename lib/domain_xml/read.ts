@@ -1,0 +1,69 @@
+import { XMLParser, XMLValidator } from "fast-xml-parser";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import { unescapeXml, type XmlElement } from "./element.ts";
+
+/** fast-xml-parser's ordered form: one key that is the element's name, beside the attributes under ":@". */
+type Ordered = Readonly<Record<string, unknown>>;
+
+const ATTRIBUTE_PREFIX = "@";
+const CDATA = "#cdata";
+
+/**
+ * Reads a document into a tree. The parser alone would accept ill-formed input and convert what looks like numbers;
+ * so the validator goes first, and every value stays text. A DTD is skipped unread: entities other than XML's own
+ * five are refused.
+ *
+ * @throws VirtxError `internal` if the document is not well-formed or its root has another name.
+ */
+export function readXml(xml: string, rootName: string): XmlElement {
+  const verdict = XMLValidator.validate(xml);
+  if (verdict !== true) {
+    const { line, msg } = verdict.err;
+    throw new VirtxError("internal", `Cannot read <${rootName}>: line ${line}: ${msg}`);
+  }
+  const parser = new XMLParser({
+    preserveOrder: true,
+    ignoreAttributes: false,
+    attributeNamePrefix: ATTRIBUTE_PREFIX,
+    parseTagValue: false,
+    parseAttributeValue: false,
+    trimValues: false,
+    processEntities: false,
+    ignoreDeclaration: true,
+    ignorePiTags: true,
+    cdataPropName: CDATA,
+  });
+  let nodes: readonly Ordered[];
+  try {
+    nodes = parser.parse(xml);
+  } catch (error) {
+    throw new VirtxError("internal", `Cannot read <${rootName}>: ${errorMessage(error)}`, { cause: error });
+  }
+  const roots = nodes.filter((node) => !("#text" in node));
+  const [root] = roots;
+  if (root === undefined || roots.length > 1 || !Array.isArray(root[rootName])) {
+    throw new VirtxError("internal", `Cannot read <${rootName}>: the document is something else`);
+  }
+  return convert(root, rootName);
+}
+
+function convert(node: Ordered, name: string): XmlElement {
+  const attributes = new Map<string, string>();
+  for (const [key, value] of Object.entries((node[":@"] ?? {}) as Record<string, string>)) {
+    attributes.set(key.slice(ATTRIBUTE_PREFIX.length), unescapeXml(value));
+  }
+  const children: XmlElement[] = [];
+  let text = "";
+  for (const inner of node[name] as readonly Ordered[]) {
+    const key = Object.keys(inner).find((candidate) => candidate !== ":@");
+    if (key === "#text") text += unescapeXml(String(inner[key]));
+    else if (key === CDATA) text += plainText(inner[key] as readonly Ordered[]);
+    else if (key !== undefined) children.push(convert(inner, key));
+  }
+  return { name, attributes, children, text };
+}
+
+/** A CDATA section's text, in which nothing is escaped. */
+function plainText(nodes: readonly Ordered[]): string {
+  return nodes.map((node) => String(node["#text"] ?? "")).join("");
+}

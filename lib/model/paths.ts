@@ -1,0 +1,20 @@
+/** Where things are on the storage that the hosts share (interop.md §3). */
+
+/** Disk images and ISO images. */
+export const IMAGES_ROOT = "/vms/ds";
+
+/** The cloud-init seeds: virtxd's own, closed to definitions. */
+export const SEEDS_ROOT = "/vms/ds/ci";
+
+/** Block devices. */
+export const DEVICES_ROOT = "/dev";
+
+/** Where the NoCloud seed of a VM is. */
+export function seedPath(uuid: string): string {
+  return `${SEEDS_ROOT}/${uuid}/seed.iso`;
+}
+
+/** Whether a path lies below a directory. Both must be normalised. */
+export function isBelow(path: string, directory: string): boolean {
+  return path.startsWith(`${directory}/`);
+}
