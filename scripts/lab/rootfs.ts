@@ -1,0 +1,163 @@
+import { must } from "../command.ts";
+import type { Realm } from "./realm.ts";
+import type { HostRecord } from "./state.ts";
+
+/**
+ * The file tree that a lab host sees as /: the machine's programs (/usr, read-only) and devices, and everything else its
+ * own. So nothing on the host can touch the machine's /vms or libvirt, and /vms need not exist on the machine.
+ *
+ * It is a directory tree of empty mount points, symlinks and private files; what is mounted on it is mounted within the
+ * host's mount namespace only, and is gone with it.
+ */
+
+/** Search path on a host. */
+export const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
+
+/** What of the machine's /etc a host gets a copy of: users, libraries, certificates; not secrets. */
+const ETC = [
+  "alternatives",
+  "group",
+  "ld.so.cache",
+  "ld.so.conf",
+  "ld.so.conf.d",
+  "localtime",
+  "nsswitch.conf",
+  "os-release",
+  "passwd",
+  "protocols",
+  "services",
+  "ssl/certs",
+];
+
+/** Programs that a host must not have, so that virtxd is proven to need neither. */
+const HIDDEN = ["deno", "node", "nodejs", "npm", "npx"];
+
+const DIRECTORIES = [
+  "dev",
+  "etc",
+  "home",
+  "mnt",
+  "old",
+  "opt",
+  "proc",
+  "root",
+  "run",
+  "sys",
+  "tmp",
+  "usr",
+  "var/cache/libvirt/qemu",
+  "var/lib/libvirt",
+  "var/log/libvirt/qemu",
+  "var/tmp",
+  "vms",
+];
+
+/** The directories of a lab and a host that {@link buildRoot} works on. */
+export interface RootDirectories {
+  /** The host's own directory, which will hold `root`, `local` and `empty`. */
+  readonly host: string;
+  /** The lab's shared storage. */
+  readonly vms: string;
+}
+
+/** Makes the tree of a host that has none; what is there is kept. */
+export async function buildRoot(directories: RootDirectories, host: HostRecord): Promise<void> {
+  const root = `${directories.host}/root`;
+  const local = `${directories.host}/local`;
+  const all = [...DIRECTORIES.map((path) => `${root}/${path}`), `${local}/bin`, `${local}/sbin`];
+  await Promise.all(all.map((path) => Deno.mkdir(path, { recursive: true })));
+  await Deno.writeTextFile(`${directories.host}/empty`, "", { mode: 0o444 });
+  await symlink("../run", `${root}/var/run`);
+  await symlink("../run/lock", `${root}/var/lock`);
+  for (const path of ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]) await mirror(path, root);
+  const copied = (await Promise.all(ETC.map((name) => existing(`etc/${name}`)))).flat();
+  await must(["cp", "--archive", "--parents", ...copied, `${root}/`], { cwd: "/" });
+  await Deno.writeTextFile(`${root}/etc/hostname`, `${host.name}\n`);
+  await Deno.writeTextFile(`${root}/etc/machine-id`, `${host.machineId}\n`);
+  await Deno.writeTextFile(`${root}/etc/resolv.conf`, "");
+}
+
+/** Mounts everything on the tree and makes it the root of the realm's mount namespace. */
+export async function enterRoot(directories: RootDirectories, realm: Realm, host: HostRecord): Promise<void> {
+  const root = `${directories.host}/root`;
+  const table = `${directories.host}/fstab`;
+  await Deno.writeTextFile(table, await mountTable(directories));
+  const inMachine = (argv: readonly string[]) =>
+    must(realm.enter(["mount", "pid", "net", "uts"], argv), { cwd: root });
+  await inMachine(["mount", "--all", "--fstab", table]);
+  // pivot_root(2) moves the holder, too, so that later arrivals can ask for its root.
+  await inMachine(["nsenter", `--wd=${root}`, "pivot_root", ".", "old"]);
+  await must(realm.enter(["mount", "pid", "root"], ["umount", "--lazy", "/old"]));
+  await must(realm.enter(["mount", "root", "uts"], ["hostname", host.name]));
+}
+
+/** What to mount, in the form and order of fstab(5). */
+async function mountTable(directories: RootDirectories): Promise<string> {
+  const root = `${directories.host}/root`;
+  const bind = (from: string, to: string, options = "bind") => `${from} ${root}${to} none ${options} 0 0`;
+  const fresh = (type: string, to: string, options: string) => `${type} ${root}${to} ${type} ${options} 0 0`;
+  return [
+    bind(root, ""),
+    bind("/usr", "/usr", "rbind,ro"),
+    ...(await notMerged()).map((path) => bind(path, path, "rbind,ro")),
+    bind(`${directories.host}/local`, "/usr/local"),
+    ...(await hiddenPrograms()).map((path) => bind(`${directories.host}/empty`, path)),
+    bind("/dev", "/dev", "rbind"),
+    fresh("proc", "/proc", "nosuid,nodev,noexec"),
+    fresh("sysfs", "/sys", "nosuid,nodev,noexec"),
+    fresh("tmpfs", "/run", "mode=755,size=256m"),
+    fresh("tmpfs", "/tmp", "mode=1777,size=256m"),
+    // The executable must do without a home that it can write to.
+    fresh("tmpfs", "/root", "mode=700,ro"),
+    bind(directories.vms, "/vms"),
+  ].map((line) => line + "\n").join("");
+}
+
+/** /bin, /lib and so on are symlinks into /usr where the system is merged; else directories to be mounted. */
+async function mirror(path: string, root: string): Promise<void> {
+  const [found] = await existing(path);
+  if (found === undefined) return;
+  if (!(await Deno.lstat(`/${path}`)).isSymlink) {
+    return await Deno.mkdir(`${root}/${path}`, { recursive: true });
+  }
+  await symlink(await Deno.readLink(`/${path}`), `${root}/${path}`);
+}
+
+/** Makes a symlink, or leaves the one that is there. */
+async function symlink(target: string, path: string): Promise<void> {
+  await Deno.symlink(target, path).catch((error: unknown) => {
+    if (!(error instanceof Deno.errors.AlreadyExists)) throw error;
+  });
+}
+
+async function notMerged(): Promise<string[]> {
+  const found = (await Promise.all(["bin", "sbin", "lib", "lib32", "lib64", "libx32"].map(existing))).flat();
+  const directories: string[] = [];
+  for (const path of found) if ((await Deno.lstat(`/${path}`)).isDirectory) directories.push(`/${path}`);
+  return directories;
+}
+
+/** Where the hidden programs are on the machine, as far as a host would see them. */
+async function hiddenPrograms(): Promise<string[]> {
+  const paths = new Set<string>();
+  for (const directory of ["usr/bin", "usr/sbin"]) {
+    for (const name of HIDDEN) {
+      const [found] = await existing(`${directory}/${name}`);
+      if (found === undefined) continue;
+      const real = await Deno.realPath(`/${found}`);
+      if (real.startsWith("/usr/") && !real.startsWith("/usr/local/")) paths.add(real);
+    }
+  }
+  return [...paths];
+}
+
+/** The path (below /) in a list if it exists, else an empty list. */
+async function existing(path: string): Promise<string[]> {
+  try {
+    await Deno.lstat(`/${path}`);
+    return [path];
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return [];
+    throw error;
+  }
+}

@@ -1,0 +1,124 @@
+import type { HostRecord, LabRecord } from "./state.ts";
+import { until } from "./until.ts";
+
+/** What runs on every lab host: its own libvirtd and its own Serf agent, with the settings that a lab needs. */
+
+/** How services reach into a host. */
+export interface ServiceHost {
+  readonly record: HostRecord;
+  /** The host's / as a directory of the machine, whether the host runs or not; only for /etc and /var. */
+  readonly disk: string;
+  /** Runs a program on the host; fails unless it succeeds. */
+  exec(argv: readonly string[]): Promise<string>;
+}
+
+/** Serf's RPC address on every host. */
+export const SERF_RPC = "127.0.0.1:7373";
+
+const LIBVIRTD_CONF = (host: HostRecord) => `
+host_uuid = "${host.uuid}"
+listen_tls = 0
+listen_tcp = 1
+auth_tcp = "none"
+auth_unix_ro = "none"
+auth_unix_rw = "none"
+log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
+`;
+
+/** No security driver, no cgroups and no private /dev for QEMU: the lab host is the fence, and it has none of these. */
+const QEMU_CONF = `
+user = "root"
+group = "root"
+dynamic_ownership = 0
+remember_owner = 0
+security_driver = "none"
+namespaces = []
+cgroup_controllers = []
+stdio_handler = "file"
+`;
+
+/** The network "default" is the host's bridge, so that libvirt needs neither dnsmasq nor a firewall for it. */
+const DEFAULT_NETWORK = `
+<network>
+  <name>default</name>
+  <uuid>00000000-0000-4000-8000-000000000001</uuid>
+  <forward mode="bridge"/>
+  <bridge name="br0"/>
+</network>
+`;
+
+/** Writes the host's settings; a change takes effect when the service starts next. */
+export async function configureServices(host: ServiceHost, lab: LabRecord): Promise<void> {
+  const networks = `${host.disk}/etc/libvirt/qemu/networks`;
+  await Deno.mkdir(`${networks}/autostart`, { recursive: true });
+  await Deno.mkdir(`${host.disk}/etc/serf`, { recursive: true });
+  await Deno.writeTextFile(`${host.disk}/etc/libvirt/libvirtd.conf`, LIBVIRTD_CONF(host.record).trimStart());
+  await Deno.writeTextFile(`${host.disk}/etc/libvirt/qemu.conf`, QEMU_CONF.trimStart());
+  await Deno.writeTextFile(`${networks}/default.xml`, DEFAULT_NETWORK.trimStart());
+  await Deno.remove(`${networks}/autostart/default.xml`).catch(() => {}); // It is not there the first time.
+  await Deno.symlink("/etc/libvirt/qemu/networks/default.xml", `${networks}/autostart/default.xml`);
+  const agent = {
+    node_name: host.record.name,
+    bind: host.record.address,
+    rpc_addr: SERF_RPC,
+    user_event_size_limit: 1024, // interop.md §2
+    retry_join: lab.hosts.filter((other) => other.name !== host.record.name).map((other) => other.address),
+    retry_interval: "1s",
+  };
+  await Deno.writeTextFile(`${host.disk}/etc/serf/agent.json`, JSON.stringify(agent, undefined, 2) + "\n");
+}
+
+/** Writes /etc/hosts: every host of the lab by name. */
+export async function writeHosts(host: ServiceHost, lab: LabRecord): Promise<void> {
+  const lines = ["127.0.0.1 localhost", ...lab.hosts.map((other) => `${other.address} ${other.name}`)];
+  await Deno.writeTextFile(`${host.disk}/etc/hosts`, lines.join("\n") + "\n");
+}
+
+/** Starts libvirtd unless it runs, and waits until it answers. */
+export async function startLibvirtd(host: ServiceHost): Promise<void> {
+  await host.exec(start("/usr/sbin/libvirtd", "/run/libvirtd.pid", [], [
+    "--daemon",
+    "--listen",
+    "--pid-file=/run/libvirtd.pid",
+  ]));
+  await until(`libvirtd on ${host.record.name} to answer`, async () => {
+    try {
+      return await host.exec(["virsh", "--connect=qemu:///system", "uri"]);
+    } catch {
+      return undefined;
+    }
+  }, 20_000);
+}
+
+/** Starts the Serf agent unless it runs, and waits until it answers. */
+export async function startSerf(host: ServiceHost): Promise<void> {
+  const background = ["--background", "--make-pidfile", "--output", "/var/log/serf.log"];
+  await host.exec(
+    start("/usr/bin/serf", "/run/serf.pid", background, ["agent", "-config-file=/etc/serf/agent.json"]),
+  );
+  await until(`the Serf agent on ${host.record.name} to answer`, async () => {
+    try {
+      return await host.exec(["serf", "info", `-rpc-addr=${SERF_RPC}`]);
+    } catch {
+      return undefined;
+    }
+  }, 20_000);
+}
+
+/** The commands by which {@link startLibvirtd} and {@link startSerf} see whether their service runs. */
+export function serviceStatus(service: "libvirtd" | "serf"): string[] {
+  const [program, pidFile] = service === "libvirtd"
+    ? ["/usr/sbin/libvirtd", "/run/libvirtd.pid"]
+    : ["/usr/bin/serf", "/run/serf.pid"];
+  return ["start-stop-daemon", "--status", "--pidfile", pidFile, "--exec", program];
+}
+
+function start(
+  program: string,
+  pidFile: string,
+  options: readonly string[],
+  args: readonly string[],
+): string[] {
+  const identity = ["--pidfile", pidFile, "--exec", program];
+  return ["start-stop-daemon", "--start", "--oknodo", "--quiet", ...identity, ...options, "--", ...args];
+}
