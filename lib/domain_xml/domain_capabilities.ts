@@ -22,10 +22,10 @@ export interface DomainCapabilities {
   readonly cpuModels: ReadonlySet<string>;
   readonly diskDevices: ReadonlySet<string>;
   readonly diskBuses: ReadonlySet<string>;
-  /** undefined: this libvirt does not list them. */
+  readonly graphicsTypes: ReadonlySet<string>;
+  /** undefined, here and below: this libvirt does not list them. */
   readonly videoModels: ReadonlySet<string> | undefined;
   readonly rngBackends: ReadonlySet<string> | undefined;
-  readonly channelTypes: ReadonlySet<string> | undefined;
   readonly genid: boolean;
 }
 
@@ -52,9 +52,9 @@ export function parseDomainCapabilities(xml: string): DomainCapabilities {
     ),
     diskDevices: enumValues(child(devices, "disk"), "diskDevice") ?? new Set(),
     diskBuses: enumValues(child(devices, "disk"), "bus") ?? new Set(),
+    graphicsTypes: enumValues(child(devices, "graphics"), "type") ?? new Set(),
     videoModels: enumValues(child(devices, "video"), "modelType"),
     rngBackends: enumValues(child(devices, "rng"), "backendModel"),
-    channelTypes: enumValues(child(devices, "channel"), "type"),
     genid: isSupported(descend(root, "features", "genid")),
   };
 }
