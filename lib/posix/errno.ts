@@ -1,4 +1,4 @@
-import { type ErrorKind, VirtxError } from "../model/error.ts";
+import { type ErrorKind, errorMessage, VirtxError } from "../model/error.ts";
 
 /** The names of errno(3) that files can bring, by asm-generic number (x86_64 and aarch64 agree on them). */
 const ERRNO_NAMES: Readonly<Record<number, string>> = {
@@ -57,7 +57,15 @@ export class PosixError extends VirtxError {
  */
 export function errnoCode(error: unknown): string | undefined {
   for (let at = error; at instanceof Error; at = at.cause) {
-    if ("code" in at && typeof at.code === "string") return at.code;
+    if ("code" in at && typeof at.code === "string" && /^E[A-Z0-9]+$/.test(at.code)) return at.code;
   }
   return undefined;
+}
+
+/** Why a file operation failed, for people: "No space left on device (ENOSPC)". */
+export function systemReason(error: unknown): string {
+  const code = errnoCode(error);
+  const message = errorMessage(error);
+  const words = /^(.*?) \(os error \d+\)/.exec(message)?.[1]; // Deno adds the number and the path
+  return words && code ? `${words} (${code})` : message;
 }

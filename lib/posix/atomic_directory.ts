@@ -1,0 +1,120 @@
+import { type FaultHook, noFault } from "../model/fault.ts";
+import { KeyedMutex } from "../model/mutex.ts";
+import { lstatIfAny, parentOf, readRegularFile, syncDirectory, unlinkIfAny } from "./files.ts";
+import type { Tree } from "./tree.ts";
+
+const TEMP_NAME = /^\..+\.tmp$/;
+
+export interface AtomicDirectoryOptions {
+  readonly tree: Tree;
+  /** Named from the tree's root. */
+  readonly directory: string;
+  /** Of the directory, when it is made. */
+  readonly mode?: number;
+  /** Fault points: `written`, `renamed`, `removed`. */
+  readonly fault?: FaultHook;
+}
+
+/**
+ * A directory on shared storage with small files that are replaced as a whole, so that after a crash at any moment
+ * each has its old or its new content (interop.md §3): written to a temporary file beside it, fsynced, renamed over
+ * it, directory fsynced. The directory is made when first written to. Only one program may write to a name at
+ * a time; writers in this one take turns.
+ */
+export class AtomicDirectory {
+  readonly #tree: Tree;
+  readonly #directory: string;
+  readonly #mode: number;
+  readonly #fault: FaultHook;
+  readonly #turns = new KeyedMutex();
+
+  constructor({ tree, directory, mode = 0o750, fault = noFault }: AtomicDirectoryOptions) {
+    this.#tree = tree;
+    this.#directory = directory;
+    this.#mode = mode;
+    this.#fault = fault;
+  }
+
+  /** Writes a file anew, with that mode whatever the umask; it is on stable storage when this resolves. */
+  async write(name: string, content: Uint8Array<ArrayBuffer>, mode = 0o640): Promise<void> {
+    await this.#turns.run(name, async () => {
+      await this.#tree.make(this.#directory, this.#mode);
+      const path = this.#path(name);
+      const temp = this.#path(`.${name}.tmp`);
+      try {
+        await writeNewFile(temp, content, mode);
+        await this.#fault("written");
+        await Deno.rename(temp, path);
+      } catch (error) {
+        await unlinkIfAny(temp).catch(() => {}); // the first failure is the one to tell; sweep() gets the rest
+        throw error;
+      }
+      await this.#fault("renamed");
+      await syncDirectory(parentOf(path));
+    });
+  }
+
+  /** The content of a file; undefined if there is none. */
+  async read(name: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    if (!await this.#exists()) return undefined;
+    return await readRegularFile(this.#path(name), limitBytes);
+  }
+
+  /** Removes a file, durably; whether there was one. */
+  async remove(name: string): Promise<boolean> {
+    return await this.#turns.run(name, async () => {
+      if (!await this.#exists()) return false;
+      const path = this.#path(name);
+      const removed = await unlinkIfAny(path);
+      await this.#fault("removed");
+      await syncDirectory(parentOf(path)); // also if it was gone: an earlier removal may not have come this far
+      return removed;
+    });
+  }
+
+  /** Renames a file, over another if there is one, durably. */
+  async rename(name: string, to: string): Promise<void> {
+    await Deno.rename(this.#path(name), this.#path(to));
+    await syncDirectory(this.#tree.at(this.#directory));
+  }
+
+  /** The names of its files, in order; symbolic links and names that begin with a dot are none. */
+  async names(): Promise<string[]> {
+    return (await this.#entries()).filter((name) => !name.startsWith(".")).sort();
+  }
+
+  /** Removes what interrupted writes left behind; only for when nobody writes. Their number. */
+  async sweep(): Promise<number> {
+    let removed = 0;
+    for (const name of await this.#entries()) {
+      if (TEMP_NAME.test(name) && await unlinkIfAny(this.#path(name))) removed++;
+    }
+    return removed;
+  }
+
+  async #entries(): Promise<string[]> {
+    const names: string[] = [];
+    if (!await this.#exists()) return names;
+    for await (const entry of Deno.readDir(this.#tree.at(this.#directory))) {
+      if (entry.isFile) names.push(entry.name);
+    }
+    return names;
+  }
+
+  async #exists(): Promise<boolean> {
+    return (await this.#tree.missing(this.#directory)).length === 0;
+  }
+
+  #path(name: string): string {
+    return this.#tree.at(`${this.#directory}/${name}`);
+  }
+}
+
+/** Writes and fsyncs a file of that mode, whatever the umask. What bears its name is a leftover, and is not written through. */
+async function writeNewFile(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void> {
+  if (await lstatIfAny(path)) await Deno.remove(path);
+  using file = await Deno.open(path, { write: true, createNew: true, mode });
+  for (let rest = content; rest.length > 0;) rest = rest.subarray(await file.write(rest));
+  await Deno.chmod(path, mode);
+  await file.sync();
+}

@@ -1,0 +1,54 @@
+import { PosixError } from "./errno.ts";
+import { lstatIfAny, mkdirIfAbsent } from "./files.ts";
+
+/**
+ * A directory tree on shared storage (/vms), in which names may not lead elsewhere: no "..", and no directory on the
+ * way to a file may be a symbolic link.
+ *
+ * The check comes before the use, by path, and is not openat2(2) with a directory handle, for two reasons. A
+ * synchronous call on a network file system that hangs would stop the whole daemon, and one on the pool loses its
+ * errno; Deno's own file functions have neither fault but take paths. And qemu-img and QEMU open disks by path anyway.
+ * So this guards against mistakes and against links that lie about, not against somebody who is root on another host
+ * of the cluster and swaps a directory within a millisecond.
+ */
+export class Tree {
+  constructor(readonly root: string) {}
+
+  /** The absolute path of a name in the tree. PosixError EINVAL unless it is plain: `a/b/c`. */
+  at(name: string): string {
+    for (const part of name.split("/")) {
+      if (part === "" || part === "." || part === ".." || part.includes("\0")) {
+        throw new PosixError("EINVAL", `"${name}" is not a plain name below ${this.root}`, "invalid");
+      }
+    }
+    return `${this.root}/${name}`;
+  }
+
+  /**
+   * Checks a directory of the tree, which need not exist, and names its parts that do not, outermost first.
+   * PosixError: ENOENT for the root itself, ELOOP for a symbolic link, ENOTDIR for another file on the way.
+   */
+  async missing(directory: string): Promise<readonly string[]> {
+    if (!await lstatIfAny(this.root)) {
+      throw new PosixError(
+        "ENOENT",
+        `"${this.root}" does not exist: is the shared storage mounted?`,
+        "storage",
+      );
+    }
+    const prefixes = directory.split("/").map((_, index, parts) => parts.slice(0, index + 1).join("/"));
+    for (const [index, prefix] of prefixes.entries()) {
+      const path = this.at(prefix);
+      const info = await lstatIfAny(path);
+      if (!info) return prefixes.slice(index);
+      if (info.isSymlink) throw new PosixError("ELOOP", `"${path}" is a symbolic link`, "storage");
+      if (!info.isDirectory) throw new PosixError("ENOTDIR", `"${path}" is not a directory`, "storage");
+    }
+    return [];
+  }
+
+  /** Makes a directory of the tree and what is missing above it, but never the root, durably; the same errors. */
+  async make(directory: string, mode: number): Promise<void> {
+    for (const name of await this.missing(directory)) await mkdirIfAbsent(this.at(name), mode);
+  }
+}

@@ -1,0 +1,81 @@
+import { VirtxError } from "../model/error.ts";
+import { type FaultHook, noFault } from "../model/fault.ts";
+import { isUuid } from "../model/uuid.ts";
+import { AtomicDirectory } from "../posix/atomic_directory.ts";
+import { onStorage } from "../posix/storage_error.ts";
+import { Tree } from "../posix/tree.ts";
+
+/** More than any domain definition has; what is larger in the registry is not one. */
+const XML_LIMIT_BYTES = 4 << 20;
+
+const SUFFIX = ".xml";
+
+export interface RegistryOptions {
+  /** Where the shared storage is; "/vms" unless a test says otherwise. */
+  readonly root?: string | undefined;
+  /** The host whose VMs these are. */
+  readonly hostUuid: string;
+  /** Fault points: `registry.written`, `registry.renamed`, `registry.removed`. */
+  readonly fault?: FaultHook | undefined;
+}
+
+/**
+ * The definitions of one host's VMs on shared storage, so that another host can take them over: the inactive domain
+ * XML in /vms/xml/<host uuid>/<vm uuid>.xml (interop.md §3). Each file is replaced atomically and durably.
+ * Errors: VirtxError of kind `storage`.
+ */
+export class Registry {
+  readonly #files: AtomicDirectory;
+
+  constructor({ root = "/vms", hostUuid, fault = noFault }: RegistryOptions) {
+    if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
+    this.#files = new AtomicDirectory({
+      tree: new Tree(root),
+      directory: `xml/${hostUuid}`,
+      fault: (point) => fault(`registry.${point}`),
+    });
+  }
+
+  /** Records a definition, over an older one; it is on stable storage when this resolves. */
+  async write(uuid: string, xml: string): Promise<void> {
+    await onStorage(
+      `Cannot write the definition of VM ${uuid} to the registry`,
+      () => this.#files.write(fileName(uuid), new TextEncoder().encode(xml)),
+    );
+  }
+
+  /** The recorded definition; undefined if there is none. */
+  async read(uuid: string): Promise<string | undefined> {
+    return await onStorage(`Cannot read the definition of VM ${uuid} from the registry`, async () => {
+      const content = await this.#files.read(fileName(uuid), XML_LIMIT_BYTES);
+      return content && new TextDecoder("utf-8", { fatal: true }).decode(content);
+    });
+  }
+
+  /** Forgets a definition; none is fine. */
+  async remove(uuid: string): Promise<void> {
+    await onStorage(
+      `Cannot remove the definition of VM ${uuid} from the registry`,
+      () => this.#files.remove(fileName(uuid)),
+    );
+  }
+
+  /** The UUIDs of all VMs that are recorded; files that are not named like one do not count. */
+  async list(): Promise<string[]> {
+    return await onStorage("Cannot list the registry", async () => {
+      const names = await this.#files.names();
+      return names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length))
+        .filter(isUuid);
+    });
+  }
+
+  /** Removes what a crash left of writes that it interrupted; for the start of the daemon. Their number. */
+  async sweep(): Promise<number> {
+    return await onStorage("Cannot tidy the registry", () => this.#files.sweep());
+  }
+}
+
+function fileName(uuid: string): string {
+  if (!isUuid(uuid)) throw new VirtxError("invalid", `"${uuid}" is not the UUID of a VM`);
+  return uuid + SUFFIX;
+}
