@@ -1,0 +1,16 @@
+import assert from "node:assert/strict";
+import { didYouMean, suggest } from "../../../lib/daemon/suggest.ts";
+
+Deno.test("the nearest candidate is suggested, if it is near", () => {
+  const candidates = ["listen", "log-level", "log-format"];
+  assert.equal(suggest("listne", candidates), "listen");
+  assert.equal(suggest("loglevel", candidates), "log-level");
+  assert.equal(suggest("log-fromat", candidates), "log-format");
+  assert.equal(suggest("socket", candidates), undefined);
+  assert.equal(suggest("x", candidates), undefined);
+});
+
+Deno.test("a suggestion reads as the end of a sentence, and is nothing when there is none", () => {
+  assert.equal(didYouMean("listn", ["listen"]), ' (did you mean "listen"?)');
+  assert.equal(didYouMean("quorum", ["listen"]), "");
+});
