@@ -1,0 +1,123 @@
+import type { Clock } from "../model/clock.ts";
+import type { Connection } from "./connection.ts";
+import { CloseReason, EventId } from "./constants.ts";
+import { domainUuid } from "./domain.ts";
+import type { DomainEvent } from "./events.ts";
+import { borrowString } from "./memory.ts";
+import type { Runtime } from "./runtime.ts";
+
+/** What a {@link CallbackSet} reports to. Called within libvirt's callback: must not wait, nor call libvirt. */
+export interface EventSink {
+  domainEvent(event: DomainEvent): void;
+  /** The connection is gone: the daemon ended, or did not answer keepalive. */
+  connectionLost(connection: Deno.PointerValue, reason: string): void;
+}
+
+/** A subscription of one connection; disposing it ends it. */
+export type Subscription = AsyncDisposable;
+
+// int (*)(virConnectPtr conn, virDomainPtr dom, int event, int detail, void *opaque)
+const LIFECYCLE = { parameters: ["pointer", "pointer", "i32", "i32", "pointer"], result: "i32" } as const;
+// void (*)(virConnectPtr conn, virDomainPtr dom, void *opaque)
+const GENERIC = { parameters: ["pointer", "pointer", "pointer"], result: "void" } as const;
+// void (*)(virConnectPtr conn, virDomainPtr dom, const char *disk, int type, int status, void *opaque)
+const BLOCK_JOB = {
+  parameters: ["pointer", "pointer", "pointer", "i32", "i32", "pointer"],
+  result: "void",
+} as const;
+// void (*)(virConnectPtr conn, virDomainPtr dom, int type, const char *nsuri, void *opaque)
+const METADATA = { parameters: ["pointer", "pointer", "i32", "pointer", "pointer"], result: "void" } as const;
+// void (*)(virConnectPtr conn, int reason, void *opaque)
+const CLOSE = { parameters: ["pointer", "i32", "pointer"], result: "void" } as const;
+
+/**
+ * The C function pointers that libvirt calls for its events. They belong to no connection, so that they outlive every
+ * one of them: a callback must not be closed while libvirt may still call it.
+ *
+ * Callbacks run while libvirt's event loop thread waits for them. They are lent the domain: they copy what they need.
+ */
+export class CallbackSet implements Disposable {
+  readonly #runtime: Runtime;
+  readonly #lifecycle: Deno.UnsafeCallback<typeof LIFECYCLE>;
+  readonly #reboot: Deno.UnsafeCallback<typeof GENERIC>;
+  readonly #blockJob: Deno.UnsafeCallback<typeof BLOCK_JOB>;
+  readonly #metadata: Deno.UnsafeCallback<typeof METADATA>;
+  readonly #close: Deno.UnsafeCallback<typeof CLOSE>;
+
+  constructor(runtime: Runtime, sink: EventSink, clock: Clock) {
+    const { libvirt } = runtime;
+    const uuidOf = (domain: Deno.PointerValue) => domain === null ? "" : domainUuid(libvirt, domain);
+    this.#runtime = runtime;
+    this.#lifecycle = Deno.UnsafeCallback.threadSafe(LIFECYCLE, (_connection, domain, event, detail) => {
+      const name = borrowString(libvirt.virDomainGetName(domain));
+      sink.domainEvent({ kind: "lifecycle", uuid: uuidOf(domain), name, event, detail, at: clock() });
+      return 0;
+    });
+    this.#reboot = Deno.UnsafeCallback.threadSafe(GENERIC, (_connection, domain) => {
+      sink.domainEvent({ kind: "reboot", uuid: uuidOf(domain) });
+    });
+    this.#blockJob = Deno.UnsafeCallback.threadSafe(BLOCK_JOB, (_connection, domain, disk, type, status) => {
+      sink.domainEvent({ kind: "block_job", uuid: uuidOf(domain), disk: borrowString(disk), type, status });
+    });
+    this.#metadata = Deno.UnsafeCallback.threadSafe(METADATA, (_connection, domain, type, uri) => {
+      sink.domainEvent({ kind: "metadata", uuid: uuidOf(domain), type, uri: borrowString(uri) });
+    });
+    this.#close = Deno.UnsafeCallback.threadSafe(CLOSE, (connection, reason) => {
+      if (reason !== CloseReason.client) sink.connectionLost(connection, describeClose(reason));
+    });
+  }
+
+  /**
+   * Subscribes a connection to everything (virConnectDomainEventRegisterAny, virConnectRegisterCloseCallback).
+   *
+   * @throws VirtxError with libvirt's reason; nothing is subscribed then.
+   */
+  async subscribe(connection: Connection): Promise<Subscription> {
+    const { libvirt } = connection;
+    await using undo = new AsyncDisposableStack();
+    // libvirt drops what it no longer needs of a subscription in the next turn of its loop
+    undo.defer(() => this.#runtime.loop.turn());
+    const events: [number, Deno.UnsafeCallback["pointer"]][] = [
+      [EventId.lifecycle, this.#lifecycle.pointer],
+      [EventId.reboot, this.#reboot.pointer],
+      [EventId.blockJob2, this.#blockJob.pointer],
+      [EventId.metadataChange, this.#metadata.pointer],
+    ];
+    for (const [event, callback] of events) {
+      const id = await connection.int((c) =>
+        libvirt.virConnectDomainEventRegisterAny(c, null, event, callback, null, null)
+      );
+      undo.defer(async () =>
+        void await connection.attempt((c) => libvirt.virConnectDomainEventDeregisterAny(c, id))
+      );
+    }
+    const close = this.#close.pointer;
+    // The test driver has no connection that could be lost, and refuses
+    if (
+      await connection.attempt((c) => libvirt.virConnectRegisterCloseCallback(c, close, null, null)) === 0
+    ) {
+      undo.defer(async () =>
+        void await connection.attempt((c) => libvirt.virConnectUnregisterCloseCallback(c, close))
+      );
+    }
+    return undo.move();
+  }
+
+  /** All connections must be closed, and libvirt's loop have turned since. */
+  [Symbol.dispose](): void {
+    for (const callback of [this.#lifecycle, this.#reboot, this.#blockJob, this.#metadata, this.#close]) {
+      callback.close();
+    }
+  }
+}
+
+function describeClose(reason: number): string {
+  switch (reason) {
+    case CloseReason.eof:
+      return "the libvirt daemon ended the connection";
+    case CloseReason.keepalive:
+      return "the libvirt daemon does not answer";
+    default:
+      return "the connection to the libvirt daemon failed";
+  }
+}

@@ -1,0 +1,107 @@
+/** libvirt's enumerations, as far as virtxd uses them, with libvirt's numbers and the name of the C type. */
+
+/** virErrorNumber */
+export const ErrorCode = {
+  internalError: 1,
+  noSupport: 3,
+  noConnect: 5,
+  invalidArg: 8,
+  operationFailed: 9,
+  systemError: 38,
+  rpc: 39,
+  noDomain: 42,
+  operationInvalid: 55,
+  operationTimeout: 68,
+  argumentUnsupported: 74,
+} as const;
+
+/** virDomainState */
+export const DomainState = {
+  none: 0,
+  running: 1,
+  blocked: 2,
+  paused: 3,
+  shutdown: 4,
+  shutoff: 5,
+  crashed: 6,
+  pmsuspended: 7,
+} as const;
+
+/** virDomainEventType: what a lifecycle event tells */
+export const LifecycleEvent = {
+  defined: 0,
+  undefined: 1,
+  started: 2,
+  suspended: 3,
+  resumed: 4,
+  stopped: 5,
+  shutdown: 6,
+  pmsuspended: 7,
+  crashed: 8,
+} as const;
+
+/** virDomainEventID: what can be subscribed to */
+export const EventId = {
+  lifecycle: 0,
+  reboot: 1,
+  /** Names the disk by its target (vda) rather than by its path. */
+  blockJob2: 16,
+  metadataChange: 23,
+} as const;
+
+/** virConnectCloseReason */
+export const CloseReason = { error: 0, eof: 1, keepalive: 2, client: 3 } as const;
+
+/** virDomainMetadataType */
+export const MetadataType = { description: 0, title: 1, element: 2 } as const;
+
+/** virDomainModificationImpact */
+export const Affect = { live: 1 << 0, config: 1 << 1 } as const;
+
+/** virDomainXMLFlags */
+export const XmlFlag = { inactive: 1 << 1 } as const;
+
+/** virDomainDefineFlags */
+export const DefineFlag = { validate: 1 << 0 } as const;
+
+/** virDomainUndefineFlagsValues */
+export const UndefineFlag = {
+  managedSave: 1 << 0,
+  snapshotsMetadata: 1 << 1,
+  nvram: 1 << 2,
+  checkpointsMetadata: 1 << 4,
+  /** Since libvirt 8.9. */
+  tpm: 1 << 5,
+} as const;
+
+/** virDomainShutdownFlagValues */
+export const ShutdownFlag = { acpiPowerButton: 1 << 0 } as const;
+
+/** virDomainDestroyFlagsValues: graceful ends QEMU by SIGTERM only. */
+export const DestroyFlag = { graceful: 1 << 0 } as const;
+
+/** virConnectListAllDomainsFlags */
+export const ListFlag = { persistent: 1 << 2, transient: 1 << 3 } as const;
+
+/** virDomainStatsTypes */
+export const StatsGroup = {
+  state: 1 << 0,
+  cpuTotal: 1 << 1,
+  balloon: 1 << 2,
+  interface: 1 << 4,
+  block: 1 << 5,
+} as const;
+
+/** virConnectGetAllDomainStatsFlags: report only what needs no waiting for a busy or stuck QEMU. */
+export const STATS_NOWAIT = 1 << 29;
+
+/** virTypedParameterType */
+export const TypedParameterType = {
+  int: 1,
+  uint: 2,
+  llong: 3,
+  ullong: 4,
+  double: 5,
+  boolean: 6,
+  string: 7,
+} as const;

@@ -1,0 +1,183 @@
+import { VirtxError } from "../model/error.ts";
+import { formatUuid, isUuid } from "../model/uuid.ts";
+import type { Connection } from "./connection.ts";
+import { Affect, DefineFlag, DestroyFlag, MetadataType, ShutdownFlag, XmlFlag } from "./constants.ts";
+import type { Libvirt } from "./ffi.ts";
+import { cString, optionalCString, OutPointer, readPointers, takeString } from "./memory.ts";
+
+const UUID_BYTES = 16;
+
+/** What a domain does now (virDomainState) and why; the reasons' meaning depends on the state. */
+export interface StateReason {
+  readonly state: number;
+  readonly reason: number;
+}
+
+/** A piece of `<metadata>`: its namespace, the prefix to write it with, and the element; undefined removes it. */
+export interface MetadataChange {
+  readonly uri: string;
+  readonly key: string;
+  readonly xml: string | undefined;
+  /** Change the running domain too, not only its definition. */
+  readonly live: boolean;
+}
+
+/** A reference to a domain (virDomainPtr) on the connection that it came from; disposing it drops the reference. */
+export class Domain implements Disposable {
+  readonly #connection: Connection;
+  readonly #libvirt: Libvirt;
+  readonly #pointer: Deno.PointerObject;
+
+  constructor(connection: Connection, pointer: Deno.PointerObject) {
+    this.#connection = connection;
+    this.#libvirt = connection.libvirt;
+    this.#pointer = pointer;
+  }
+
+  [Symbol.dispose](): void {
+    this.#libvirt.virDomainFree(this.#pointer);
+  }
+
+  get uuid(): string {
+    return domainUuid(this.#libvirt, this.#pointer);
+  }
+
+  /** virDomainGetXMLDesc: the definition that the next start takes. */
+  definition(): Promise<string> {
+    return this.#xml(XmlFlag.inactive);
+  }
+
+  /** virDomainGetXMLDesc: what runs now; for a domain that does not run, its definition. */
+  liveXml(): Promise<string> {
+    return this.#xml(0);
+  }
+
+  /** virDomainGetState */
+  async state(): Promise<StateReason> {
+    const state = new Int32Array(1), reason = new Int32Array(1);
+    await this.#int((domain) => this.#libvirt.virDomainGetState(domain, state, reason, 0));
+    return { state: state[0] ?? 0, reason: reason[0] ?? 0 };
+  }
+
+  /** virDomainCreateWithFlags */
+  start(): Promise<void> {
+    return this.#int((domain) => this.#libvirt.virDomainCreateWithFlags(domain, 0));
+  }
+
+  /** virDomainShutdownFlags: presses the ACPI power button; the guest does the rest, or not. */
+  shutdown(): Promise<void> {
+    return this.#int((domain) => this.#libvirt.virDomainShutdownFlags(domain, ShutdownFlag.acpiPowerButton));
+  }
+
+  /** virDomainDestroyFlags: ends the domain; gracefully means that QEMU may still flush its disks, or else it fails. */
+  destroy(graceful: boolean): Promise<void> {
+    const flags = graceful ? DestroyFlag.graceful : 0;
+    return this.#int((domain) => this.#libvirt.virDomainDestroyFlags(domain, flags));
+  }
+
+  /** virDomainSuspend */
+  suspend(): Promise<void> {
+    return this.#int((domain) => this.#libvirt.virDomainSuspend(domain));
+  }
+
+  /** virDomainResume */
+  resume(): Promise<void> {
+    return this.#int((domain) => this.#libvirt.virDomainResume(domain));
+  }
+
+  /** virDomainUndefineFlags, with {@link UndefineFlag}s. */
+  undefine(flags: number): Promise<void> {
+    return this.#int((domain) => this.#libvirt.virDomainUndefineFlags(domain, flags));
+  }
+
+  /** virDomainAttachDeviceFlags, to the definition. */
+  attachDevice(xml: string): Promise<void> {
+    const device = cString(xml);
+    return this.#int((domain) => this.#libvirt.virDomainAttachDeviceFlags(domain, device, Affect.config));
+  }
+
+  /** virDomainDetachDeviceFlags, from the definition. */
+  detachDevice(xml: string): Promise<void> {
+    const device = cString(xml);
+    return this.#int((domain) => this.#libvirt.virDomainDetachDeviceFlags(domain, device, Affect.config));
+  }
+
+  /** virDomainSetMetadata of an element, in the definition and, if so asked, in the running domain. */
+  setMetadata(change: MetadataChange): Promise<void> {
+    const xml = optionalCString(change.xml);
+    const key = cString(change.key);
+    const uri = cString(change.uri);
+    const impact = Affect.config | (change.live ? Affect.live : 0);
+    return this.#int((domain) =>
+      this.#libvirt.virDomainSetMetadata(domain, MetadataType.element, xml, key, uri, impact)
+    );
+  }
+
+  async #int(call: (domain: Deno.PointerObject) => Promise<number>): Promise<void> {
+    await this.#connection.int(() => call(this.#pointer));
+  }
+
+  async #xml(flags: number): Promise<string> {
+    const xml = await this.#connection.pointer(() => this.#libvirt.virDomainGetXMLDesc(this.#pointer, flags));
+    return takeString(this.#libvirt, xml);
+  }
+}
+
+/** Domains that are disposed together. */
+export class DomainList implements Disposable {
+  readonly domains: readonly Domain[];
+
+  constructor(domains: readonly Domain[]) {
+    this.domains = domains;
+  }
+
+  [Symbol.dispose](): void {
+    for (const domain of this.domains) domain[Symbol.dispose]();
+  }
+}
+
+/**
+ * virDomainLookupByUUID
+ *
+ * @throws VirtxError `not_found`, also for a text that is no UUID and so cannot name a domain.
+ */
+export async function lookupDomain(connection: Connection, uuid: string): Promise<Domain> {
+  if (!isUuid(uuid)) throw new VirtxError("not_found", `"${uuid}" is not a UUID`);
+  const bytes = Uint8Array.fromHex(uuid.replaceAll("-", ""));
+  return new Domain(
+    connection,
+    await connection.pointer((c) => connection.libvirt.virDomainLookupByUUID(c, bytes)),
+  );
+}
+
+/** virConnectListAllDomains, those that fit the {@link ListFlag}s; 0: all. */
+export async function listDomains(connection: Connection, flags = 0): Promise<DomainList> {
+  const { libvirt } = connection;
+  const list = new OutPointer();
+  const count = await connection.int((c) => libvirt.virConnectListAllDomains(c, list.buffer, flags));
+  const array = list.value;
+  if (array === null) return new DomainList([]);
+  try {
+    return new DomainList(readPointers(array, count).map((pointer) => new Domain(connection, pointer)));
+  } finally {
+    libvirt.free(array);
+  }
+}
+
+/** virDomainDefineXMLFlags, checked against libvirt's schema: makes or replaces a persistent domain. */
+export async function defineDomain(connection: Connection, xml: string): Promise<Domain> {
+  const definition = cString(xml);
+  return new Domain(
+    connection,
+    await connection.pointer((c) =>
+      connection.libvirt.virDomainDefineXMLFlags(c, definition, DefineFlag.validate)
+    ),
+  );
+}
+
+/** virDomainGetUUID: from the handle itself, without asking libvirtd. */
+export function domainUuid(libvirt: Libvirt, domain: Deno.PointerObject): string {
+  const bytes = new Uint8Array(UUID_BYTES);
+  libvirt.virDomainGetUUID(domain, bytes);
+  return formatUuid(bytes);
+}

@@ -1,0 +1,341 @@
+import { type Clock, systemClock } from "../model/clock.ts";
+import { VirtxError } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import { Queue } from "../model/queue.ts";
+import type { Connection } from "./connection.ts";
+import { ListFlag, UndefineFlag } from "./constants.ts";
+import { Deadline } from "./deadline.ts";
+import {
+  defineDomain,
+  type Domain,
+  listDomains,
+  lookupDomain,
+  type MetadataChange,
+  type StateReason,
+} from "./domain.ts";
+import { libvirtAway } from "./error.ts";
+import type { HypervisorEvent } from "./events.ts";
+import { Link } from "./link.ts";
+import * as node from "./node.ts";
+import { Pool } from "./pool.ts";
+import { Runtime } from "./runtime.ts";
+import { allDomainStats, type DomainStats } from "./stats.ts";
+
+/** How to reach libvirt, and how patiently. */
+export interface HypervisorOptions {
+  /** qemu:///system, test:///default, … */
+  readonly uri: string;
+  readonly log: Logger;
+  readonly clock?: Clock;
+  /** The time between two attempts to reconnect; 5 s. */
+  readonly reconnectMs?: number;
+  /** How long a question may take; 30 s. */
+  readonly queryTimeoutMs?: number;
+  /** How long a change to a domain may take, its start included; 120 s. */
+  readonly operationTimeoutMs?: number;
+}
+
+/** A domain that libvirt knows. */
+export interface KnownDomain {
+  readonly uuid: string;
+  /** False: it exists only while it runs. */
+  readonly persistent: boolean;
+}
+
+const QUERY_CONNECTIONS = 4, OPERATION_CONNECTIONS = 4;
+const QUERY_TIMEOUT_MS = 30_000, OPERATION_TIMEOUT_MS = 120_000;
+
+/** From how many definitions on it pays to list all domains rather than to look up each. */
+const BULK = 32;
+
+/**
+ * This host's libvirt. Every method waits on libvirt without blocking the main thread, and throws a {@link VirtxError}
+ * that begins with what could not be done and ends with libvirt's reason: `not_found` (no such domain), `unavailable`
+ * (libvirt is away, or ended the connection; `retryAfterS`), `timeout` (no answer in time; the call may still take
+ * effect), or `refused`.
+ */
+export class Hypervisor implements AsyncDisposable {
+  /** In libvirt's order; for one consumer. The first connection is not announced. */
+  readonly events = new Queue<HypervisorEvent>();
+  readonly #runtime: Runtime;
+  readonly #log: Logger;
+  readonly #link: Link;
+  readonly #queries: Pool;
+  readonly #operations: Pool;
+
+  private constructor(runtime: Runtime, o: HypervisorOptions) {
+    const { uri, log, clock = systemClock, reconnectMs = 5_000 } = o;
+    this.#runtime = runtime;
+    this.#log = log;
+    this.#link = new Link({ runtime, uri, log, clock, reconnectMs, emit: (event) => this.#onEvent(event) });
+    const queries = { name: "queries", timeoutMs: o.queryTimeoutMs ?? QUERY_TIMEOUT_MS, log };
+    const operations = { name: "operations", timeoutMs: o.operationTimeoutMs ?? OPERATION_TIMEOUT_MS, log };
+    if (isPrivateTestHost(uri)) {
+      const open = () => Promise.resolve(this.#link.share());
+      this.#queries = new Pool({ ...queries, size: 1, open });
+      this.#operations = this.#queries;
+    } else {
+      const open = () => this.#link.open();
+      this.#queries = new Pool({ ...queries, size: QUERY_CONNECTIONS, open });
+      this.#operations = new Pool({ ...operations, size: OPERATION_CONNECTIONS, open });
+    }
+  }
+
+  /**
+   * Connects and subscribes to all events.
+   *
+   * @throws VirtxError `unavailable` with libvirt's reason if it cannot be reached.
+   */
+  static async open(options: HypervisorOptions): Promise<Hypervisor> {
+    const hypervisor = new Hypervisor(new Runtime(), options);
+    const { uri, queryTimeoutMs = QUERY_TIMEOUT_MS } = options;
+    const connecting = hypervisor.#link.connect();
+    using deadline = new Deadline(queryTimeoutMs);
+    if (!await deadline.includes(connecting)) {
+      connecting.catch(() => {}).then(() => hypervisor[Symbol.asyncDispose]());
+      throw libvirtAway(`Cannot connect to libvirt at ${uri}: no answer within ${queryTimeoutMs / 1000} s`);
+    }
+    try {
+      await connecting;
+      return hypervisor;
+    } catch (error) {
+      await hypervisor[Symbol.asyncDispose]();
+      throw error;
+    }
+  }
+
+  /** Whether libvirt is there, as far as is known. */
+  get connected(): boolean {
+    return this.#link.connected;
+  }
+
+  /** virConnectGetLibVersion: 9.0.0 is 9000000. */
+  get libvirtVersion(): number {
+    return this.#link.peer.version;
+  }
+
+  /** virConnectGetType: QEMU, TEST. */
+  get driver(): string {
+    return this.#link.peer.driver;
+  }
+
+  hostname(): Promise<string> {
+    return this.#ask("get the host's name", node.hostname);
+  }
+
+  /** XML: the host's CPU, NUMA cells and UUID, and the guests it can run. */
+  capabilities(): Promise<string> {
+    return this.#ask("get the host's capabilities", node.capabilities);
+  }
+
+  /** XML: the host's SMBIOS data. Not every driver and host has it. */
+  sysinfo(): Promise<string> {
+    return this.#ask("get the host's system information", node.sysinfo);
+  }
+
+  /** QEMU's version: 7.2.0 is 7002000. */
+  hypervisorVersion(): Promise<number> {
+    return this.#ask("get the hypervisor's version", node.hypervisorVersion);
+  }
+
+  nodeInfo(): Promise<node.NodeInfo> {
+    return this.#ask("get the host's processors and memory", node.nodeInfo);
+  }
+
+  /** XML: what guests of this kind can have. */
+  domainCapabilities(guest: node.GuestKind): Promise<string> {
+    return this.#ask("get the capabilities of domains", (c) => node.domainCapabilities(c, guest));
+  }
+
+  /** All domains, in two round trips. */
+  domains(): Promise<KnownDomain[]> {
+    return this.#ask("list the domains", async (connection) => {
+      using persistent = await listDomains(connection, ListFlag.persistent);
+      using transient = await listDomains(connection, ListFlag.transient);
+      return [
+        ...persistent.domains.map(({ uuid }) => ({ uuid, persistent: true })),
+        ...transient.domains.map(({ uuid }) => ({ uuid, persistent: false })),
+      ];
+    });
+  }
+
+  /** The figures of all domains, in one round trip. */
+  stats(): Promise<DomainStats[]> {
+    return this.#ask("get the domains' figures", allDomainStats);
+  }
+
+  /** The definition: what the next start takes. XML. */
+  definition(uuid: string): Promise<string> {
+    return this.#askDomain("get the definition of", uuid, (domain) => domain.definition());
+  }
+
+  /** What runs now. XML. */
+  liveXml(uuid: string): Promise<string> {
+    return this.#askDomain("get the XML of", uuid, (domain) => domain.liveXml());
+  }
+
+  state(uuid: string): Promise<StateReason> {
+    return this.#askDomain("get the state of", uuid, (domain) => domain.state());
+  }
+
+  /** Many definitions by UUID, fetched over all query connections at once; domains that are not there are left out. */
+  async definitions(uuids: readonly string[]): Promise<Map<string, string>> {
+    const found = new Map<string, string>();
+    const queue = uuids.values();
+    const fetch = uuids.length < BULK ? fetchEach : fetchListed;
+    const lanes = Math.min(this.#queries.size, uuids.length);
+    await Promise.all(
+      Array.from({ length: lanes }, () => this.#ask("get the definitions", (c) => fetch(c, queue, found))),
+    );
+    return found;
+  }
+
+  /** Makes or replaces a persistent domain, after libvirt has checked the XML against its schema; its UUID. */
+  define(xml: string): Promise<string> {
+    return this.#do("define the domain", async (connection) => {
+      using domain = await defineDomain(connection, xml);
+      return domain.uuid;
+    });
+  }
+
+  /** Removes the definition with what libvirt keeps for it: saved memory, snapshots' data, UEFI variables, TPM. */
+  undefine(uuid: string): Promise<void> {
+    const { managedSave, snapshotsMetadata, nvram, checkpointsMetadata, tpm } = UndefineFlag;
+    const state = managedSave | snapshotsMetadata | nvram | checkpointsMetadata;
+    // Other drivers have no TPM, and refuse the flag
+    const flags = this.driver === "QEMU" ? state | tpm : state;
+    return this.#change("undefine", uuid, (domain) => domain.undefine(flags));
+  }
+
+  start(uuid: string): Promise<void> {
+    return this.#change("start", uuid, (domain) => domain.start());
+  }
+
+  /** Asks the guest by ACPI; resolves when it is asked, not when it has obeyed. */
+  shutdown(uuid: string): Promise<void> {
+    return this.#change("shut down", uuid, (domain) => domain.shutdown());
+  }
+
+  /** Ends it; graceful: only if QEMU itself ends in time, so that its disks are flushed. */
+  destroy(uuid: string, o: { graceful: boolean }): Promise<void> {
+    return this.#change("destroy", uuid, (domain) => domain.destroy(o.graceful));
+  }
+
+  suspend(uuid: string): Promise<void> {
+    return this.#change("suspend", uuid, (domain) => domain.suspend());
+  }
+
+  resume(uuid: string): Promise<void> {
+    return this.#change("resume", uuid, (domain) => domain.resume());
+  }
+
+  /** Adds a device to the definition. */
+  attachDevice(uuid: string, xml: string): Promise<void> {
+    return this.#change("attach a device to", uuid, (domain) => domain.attachDevice(xml));
+  }
+
+  /** Removes a device from the definition. */
+  detachDevice(uuid: string, xml: string): Promise<void> {
+    return this.#change("detach a device from", uuid, (domain) => domain.detachDevice(xml));
+  }
+
+  setMetadata(uuid: string, change: MetadataChange): Promise<void> {
+    return this.#change("change the metadata of", uuid, (domain) => domain.setMetadata(change));
+  }
+
+  /** Ends all: pools, link, event loop. A call that hangs in libvirt keeps its parts until the process ends. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    await Promise.all([this.#queries[Symbol.asyncDispose](), this.#operations[Symbol.asyncDispose]()]);
+    this.events.close();
+    const calls = this.#queries.busy + this.#operations.busy;
+    if (calls > 0) return this.#log.warn("libvirt holds unanswered calls at the end", { calls });
+    await this.#link[Symbol.asyncDispose]();
+    await this.#runtime[Symbol.asyncDispose]();
+  }
+
+  #onEvent(event: HypervisorEvent): void {
+    if (event.kind === "disconnected") {
+      const away = libvirtAway(`libvirt is away: ${event.reason}`);
+      this.#queries.reset(away);
+      this.#operations.reset(away);
+    }
+    this.events.push(event);
+  }
+
+  #ask<T>(what: string, task: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#use(this.#queries, what, task);
+  }
+
+  #do<T>(what: string, task: (connection: Connection) => Promise<T>): Promise<T> {
+    return this.#use(this.#operations, what, task);
+  }
+
+  #askDomain<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
+    return this.#ask(`${what} domain ${uuid}`, (connection) => withDomain(connection, uuid, task));
+  }
+
+  #change<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
+    return this.#do(`${what} domain ${uuid}`, (connection) => withDomain(connection, uuid, task));
+  }
+
+  async #use<T>(pool: Pool, what: string, task: (connection: Connection) => Promise<T>): Promise<T> {
+    try {
+      this.#link.require();
+      return await pool.use(task);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot ${what}`);
+    }
+  }
+}
+
+async function withDomain<T>(
+  connection: Connection,
+  uuid: string,
+  task: (domain: Domain) => Promise<T>,
+): Promise<T> {
+  using domain = await lookupDomain(connection, uuid);
+  return await task(domain);
+}
+
+/** Takes UUIDs from the queue until it is empty, looks up each, and puts the definitions that exist into `found`. */
+async function fetchEach(
+  connection: Connection,
+  queue: Iterator<string>,
+  found: Map<string, string>,
+): Promise<void> {
+  for (let next = queue.next(); !next.done; next = queue.next()) {
+    const uuid = next.value;
+    await putIfThere(found, uuid, () => withDomain(connection, uuid, (domain) => domain.definition()));
+  }
+}
+
+/** Like {@link fetchEach}, with one list of all domains in place of the look-ups, which cost as much as the XML. */
+async function fetchListed(
+  connection: Connection,
+  queue: Iterator<string>,
+  found: Map<string, string>,
+): Promise<void> {
+  using list = await listDomains(connection);
+  const byUuid = new Map(list.domains.map((domain) => [domain.uuid, domain]));
+  for (let next = queue.next(); !next.done; next = queue.next()) {
+    const domain = byUuid.get(next.value);
+    if (domain !== undefined) await putIfThere(found, next.value, () => domain.definition());
+  }
+}
+
+async function putIfThere(
+  found: Map<string, string>,
+  uuid: string,
+  get: () => Promise<string>,
+): Promise<void> {
+  try {
+    found.set(uuid, await get());
+  } catch (error) {
+    if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
+  }
+}
+
+/** The test driver with a file of its own (test:///path) makes a new host for each connection, so there can be one only. */
+function isPrivateTestHost(uri: string): boolean {
+  return uri.startsWith("test:///") && uri !== "test:///default";
+}
