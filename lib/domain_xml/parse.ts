@@ -6,6 +6,7 @@ import { attribute, child, children, descend, integer, trimmedText, type XmlElem
 import { readMetadata } from "./metadata.ts";
 import { parseDisks, parseInterface } from "./parse_devices.ts";
 import { readXml } from "./read.ts";
+import { summarise } from "./summary.ts";
 
 /** What a domain's XML says. */
 export interface ParsedDomain {
@@ -28,13 +29,12 @@ export function parseDomainXml(xml: string): ParsedDomain {
   const devices = child(domain, "devices");
   const metadata = readMetadata(domain);
   const [osdisk, ...disks] = parseDisks(devices);
-  const interfaces = children(devices, "interface");
-  const vlanTags = interfaces.map((entry) => attribute(descend(entry, "vlan", "tag"), "id"));
+  const { uuid, name, vlanid, custom, vcpus } = summarise(domain, metadata);
   return {
-    uuid: trimmedText(child(domain, "uuid")),
+    uuid,
     def: {
-      name: child(domain, "title")?.text || trimmedText(child(domain, "name")),
-      cpudef: parseCpu(domain, attribute(metadata.asked, "cpu")),
+      name,
+      cpudef: parseCpu(child(domain, "cpu"), vcpus, attribute(metadata.asked, "cpu")),
       memory: {
         total: memoryMiB(child(domain, "memory")),
         hp: descend(domain, "memoryBacking", "hugepages") !== undefined,
@@ -42,11 +42,11 @@ export function parseDomainXml(xml: string): ParsedDomain {
       numa: { placement: attribute(descend(domain, "numatune", "memory"), "placement") === "auto" },
       osdisk,
       disks,
-      nets: interfaces.map(parseInterface),
-      vlanid: integer(vlanTags.find((tag) => tag !== undefined) ?? attribute(metadata.asked, "vlanid")) ?? 0,
+      nets: children(devices, "interface").map(parseInterface),
+      vlanid,
       firmware: parseFirmware(child(domain, "os")),
       genid: parseGenid(child(domain, "genid")) ?? attribute(metadata.asked, "genid") ?? "",
-      custom: metadata.custom,
+      custom,
     },
     operations: metadata.operations,
   };
@@ -61,12 +61,10 @@ function parseGenid(genid: XmlElement | undefined): string | undefined {
  * The CPU. Where the topology does not account for all virtual CPUs (or there is none), they are told as sockets, so
  * that the product is always the number that the guest has.
  */
-function parseCpu(domain: XmlElement, asked: string | undefined): Cpudef {
-  const cpu = child(domain, "cpu");
+function parseCpu(cpu: XmlElement | undefined, total: number, asked: string | undefined): Cpudef {
   const mode = attribute(cpu, "mode") ?? "";
   const written = CPU_MODES.includes(mode) ? mode : trimmedText(child(cpu, "model"));
   const model = written === FALLBACK_CPU_MODE && asked !== undefined ? asked : written;
-  const total = integer(trimmedText(child(domain, "vcpu"))) ?? 1;
   const nodes = Math.max(1, children(child(cpu, "numa"), "cell").length);
   const topology = child(cpu, "topology");
   const count = (name: string) => integer(attribute(topology, name)) ?? 1;

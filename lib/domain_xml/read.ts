@@ -10,8 +10,8 @@ const CDATA = "#cdata";
 
 /**
  * Reads a document into a tree. The parser alone would accept ill-formed input and convert what looks like numbers;
- * so the validator goes first, and every value stays text. A DTD is skipped unread: entities other than XML's own
- * five are refused.
+ * so the validator goes first, and every value stays text. A DTD is refused, and entities other than XML's own
+ * five with it.
  *
  * @throws VirtxError `internal` if the document is not well-formed or its root has another name.
  */
@@ -21,6 +21,7 @@ export function readXml(xml: string, rootName: string): XmlElement {
     const { line, msg } = verdict.err;
     throw new VirtxError("internal", `Cannot read <${rootName}>: line ${line}: ${msg}`);
   }
+  if (xml.includes("<!DOCTYPE")) throw new VirtxError("internal", `Cannot read <${rootName}>: it has a DTD`);
   const parser = new XMLParser({
     preserveOrder: true,
     ignoreAttributes: false,
