@@ -1,0 +1,17 @@
+/**
+ * VM definitions as libvirt domain XML and back (interop.md §4), and what libvirt says of hosts. Pure: text in, data out.
+ */
+export { buildDomainXml, machineType } from "./build.ts";
+export {
+  type Capabilities,
+  type GuestCapabilities,
+  type HostCapabilities,
+  parseCapabilities,
+} from "./capabilities.ts";
+export type { DomainContext, DomainType } from "./context.ts";
+export { type DomainCapabilities, parseDomainCapabilities } from "./domain_capabilities.ts";
+export { operationMetadata } from "./metadata.ts";
+export { type ParsedDomain, parseDomainXml } from "./parse.ts";
+export { seedDeviceXml } from "./seed.ts";
+export { type DomainSummary, parseSummary } from "./summary.ts";
+export { parseSysinfo, type Sysinfo } from "./sysinfo.ts";
