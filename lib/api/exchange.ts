@@ -1,0 +1,20 @@
+/** What a listener knows of the connection that a request came on. */
+export interface Connection {
+  /** Whether the listener is bound to a loopback address, where a browser on this machine is the only outsider. */
+  readonly loopback: boolean;
+  /** The client's address; undefined on a unix socket. */
+  client(): string | undefined;
+}
+
+/**
+ * What is known of one request while it is answered. It travels as Hono's environment (`c.env`), so that nothing has to
+ * be looked up by name on the way.
+ */
+export interface Exchange {
+  /** The request's own `X-Request-Id`, or one of ours: in the answer, in its problem details and in the logs. */
+  readonly id: string;
+  /** The operation of interop.md §1, once the path is known. */
+  operation: string | undefined;
+  /** Why the request failed, for the log line. */
+  failure: Error | undefined;
+}

@@ -1,0 +1,61 @@
+import type { z } from "@hono/zod-openapi";
+import type { FieldIssue } from "../model/error.ts";
+
+/** A hostile key is shown no longer than this. */
+const MAX_KEY_LENGTH = 64;
+
+type Outcome<T> = { readonly value: T } | { readonly issues: readonly FieldIssue[] };
+
+/** Checks a value against a schema; each broken rule names its field in the words of this API. */
+export function check<S extends z.ZodType>(schema: S, value: unknown): Outcome<z.output<S>> {
+  const result = schema.safeParse(value, { error: explain });
+  return result.success ? { value: result.data } : { issues: result.error.issues.flatMap(toFieldIssues) };
+}
+
+function toFieldIssues(issue: z.core.$ZodIssue): FieldIssue[] {
+  if (issue.code !== "unrecognized_keys") return [{ field: fieldName(issue.path), message: issue.message }];
+  return issue.keys.map((key) => ({ field: fieldName([...issue.path, key]), message: issue.message }));
+}
+
+/** A path as interop.md and the model write it: `vmdef.disks[0].path`. */
+function fieldName(path: readonly PropertyKey[]): string {
+  let name = "";
+  for (const step of path) {
+    if (typeof step === "number") name += `[${step}]`;
+    else name += (name === "" ? "" : ".") + String(step).slice(0, MAX_KEY_LENGTH);
+  }
+  return name;
+}
+
+/** The rule in words, to be read after the field's name; undefined leaves zod's own. */
+function explain(issue: z.core.$ZodRawIssue): string | undefined {
+  switch (issue.code) {
+    case "unrecognized_keys":
+      return "is not known";
+    case "invalid_type":
+      if (issue.input === undefined) return "is missing";
+      // No request has numbers that are not integers.
+      if (issue.expected === "int" || issue.expected === "number") return "must be an integer";
+      return `must be ${article(issue.expected)}`;
+    case "invalid_value":
+      return issue.input === undefined
+        ? "is missing"
+        : `must be one of ${issue.values.map(String).join(", ")}`;
+    case "too_small":
+      return `must ${measure(issue.origin)} at least ${issue.minimum}${unit(issue.origin)}`;
+    case "too_big":
+      return `must ${measure(issue.origin)} at most ${issue.maximum}${unit(issue.origin)}`;
+  }
+}
+
+function article(type: string): string {
+  return /^[aeiou]/.test(type) ? `an ${type}` : `a ${type}`;
+}
+
+function measure(origin: string): string {
+  return origin === "string" || origin === "array" ? "have" : "be";
+}
+
+function unit(origin: string): string {
+  return origin === "string" ? " characters" : origin === "array" ? " items" : "";
+}

@@ -1,0 +1,110 @@
+import { z } from "@hono/zod-openapi";
+import { type ErrorKind, errorMessage, VirtxError } from "../model/error.ts";
+import { respond } from "./respond.ts";
+
+/** The media type of an error (RFC 9457 §3). */
+export const PROBLEM_JSON = "application/problem+json";
+
+/** More broken rules than this are not listed; a hostile body could bring a million. */
+const MAX_ISSUES = 100;
+
+/** The one place where a kind of failure becomes a status (interop.md §1, "Errors of the prototype"). */
+const MEANINGS: Readonly<Record<ErrorKind, { readonly status: number; readonly title: string }>> = {
+  invalid: { status: 400, title: "The request is not valid" },
+  denied: { status: 403, title: "The request is not permitted" },
+  not_found: { status: 404, title: "There is no such resource" },
+  conflict: { status: 422, title: "The state of the resource does not allow this" },
+  refused: { status: 424, title: "libvirt refused" },
+  internal: { status: 500, title: "virtxd failed" },
+  unimplemented: { status: 501, title: "This cluster cannot do that" },
+  unreachable: { status: 502, title: "Another host could not be reached" },
+  unavailable: { status: 503, title: "What the request needs is away" },
+  timeout: { status: 504, title: "It took too long" },
+  storage: { status: 507, title: "Storage could not be provisioned" },
+  loop: { status: 508, title: "A request that was passed on came to the wrong host" },
+};
+
+/** What HTTP itself refuses before any operation is known. */
+const HTTP_FAULTS = {
+  no_such_path: { status: 404, title: "There is no such path" },
+  method_not_allowed: { status: 405, title: "The path does not have this method" },
+  body_too_large: { status: 413, title: "The request body is too large" },
+  not_json: { status: 415, title: "The request body is not JSON" },
+} as const;
+
+/** A request that breaks the rules of HTTP or of this API's use of it, rather than those of an operation. */
+export class HttpError extends Error {
+  override readonly name = "HttpError";
+  /** `allow`: the methods that the path does have (RFC 9110 §10.2.1), for `method_not_allowed`. */
+  constructor(readonly kind: keyof typeof HTTP_FAULTS, message: string, readonly allow?: string) {
+    super(message);
+  }
+}
+
+/** Problem details as they travel. */
+export const Problem = z.object({
+  type: z.string().openapi({
+    description: "Names the kind of problem",
+    example: "urn:virtx:problem:conflict",
+  }),
+  title: z.string().openapi({ description: "The kind of problem in words" }),
+  status: z.int().openapi({ description: "The HTTP status" }),
+  detail: z.string().openapi({ description: "What could not be done, and why" }),
+  instance: z.string().openapi({
+    description: "urn:virtx:request: and the id that X-Request-Id and the logs have",
+  }),
+  errors: z.array(z.object({
+    field: z.string().openapi({ description: "The field or parameter, such as vmdef.disks[0].path" }),
+    message: z.string().openapi({ description: "The rule that it breaks" }),
+  })).optional().openapi({ description: "Every field at fault, with status 400" }),
+  libvirt: z.object({
+    code: z.int().openapi({ description: "virErrorNumber" }),
+    domain: z.int().openapi({ description: "virErrorDomain" }),
+    level: z.int().openapi({ description: "virErrorLevel" }),
+    message: z.string(),
+  }).optional().openapi({ description: "What libvirt said, where it said something" }),
+}).openapi("Problem", { description: "Problem details (RFC 9457)" });
+export type Problem = z.output<typeof Problem>;
+
+/** The status that a kind of failure is answered with. */
+export function statusOf(kind: ErrorKind): number {
+  return MEANINGS[kind].status;
+}
+
+/** The title of the problems with that status, for the OpenAPI document. */
+export function titleOf(kind: ErrorKind): string {
+  return MEANINGS[kind].title;
+}
+
+/**
+ * The answer to a request that failed (RFC 9457). What is not a {@link VirtxError} or {@link HttpError} is a defect of
+ * ours: it is answered as `internal` and nothing of it is told.
+ */
+export function problemResponse(error: unknown, requestId: string): Response {
+  const kind = error instanceof VirtxError || error instanceof HttpError ? error.kind : "internal";
+  const { status, title } = error instanceof HttpError
+    ? HTTP_FAULTS[error.kind]
+    : MEANINGS[kind as ErrorKind];
+  const told = kind !== "internal";
+  const body: Problem = {
+    type: `urn:virtx:problem:${kind}`,
+    title,
+    status,
+    detail: told
+      ? errorMessage(error)
+      : "An error of virtxd itself; its log has the details under this request's id",
+    instance: `urn:virtx:request:${requestId}`,
+  };
+  if (error instanceof VirtxError && told) {
+    if (error.issues.length > 0) {
+      body.errors = error.issues.slice(0, MAX_ISSUES).map(({ field, message }) => ({ field, message }));
+    }
+    if (error.libvirt) body.libvirt = { ...error.libvirt };
+  }
+  const response = respond(status, JSON.stringify(body), PROBLEM_JSON);
+  if (error instanceof VirtxError && error.retryAfterS !== undefined) {
+    response.headers.set("retry-after", String(Math.max(0, Math.ceil(error.retryAfterS))));
+  }
+  if (error instanceof HttpError && error.allow !== undefined) response.headers.set("allow", error.allow);
+  return response;
+}

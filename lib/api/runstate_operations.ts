@@ -1,0 +1,147 @@
+import type { VmUseCases } from "../vm/use_cases.ts";
+import type { Endpoints } from "./endpoints.ts";
+import { respondEmpty, respondJson } from "./respond.ts";
+import type { Routing } from "./routing.ts";
+import {
+  MigrationInfoSchema,
+  VmBootOptionsSchema,
+  VmMigrateOptionsSchema,
+  VmruninfoSchema,
+  VmShutdownOptionsSchema,
+} from "./schema_vm.ts";
+import type { ErrorKind } from "../model/error.ts";
+
+/** How a change of state may fail. */
+const FAILURES: readonly ErrorKind[] = [
+  "conflict",
+  "refused",
+  "unreachable",
+  "unavailable",
+  "timeout",
+  "loop",
+];
+
+/** What is done with running VMs (interop.md §1): runstate, boot, shutdown, pause, resume, migration. */
+export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases; routing: Routing }): void {
+  const { vms, routing } = o;
+
+  endpoints.add({
+    id: "VmRunstateGet",
+    method: "get",
+    path: "/vms/{uuid}/runstate",
+    tag: "VMs",
+    summary: "State of a VM, and its host",
+    description: "Answered from memory by any host.",
+    answers: { 200: { description: "State and host", schema: VmruninfoSchema } },
+  }, ({ uuid }) => respondJson(200, vms.runstate(uuid)));
+
+  endpoints.add({
+    id: "VmBoot",
+    method: "post",
+    path: "/vms/{uuid}/runstate/boot",
+    tag: "VMs",
+    summary: "Start a VM",
+    description: "Without a body it starts without cloud-init documents.",
+    body: {
+      schema: VmBootOptionsSchema,
+      optional: true,
+      example: { cloud_init: [{ name: "ci-userdata", value: "#cloud-config\nhostname: web1\n" }] },
+    },
+    answers: { 204: { description: "It runs" } },
+    failures: [...FAILURES, "storage"],
+  }, async ({ uuid, body, request }) => {
+    routing.requireHostOf(uuid, request);
+    await vms.boot(uuid, body);
+    return respondEmpty(204);
+  });
+
+  endpoints.add({
+    id: "VmShutdown",
+    method: "delete",
+    path: "/vms/{uuid}/runstate/boot",
+    tag: "VMs",
+    summary: "Shut down a VM",
+    description: "Without a body the guest is asked by ACPI (force 0).",
+    body: { schema: VmShutdownOptionsSchema, optional: true, example: { force: 0 } },
+    answers: {
+      202: { description: "The guest was asked (force 0)" },
+      204: { description: "It is off (force 1, 2)" },
+    },
+    failures: FAILURES,
+  }, async ({ uuid, body, request }) => {
+    routing.requireHostOf(uuid, request);
+    await vms.shutdown(uuid, body);
+    return respondEmpty(body.force === 0 ? 202 : 204);
+  });
+
+  endpoints.add({
+    id: "VmPause",
+    method: "post",
+    path: "/vms/{uuid}/runstate/pause",
+    tag: "VMs",
+    summary: "Pause a VM",
+    answers: { 204: { description: "It is paused" } },
+    failures: FAILURES,
+  }, async ({ uuid, request }) => {
+    routing.requireHostOf(uuid, request);
+    await vms.pause(uuid);
+    return respondEmpty(204);
+  });
+
+  endpoints.add({
+    id: "VmResume",
+    method: "delete",
+    path: "/vms/{uuid}/runstate/pause",
+    tag: "VMs",
+    summary: "Let a paused VM go on",
+    answers: { 204: { description: "It runs" } },
+    failures: FAILURES,
+  }, async ({ uuid, request }) => {
+    routing.requireHostOf(uuid, request);
+    await vms.resume(uuid);
+    return respondEmpty(204);
+  });
+
+  endpoints.add({
+    id: "VmMigrate",
+    method: "post",
+    path: "/vms/{uuid}/runstate/migrate",
+    tag: "VMs",
+    summary: "Migrate a VM to another host",
+    description: "A cold migration (0) needs poweroff or crashed, a live one (1) running or paused.",
+    body: { schema: VmMigrateOptionsSchema, example: { host: "", migration_type: 1 } },
+    answers: { 202: { description: "It has begun" } },
+    failures: [...FAILURES, "unimplemented"],
+  }, async ({ uuid, body, request }) => {
+    routing.requireHostOf(uuid, request);
+    await vms.migrate(uuid, body);
+    return respondEmpty(202);
+  });
+
+  endpoints.add({
+    id: "VmMigrateGet",
+    method: "get",
+    path: "/vms/{uuid}/runstate/migrate",
+    tag: "VMs",
+    summary: "Progress of a migration",
+    answers: { 200: { description: "State and progress", schema: MigrationInfoSchema } },
+    failures: [...FAILURES, "unimplemented"],
+  }, async ({ uuid, request }) => {
+    routing.requireHostOf(uuid, request);
+    return respondJson(200, await vms.migration(uuid));
+  });
+
+  endpoints.add({
+    id: "VmMigrateAbort",
+    method: "delete",
+    path: "/vms/{uuid}/runstate/migrate",
+    tag: "VMs",
+    summary: "Abort a migration",
+    answers: { 204: { description: "It was aborted" } },
+    failures: [...FAILURES, "unimplemented"],
+  }, async ({ uuid, request }) => {
+    routing.requireHostOf(uuid, request);
+    await vms.abortMigration(uuid);
+    return respondEmpty(204);
+  });
+}

@@ -1,0 +1,209 @@
+import { z } from "@hono/zod-openapi";
+import {
+  DiskBus,
+  DiskDevice,
+  DiskManagement,
+  DiskProvisioning,
+  Firmware,
+  MigrationState,
+  MigrationType,
+  NetModel,
+  NetType,
+  Runstate,
+} from "../model/enums.ts";
+import {
+  CUSTOM_FIELDS_MAX,
+  CUSTOM_NAME_MAX,
+  CUSTOM_VALUE_MAX,
+  DISK_MAX_MIB,
+  EXTRA_DISKS_MAX,
+  MEMORY_MAX_MIB,
+  NAME_MAX,
+  NETS_MAX,
+  VCPUS_MAX,
+  VLAN_MAX,
+} from "../model/limits.ts";
+import { normaliseVmdef } from "../model/normalise.ts";
+import { RECORDED_OPERATIONS } from "../model/operation.ts";
+import * as model from "../model/vm.ts";
+import {
+  enumeration,
+  flag,
+  hostWish,
+  int16,
+  int32,
+  int64,
+  list,
+  text,
+  timestamp,
+  Uuid,
+} from "./schema_common.ts";
+
+/**
+ * The shapes of VMs as they travel (interop.md §1). What a request may leave out has the zero value of the prototype, whose
+ * sample definitions do. Here types, ranges and unknown fields are checked; texts and what fields mean together are
+ * rules of the model.
+ */
+
+export const RunstateSchema = enumeration("Runstate", "State of a VM", Runstate);
+
+const Cpudef = z.strictObject({
+  model: text("A CPU model of libvirt, or host-model, host-passthrough, maximum").openapi({
+    example: "maximum",
+  }),
+  nodes: int16("NUMA nodes; 0: 1", VCPUS_MAX).optional(),
+  sockets: int16("Sockets in each node; 0: 1", VCPUS_MAX).optional(),
+  cores: int16("Cores in each socket; 0: 1", VCPUS_MAX).optional(),
+  threads: int16("Threads of each core: 1; 0: 1", 1).optional(),
+}).openapi("Cpudef", { description: "CPU model and topology" });
+
+const Disk = z.strictObject({
+  path: text("Absolute: an image below /vms/ds (.qcow2, .raw, .iso) or a block device below /dev")
+    .openapi({ pattern: "^/(vms/ds|dev)/", example: "/vms/ds/web1/root.qcow2" }),
+  device: enumeration("DiskDevice", "What the guest sees", DiskDevice).optional(),
+  bus: enumeration("DiskBus", "What a disk is attached to", DiskBus).optional(),
+  man: enumeration("DiskManagement", "Whether virtxd creates and deletes the storage", DiskManagement)
+    .optional(),
+  prov: enumeration(
+    "DiskProvisioning",
+    "How the storage is (to be) provisioned; none: it exists",
+    DiskProvisioning,
+  )
+    .optional(),
+  size: int32("Virtual size, MiB; 0: that of the existing storage", DISK_MAX_MIB).optional(),
+}).openapi("Disk", { description: "A disk, CD-ROM or LUN" });
+
+const Net = z.strictObject({
+  name: text("Name of the libvirt network or of the bridge").openapi({ minLength: 1, maxLength: NAME_MAX }),
+  nettype: enumeration("NetType", "What an interface connects to", NetType).optional(),
+  model: enumeration("NetModel", "The network card that the guest sees", NetModel).optional(),
+  mac: text("MAC address with colons; empty: one is chosen").optional()
+    .openapi({ pattern: "^$|^[0-9a-fA-F]{2}(:[0-9a-fA-F]{2}){5}$", example: "52:54:00:12:34:56" }),
+}).openapi("Net", { description: "A network interface" });
+
+const CustomField = z.strictObject({
+  name: text("Name").openapi({ minLength: 1, maxLength: CUSTOM_NAME_MAX }),
+  value: text("Value").optional().openapi({ maxLength: CUSTOM_VALUE_MAX }),
+}).openapi("CustomField", { description: "A field of the user's own" });
+
+/** A definition as it arrives; what is left out is completed, and so is what Go writes as null. */
+export const VmdefSchema = z.strictObject({
+  name: text("Name; need not be unique").openapi({ minLength: 1, maxLength: NAME_MAX, example: "web1" }),
+  cpudef: Cpudef,
+  memory: z.strictObject({
+    total: int32("MiB", MEMORY_MAX_MIB, 1),
+    hp: flag("Backed by hugepages").optional(),
+  }),
+  numa: z.strictObject({ placement: flag("Let numad place the guest").optional() }).optional(),
+  osdisk: Disk,
+  disks: list(Disk, EXTRA_DISKS_MAX, "Disks beside the OS disk"),
+  nets: list(Net, NETS_MAX, "Network interfaces"),
+  vlanid: int16("VLAN id; 0: none", VLAN_MAX).optional(),
+  firmware: enumeration("Firmware", "bios is machine type pc, uefi is q35", Firmware).optional(),
+  genid: text('Generation id; empty: none; "auto": generated; else a UUID').optional(),
+  custom: list(CustomField, CUSTOM_FIELDS_MAX, "Custom fields"),
+}).transform(normaliseVmdef).openapi("Vmdef", { description: "The definition of a VM" }) satisfies z.ZodType<
+  model.Vmdef
+>;
+
+export const VmruninfoSchema = z.object({
+  runstate: RunstateSchema,
+  host: Uuid.openapi({ description: "UUID of the host that the VM is on" }),
+}).openapi("Vmruninfo") satisfies z.ZodType<model.Vmruninfo>;
+
+const OperationSchema = z.object({
+  op: z.enum(RECORDED_OPERATIONS),
+  ts: timestamp("Start"),
+  te: timestamp("End; 0 while it is under way"),
+  status: z.enum(["started", "failed", "completed"]),
+  msg: text("Why it failed, or empty"),
+}).openapi("Operation", { description: "The last operation of its kind on a VM" });
+
+const Vmstats = z.object({
+  cpu_utilization: int32("100 is one CPU fully used"),
+  mhz_used: int32("MHz"),
+  memory_capacity: int64("MiB"),
+  memory_used: int64("MiB"),
+  disk_capacity: int64("MiB"),
+  disk_allocation: int64("MiB"),
+  disk_physical: int64("MiB"),
+  net_rx_bw: int32("KiB/s"),
+  net_tx_bw: int32("KiB/s"),
+  oplog: z.object({ items: z.array(OperationSchema) }),
+}).openapi("Vmstats") satisfies z.ZodType<model.Vmstats>;
+
+export const VmSchema = z.object({
+  uuid: Uuid,
+  def: VmdefSchema,
+  runinfo: VmruninfoSchema,
+  stats: Vmstats,
+  ts: timestamp("When this was measured"),
+}).openapi("Vm") satisfies z.ZodType<model.Vm>;
+
+export const VmListSchema = z.object({
+  items: z.array(z.object({
+    uuid: Uuid,
+    fields: z.object({
+      name: text("Name"),
+      host: Uuid,
+      runstate: RunstateSchema,
+      vlanid: int16("VLAN id; 0: none", VLAN_MAX),
+      custom: z.object({ name: text("Name"), value: text("Value") })
+        .openapi({ description: "The custom field that was filtered by, else the first, else an empty one" }),
+      ts: timestamp("When this was last known"),
+    }).openapi("VmListFields"),
+  })),
+  next: text("The cursor of the next page; absent on the last").optional(),
+}).openapi("VmList");
+
+export const VmCreateOptionsSchema = z.strictObject({
+  vmdef: VmdefSchema,
+  host: hostWish("Host to create it on; empty: the one that is asked"),
+}).openapi("VmCreateOptions") satisfies z.ZodType<model.VmCreateOptions>;
+
+export const VmUpdateOptionsSchema = z.strictObject({
+  vmdef: VmdefSchema,
+  deletestorage: flag("Also delete the storage of managed disks that the new definition no longer has")
+    .default(false),
+}).openapi("VmUpdateOptions") satisfies z.ZodType<model.VmUpdateOptions>;
+
+export const VmDeleteOptionsSchema = z.strictObject({
+  deletestorage: flag("Also delete the storage of managed disks").default(false),
+}).openapi("VmDeleteOptions") satisfies z.ZodType<model.VmDeleteOptions>;
+
+export const VmBootOptionsSchema = z.strictObject({
+  cloud_init: list(
+    z.strictObject({ name: z.enum(model.CLOUD_INIT_NAMES), value: text("The document, as it is") }),
+    model.CLOUD_INIT_NAMES.length,
+    "NoCloud documents; given, a seed is attached for this boot",
+  ),
+}).openapi("VmBootOptions") satisfies z.ZodType<model.VmBootOptions>;
+
+export const VmShutdownOptionsSchema = z.strictObject({
+  force: z.literal([0, 1, 2]).default(0).openapi({
+    type: "integer",
+    format: "int16",
+    enum: [0, 1, 2],
+    description: "0: press the ACPI power button; 1: SIGTERM to QEMU; 2: SIGKILL to QEMU",
+  }),
+}).openapi("VmShutdownOptions") satisfies z.ZodType<model.VmShutdownOptions>;
+
+export const VmMigrateOptionsSchema = z.strictObject({
+  host: hostWish("Target host"),
+  migration_type: enumeration("MigrationType", "Of a stopped or a running VM", MigrationType)
+    .default(MigrationType.cold),
+}).openapi("VmMigrateOptions") satisfies z.ZodType<model.VmMigrateOptions>;
+
+export const VmRegisterOptionsSchema = z.strictObject({
+  host: hostWish("Host to register it on; empty: the one that is asked"),
+}).openapi("VmRegisterOptions") satisfies z.ZodType<model.VmRegisterOptions>;
+
+export const MigrationInfoSchema = z.object({
+  state: enumeration("MigrationState", "State of the migration", MigrationState),
+  progress: z.object({
+    total: int64("MiB"),
+    transferred: int64("MiB"),
+    remaining: int64("MiB"),
+    rate: z.number().openapi({ format: "float", description: "MiB/s" }),
+  }),
+}).openapi("MigrationInfo") satisfies z.ZodType<model.MigrationInfo>;

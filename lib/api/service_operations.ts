@@ -1,0 +1,112 @@
+import { z } from "@hono/zod-openapi";
+import { VirtxError } from "../model/error.ts";
+import { LOG_LEVELS, type LogLevel } from "../model/log.ts";
+import { type DocsPage, renderDocs } from "./docs_page.ts";
+import type { Endpoints } from "./endpoints.ts";
+import { problemResponse } from "./problem.ts";
+import { JSON_TYPE, respond, respondEmpty, respondJson } from "./respond.ts";
+import { text } from "./schema_common.ts";
+
+/** Whether the daemon can do its work, and if not, why. */
+export interface Readiness {
+  readonly ready: boolean;
+  readonly reasons: readonly string[];
+}
+
+export interface ServiceOptions {
+  readonly version: string;
+  readonly readiness: () => Readiness;
+  readonly logLevel: { get(): LogLevel; set(level: LogLevel): void };
+}
+
+const HealthSchema = z.object({ status: z.literal("ok"), version: text("Version of virtxd") }).openapi(
+  "Health",
+);
+const ReadySchema = z.object({ ready: z.literal(true) }).openapi("Ready");
+const LogLevelSchema = z.strictObject({ level: z.enum(LOG_LEVELS) }).openapi("LogLevelOption");
+
+const ABOUT = `The API of a virtxd cluster. Ask any host about any VM.
+
+Enumerations travel as integers, sizes are MiB, timestamps are UTC milliseconds since the epoch, and an empty string or 0
+means "unset". Errors are problem details (RFC 9457). Every answer has an X-Request-Id: yours, if you sent one. X-VirtX-Stale
+on an answer says for how many seconds libvirt has been away: what is shown is from memory. Answers to GET can be had with
+HEAD as well.`;
+
+/** What concerns the daemon itself: health, readiness, log level, documentation. */
+export function addServiceOperations(endpoints: Endpoints, o: ServiceOptions): void {
+  endpoints.add({
+    id: "Health",
+    method: "get",
+    path: "/healthz",
+    tag: "Service",
+    summary: "Whether virtxd is alive",
+    answers: { 200: { description: "It is", schema: HealthSchema } },
+  }, () => respondJson(200, { status: "ok", version: o.version }));
+
+  endpoints.add({
+    id: "Ready",
+    method: "get",
+    path: "/readyz",
+    tag: "Service",
+    summary: "Whether virtxd can do all of its work",
+    answers: { 200: { description: "It can", schema: ReadySchema } },
+    failures: ["unavailable"],
+  }, ({ exchange }) => {
+    const { ready, reasons } = o.readiness();
+    if (ready) return respondJson(200, { ready });
+    // Answered rather than thrown: being asked is no failure of a request, and need not be logged each time.
+    return problemResponse(
+      new VirtxError("unavailable", `virtxd is not ready: ${reasons.join("; ")}`),
+      exchange.id,
+    );
+  });
+
+  endpoints.add({
+    id: "LogLevelGet",
+    method: "get",
+    path: "/loglevel",
+    tag: "Service",
+    summary: "The level from which on lines are logged",
+    answers: { 200: { description: "The level", schema: LogLevelSchema } },
+  }, () => respondJson(200, { level: o.logLevel.get() }));
+
+  endpoints.add({
+    id: "LogLevelSet",
+    method: "put",
+    path: "/loglevel",
+    tag: "Service",
+    summary: "Change the log level until the next start",
+    body: { schema: LogLevelSchema, example: { level: "debug" } },
+    answers: { 204: { description: "It is changed" } },
+  }, ({ body }) => {
+    o.logLevel.set(body.level);
+    return respondEmpty(204);
+  });
+
+  // Made when first asked for: most daemons never are.
+  let document: string | undefined;
+  const info = { title: "virtxd", version: o.version, description: ABOUT };
+  endpoints.add({
+    id: "OpenApi",
+    method: "get",
+    path: "/openapi.json",
+    tag: "Service",
+    summary: "This API as an OpenAPI 3.1 document",
+    answers: { 200: { description: "The document", schema: z.looseObject({ openapi: z.string() }) } },
+  }, () => respond(200, document ??= JSON.stringify(endpoints.document(info)), JSON_TYPE));
+
+  let docs: DocsPage | undefined;
+  endpoints.add({
+    id: "Docs",
+    method: "get",
+    path: "/docs",
+    tag: "Service",
+    summary: "This API as a page",
+    answers: { 200: { description: "The page", schema: z.string(), type: "text/html" } },
+  }, () => {
+    docs ??= renderDocs(endpoints.document(info));
+    const response = respond(200, docs.page, "text/html; charset=utf-8");
+    response.headers.set("content-security-policy", docs.policy);
+    return response;
+  });
+}

@@ -1,0 +1,137 @@
+import type { FieldIssue } from "../model/error.ts";
+import { validateVmdef } from "../model/validate.ts";
+import type { Vmdef } from "../model/vm.ts";
+import type { ChangeOutcome, VmUseCases } from "../vm/use_cases.ts";
+import type { Endpoints } from "./endpoints.ts";
+import type { Answer } from "./operation.ts";
+import { respondEmpty, respondJson } from "./respond.ts";
+import type { Routing } from "./routing.ts";
+import { Uuid } from "./schema_common.ts";
+import {
+  VmCreateOptionsSchema,
+  VmDeleteOptionsSchema,
+  VmRegisterOptionsSchema,
+  VmSchema,
+  VmUpdateOptionsSchema,
+} from "./schema_vm.ts";
+import { VM_CREATE_EXAMPLE } from "./vm_example.ts";
+
+const OFF = "Needs a VM that is off: poweroff or crashed.";
+
+/** Of a change that took effect. */
+const CHANGED: Readonly<Record<number, Answer>> = {
+  200: {
+    description: "Done, but some storage could not be removed",
+    headers: { Warning: "What was left, and why" },
+  },
+  204: { description: "Done" },
+};
+
+/** What is done with definitions of VMs (interop.md §1): create, get, update, delete, register. */
+export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; routing: Routing }): void {
+  const { vms, routing } = o;
+
+  endpoints.add({
+    id: "VmCreate",
+    method: "post",
+    path: "/vms",
+    tag: "VMs",
+    summary: "Create a VM",
+    description:
+      "Provisions the disks, defines the VM and registers it on shared storage; answers when all is done.",
+    body: {
+      schema: VmCreateOptionsSchema,
+      rules: checkVmdef,
+      example: VM_CREATE_EXAMPLE,
+    },
+    answers: {
+      201: { description: "The UUID of the new VM", schema: Uuid, headers: { Location: "Its path" } },
+    },
+    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
+  }, async ({ body, request }) => {
+    routing.requireHost(body.host, request);
+    const uuid = await vms.create(body);
+    const response = respondJson(201, uuid);
+    response.headers.set("location", `/vms/${uuid}`);
+    return response;
+  });
+
+  endpoints.add({
+    id: "VmGet",
+    method: "get",
+    path: "/vms/{uuid}",
+    tag: "VMs",
+    summary: "Definition, state and figures of a VM",
+    answers: { 200: { description: "The VM", schema: VmSchema } },
+    failures: ["refused", "unreachable", "unavailable", "loop"],
+  }, async ({ uuid, request }) => {
+    routing.requireHostOf(uuid, request);
+    return respondJson(200, await vms.get(uuid));
+  });
+
+  endpoints.add({
+    id: "VmUpdate",
+    method: "put",
+    path: "/vms/{uuid}",
+    tag: "VMs",
+    summary: "Replace the definition of a VM",
+    description: OFF,
+    body: {
+      schema: VmUpdateOptionsSchema,
+      rules: checkVmdef,
+      example: { vmdef: VM_CREATE_EXAMPLE.vmdef, deletestorage: false },
+    },
+    answers: CHANGED,
+    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
+  }, async ({ uuid, body, request }) => {
+    routing.requireHostOf(uuid, request);
+    return respondChanged(await vms.update(uuid, body));
+  });
+
+  endpoints.add({
+    id: "VmDelete",
+    method: "delete",
+    path: "/vms/{uuid}",
+    tag: "VMs",
+    summary: "Delete a VM",
+    description: `${OFF} Without a body its storage is kept.`,
+    body: { schema: VmDeleteOptionsSchema, optional: true, example: { deletestorage: true } },
+    answers: CHANGED,
+    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "loop"],
+  }, async ({ uuid, body, request }) => {
+    routing.requireHostOf(uuid, request);
+    return respondChanged(await vms.delete(uuid, body));
+  });
+
+  endpoints.add({
+    id: "VmRegister",
+    method: "put",
+    path: "/vms/{uuid}/register",
+    tag: "VMs",
+    summary: "Bring the registry on shared storage and libvirt together",
+    description:
+      "A VM that libvirt knows is written to the registry; one that only the registry has is defined in libvirt.",
+    body: { schema: VmRegisterOptionsSchema, optional: true, example: { host: "" } },
+    answers: {
+      200: { description: "The registry was refreshed from libvirt" },
+      201: { description: "The VM was defined in libvirt from the registry" },
+    },
+    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
+  }, async ({ uuid, body, request }) => {
+    routing.requireHost(body.host, request);
+    return respondEmpty(await vms.register(uuid) === "defined" ? 201 : 200);
+  });
+}
+
+function checkVmdef({ vmdef }: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
+  return validateVmdef(vmdef).map(({ field, message }) => ({ field: `vmdef.${field}`, message }));
+}
+
+function respondChanged({ warning }: ChangeOutcome): Response {
+  if (warning === undefined) return respondEmpty(204);
+  const response = respondEmpty(200);
+  // RFC 7234 §5.5: code, agent, quoted text; a header is ASCII.
+  const text = warning.replaceAll(/[^ -~]/g, "?").replaceAll(/["\\]/g, "\\$&").slice(0, 1000);
+  response.headers.set("warning", `199 virtxd "${text}"`);
+  return response;
+}
