@@ -25,7 +25,8 @@ export class Tree {
   }
 
   /**
-   * Checks a directory of the tree, which need not exist, and names its parts that do not, outermost first.
+   * Checks a directory of the tree ("" is the root), which need not exist, and names its parts that do not,
+   * outermost first.
    * PosixError: ENOENT for the root itself, ELOOP for a symbolic link, ENOTDIR for another file on the way.
    */
   async missing(directory: string): Promise<readonly string[]> {
@@ -36,6 +37,7 @@ export class Tree {
         "storage",
       );
     }
+    if (directory === "") return [];
     const prefixes = directory.split("/").map((_, index, parts) => parts.slice(0, index + 1).join("/"));
     for (const [index, prefix] of prefixes.entries()) {
       const path = this.at(prefix);

@@ -17,29 +17,37 @@ export type DiskLocation =
     readonly kind: "file";
     /** The name below /vms/ds: `web/os.qcow2`. */
     readonly name: string;
+    /** The directory in that name: `web`, or empty. */
+    readonly directory: string;
     readonly format: ImageFormat;
     /** qcow2, raw or iso. */
     readonly extension: string;
   }
   | { readonly kind: "device"; readonly path: string };
 
-/** Reads a disk's path, as the definition has it. VirtxError `invalid` if storage has no business there. */
+/** Reads a disk's path, as the definition has it. VirtxError `invalid`, with the reason, if it cannot be one. */
 export function locateDisk(path: string): DiskLocation {
-  if (!isNormalised(path)) throw refusal(path, "the path is not absolute and normalised");
+  if (!isNormalised(path)) throw refusal("the path is not absolute and normalised");
   if (path.startsWith(DEVICES)) return { kind: "device", path };
-  if (!path.startsWith(FILES)) throw refusal(path, `it is neither below ${FILES} nor below ${DEVICES}`);
+  if (!path.startsWith(FILES)) throw refusal(`it is neither below ${FILES} nor below ${DEVICES}`);
   const name = path.slice(FILES.length);
-  if (name.startsWith("ci/")) throw refusal(path, `${FILES}ci is kept for cloud-init seeds`);
+  if (name.startsWith("ci/")) throw refusal(`${FILES}ci is kept for cloud-init seeds`);
   const extension = /[^/]\.([a-z0-9]+)$/.exec(name)?.[1] ?? "";
   const format = FORMATS[extension];
-  if (format === undefined) throw refusal(path, "its extension is not qcow2, raw or iso");
-  return { kind: "file", name, format, extension };
+  if (format === undefined) throw refusal("its extension is not qcow2, raw or iso");
+  return { kind: "file", name, directory: splitName(name).directory, format, extension };
 }
 
 /** The name below /vms/ds of any file or directory there, such as a temporary one. VirtxError `invalid`. */
 export function nameBelowRoot(path: string): string {
-  if (!isNormalised(path) || !path.startsWith(FILES)) throw refusal(path, `it is not below ${FILES}`);
+  if (!isNormalised(path) || !path.startsWith(FILES)) throw refusal(`"${path}" is not below ${FILES}`);
   return path.slice(FILES.length);
+}
+
+/** A name below /vms/ds as its directory (empty: /vms/ds itself) and the rest. */
+export function splitName(name: string): { directory: string; base: string } {
+  const slash = name.lastIndexOf("/");
+  return { directory: name.slice(0, Math.max(slash, 0)), base: name.slice(slash + 1) };
 }
 
 /** The path, as a definition has it, of a name below /vms/ds. */
@@ -55,6 +63,6 @@ function isNormalised(path: string): boolean {
   );
 }
 
-function refusal(path: string, reason: string): VirtxError {
-  return new VirtxError("invalid", `Cannot use "${path}" as a disk: ${reason}`);
+function refusal(reason: string): VirtxError {
+  return new VirtxError("invalid", reason);
 }

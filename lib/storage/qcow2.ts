@@ -6,7 +6,6 @@ export const QCOW2_HEADER_BYTES = 112;
 /** What a qcow2 header says of the image, once it is known to be harmless. */
 export interface Qcow2Facts {
   readonly virtualBytes: number;
-  /** Not closed properly, or in use with lazy refcounts: QEMU repairs it when it opens it. */
   readonly dirty: boolean;
 }
 

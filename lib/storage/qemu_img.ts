@@ -1,0 +1,89 @@
+import { VirtxError } from "../model/error.ts";
+import type { ImageFormat } from "./location.ts";
+import { Semaphore } from "./semaphore.ts";
+
+export interface QemuImgOptions {
+  /** Name or path of the program. */
+  readonly program: string;
+  /** How many may run at a time. */
+  readonly concurrency: number;
+  readonly timeoutMs: number;
+}
+
+/** An image to be made. */
+export interface NewImage {
+  /** Absolute: a name such as `json:…` would be taken for a protocol. */
+  readonly path: string;
+  readonly format: ImageFormat;
+  readonly sizeMiB: number;
+  /** Whether all its blocks are allocated at once. */
+  readonly thick: boolean;
+}
+
+/** Runs qemu-img(1), a bounded number at a time, each for a bounded time; killed when that is over. */
+export class QemuImg {
+  readonly #program: string;
+  readonly #timeoutMs: number;
+  readonly #places: Semaphore;
+
+  constructor({ program, concurrency, timeoutMs }: QemuImgOptions) {
+    this.#program = program;
+    this.#timeoutMs = timeoutMs;
+    this.#places = new Semaphore(concurrency);
+  }
+
+  /**
+   * qemu-img create, into a file that is there and ours, as it would truncate any other too. Thick images use
+   * fallocate(2) rather than zeros written one by one; where the file system lacks it, libc writes to each block.
+   * VirtxError: storage (with qemu-img's words), timeout, unavailable (the signal aborted).
+   */
+  async create({ path, format, sizeMiB, thick }: NewImage, signal?: AbortSignal): Promise<void> {
+    const preallocation = `preallocation=${thick ? "falloc" : "off"}`;
+    await this.#run(["create", "-q", "-f", format, "-o", preallocation, path, `${sizeMiB}M`], path, signal);
+  }
+
+  async #run(args: string[], path: string, signal: AbortSignal | undefined): Promise<void> {
+    const stop = new AbortController();
+    const timer = setTimeout(
+      () => stop.abort(new VirtxError("timeout", `qemu-img took longer than ${this.#timeoutMs} ms`)),
+      this.#timeoutMs,
+    );
+    const cancel = () =>
+      stop.abort(new VirtxError("unavailable", "it was cancelled", { cause: signal?.reason }));
+    signal?.addEventListener("abort", cancel);
+    try {
+      if (signal?.aborted) cancel();
+      await this.#places.run(() => this.#spawn(args, path, stop.signal), stop.signal);
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", cancel);
+    }
+  }
+
+  /** Resolves when the process has ended, also after it was killed. */
+  async #spawn(args: string[], path: string, signal: AbortSignal): Promise<void> {
+    const child = new Deno.Command(this.#program, {
+      args,
+      clearEnv: true,
+      env: { LC_ALL: "C" },
+      stdin: "null",
+      stdout: "null",
+      stderr: "piped",
+    }).spawn();
+    const kill = () => child.kill("SIGKILL");
+    signal.addEventListener("abort", kill);
+    try {
+      const { success, code, stderr } = await child.output();
+      signal.throwIfAborted();
+      if (!success) throw new VirtxError("storage", complaint(new TextDecoder().decode(stderr), path, code));
+    } finally {
+      signal.removeEventListener("abort", kill);
+    }
+  }
+}
+
+/** What qemu-img said, without its own name and the temporary one of the image. */
+function complaint(stderr: string, path: string, code: number): string {
+  const words = stderr.trim().replace(/^qemu-img: /, "").replaceAll(path, "image").replace(/^image: /, "");
+  return words === "" ? `qemu-img ended with exit code ${code}` : words;
+}

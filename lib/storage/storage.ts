@@ -1,0 +1,177 @@
+import { DiskProvisioning, enumName } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import { type FaultHook, noFault } from "../model/fault.ts";
+import type { Logger } from "../model/log.ts";
+import type { Disk } from "../model/vm.ts";
+import { lstatIfAny, parentOf, syncDirectory, unlinkIfAny } from "../posix/files.ts";
+import type { Libc } from "../posix/libc.ts";
+import { onStorage } from "../posix/storage_error.ts";
+import { Tree } from "../posix/tree.ts";
+import { BlockDevices } from "./block_devices.ts";
+import type { CreatedDisk } from "./created_disk.ts";
+import { Creation } from "./creation.ts";
+import { type DiskFacts, inspectImage } from "./image.ts";
+import { type ImageFormat, locateDisk } from "./location.ts";
+import { QemuImg } from "./qemu_img.ts";
+import { Seeds } from "./seeds.ts";
+
+/** The largest size that travels as an int32 of MiB. */
+const MAX_SIZE_MIB = 0x7fff_ffff;
+
+export interface StorageOptions {
+  readonly libc: Libc;
+  /** Where paths that begin with /vms are found; "/vms" unless a test says otherwise. */
+  readonly root?: string | undefined;
+  /** The block devices that VMs may have: paths, or patterns with `*` for anything within one directory. */
+  readonly blockDevices: readonly string[];
+  /** The program; "qemu-img" by default. */
+  readonly qemuImg?: string | undefined;
+  /** How many disks may be created at a time; 2 by default. */
+  readonly concurrency?: number | undefined;
+  /** How long the creation of one disk may take, waiting included; half an hour by default. */
+  readonly timeoutMs?: number | undefined;
+  readonly log: Logger;
+  /** Fault points: `storage.` and those of {@link Creation}, `storage.deleted`, `seed.` and those of a seed. */
+  readonly fault?: FaultHook | undefined;
+}
+
+/**
+ * The storage of disks: image files below /vms/ds, which it creates, looks at and deletes, and block devices, which it
+ * only looks at (interop.md §3). It never follows a symbolic link below /vms/ds, never overwrites a file, and never
+ * lets the content of an image decide how it is read. Errors name the disk: VirtxError of kind invalid (the path or
+ * the image), denied (a block device that is not allowed), storage, timeout, unavailable (the signal aborted).
+ */
+export class Storage {
+  readonly #tree: Tree;
+  readonly #libc: Libc;
+  readonly #devices: BlockDevices;
+  readonly #qemuImg: QemuImg;
+  readonly #creation: Creation;
+  readonly #seeds: Seeds;
+  readonly #log: Logger;
+  readonly #fault: FaultHook;
+
+  constructor(options: StorageOptions) {
+    const { root = "/vms", qemuImg = "qemu-img", concurrency = 2, timeoutMs = 1_800_000, fault = noFault } =
+      options;
+    this.#libc = options.libc;
+    this.#log = options.log;
+    this.#fault = fault;
+    this.#tree = new Tree(`${root}/ds`);
+    this.#devices = new BlockDevices(options.libc, options.blockDevices);
+    this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs });
+    this.#creation = new Creation(this.#tree, options.libc, (point) => fault(`storage.${point}`));
+    this.#seeds = new Seeds(this.#tree, (point) => fault(`seed.${point}`));
+  }
+
+  /** What a disk that exists already is. Throws invalid if it does not, or if it is nothing for QEMU to open. */
+  async inspect(disk: Disk): Promise<DiskFacts> {
+    return await onStorage(`Cannot use disk "${disk.path}"`, async () => {
+      const location = locateDisk(disk.path);
+      if (location.kind === "device") return this.#devices.inspect(location.path);
+      await this.#tree.missing(location.directory);
+      const facts = await inspectImage(this.#tree.at(location.name), location.format);
+      if (facts.dirty) this.#log.info("image is in use or was not closed properly", { path: disk.path });
+      return facts;
+    });
+  }
+
+  /**
+   * The names under which a disk will be created, for the journal; nothing is made yet. Plan all disks of a change
+   * before the first is provisioned, and with tags (letters, digits, "-", ".") that nobody else uses.
+   */
+  async plan(disk: Disk, tag: string): Promise<CreatedDisk> {
+    return await onStorage(`Cannot create disk "${disk.path}"`, async () => {
+      newImage(disk);
+      return await this.#creation.plan(disk.path, tag);
+    });
+  }
+
+  /**
+   * Creates a disk as planned, to be kept by {@link commit} or removed by {@link undo}. If it throws, it has undone
+   * what it could; undo() makes sure.
+   */
+  async provision(created: CreatedDisk, disk: Disk, signal?: AbortSignal): Promise<void> {
+    const began = performance.now();
+    const what = `disk "${disk.path}" (${disk.size} MiB, ${enumName(DiskProvisioning, disk.prov)})`;
+    try {
+      await onStorage(`Cannot create ${what}`, async () => {
+        const image = newImage(disk);
+        await this.#creation.create(created, (path) => this.#qemuImg.create({ ...image, path }, signal));
+      });
+    } catch (error) {
+      throw await this.#withFreeSpace(error);
+    }
+    this.#log.info("disk created", {
+      path: disk.path,
+      mib: disk.size,
+      ms: Math.round(performance.now() - began),
+    });
+  }
+
+  /** Keeps a disk that was provisioned; may be repeated. */
+  async commit(created: CreatedDisk): Promise<void> {
+    await onStorage(`Cannot keep disk "${created.path}"`, () => this.#creation.commit(created));
+  }
+
+  /** Removes what was made of a planned disk, be it all or nothing, and no other file; may be repeated. */
+  async undo(created: CreatedDisk): Promise<void> {
+    await onStorage(`Cannot undo the creation of disk "${created.path}"`, () => this.#creation.undo(created));
+  }
+
+  /** Deletes an image file; none is fine. Throws invalid for block devices and for what is not a regular file. */
+  async delete(path: string): Promise<void> {
+    await onStorage(`Cannot delete disk "${path}"`, async () => {
+      const location = locateDisk(path);
+      if (location.kind === "device") throw new VirtxError("invalid", "block devices are never deleted");
+      const missing = await this.#tree.missing(location.directory);
+      const file = this.#tree.at(location.name);
+      const info = missing.length === 0 ? await lstatIfAny(file) : undefined;
+      if (!info) return;
+      if (!info.isFile) throw new VirtxError("invalid", "it is not a regular file");
+      await unlinkIfAny(file);
+      await this.#fault("storage.deleted");
+      await syncDirectory(parentOf(file));
+      this.#log.info("disk deleted", { path });
+    });
+  }
+
+  /** Writes the cloud-init seed of a VM: documents by file name (user-data, meta-data, network-config). */
+  async writeSeed(uuid: string, documents: Readonly<Record<string, string>>): Promise<void> {
+    await onStorage(
+      `Cannot write the cloud-init seed of VM ${uuid}`,
+      () => this.#seeds.write(uuid, documents),
+    );
+  }
+
+  /** Removes the cloud-init seed of a VM; none is fine. */
+  async deleteSeed(uuid: string): Promise<void> {
+    await onStorage(`Cannot delete the cloud-init seed of VM ${uuid}`, () => this.#seeds.delete(uuid));
+  }
+
+  /** How much room there is belongs to why a disk could not be created. */
+  async #withFreeSpace(error: unknown): Promise<unknown> {
+    if (!(error instanceof VirtxError) || error.kind !== "storage") return error;
+    const bytes = await this.#libc.availableBytes(this.#tree.root);
+    if (bytes === undefined) return error;
+    return new VirtxError("storage", `${error.message} (${Math.floor(bytes / (1 << 20))} MiB are free)`, {
+      cause: error,
+    });
+  }
+}
+
+/** What qemu-img has to know of a disk that can be created. VirtxError `invalid` for one that cannot. */
+function newImage(disk: Disk): { format: ImageFormat; sizeMiB: number; thick: boolean } {
+  const location = locateDisk(disk.path);
+  if (location.kind === "device") throw new VirtxError("invalid", "block devices are never created");
+  if (location.extension === "iso") {
+    throw new VirtxError("invalid", "an ISO image cannot be created, only used");
+  }
+  if (disk.prov === DiskProvisioning.none) {
+    throw new VirtxError("invalid", "it is to be neither thin nor thick");
+  }
+  if (!Number.isInteger(disk.size) || disk.size < 1 || disk.size > MAX_SIZE_MIB) {
+    throw new VirtxError("invalid", `its size of ${disk.size} MiB is out of bounds`);
+  }
+  return { format: location.format, sizeMiB: disk.size, thick: disk.prov === DiskProvisioning.thick };
+}
