@@ -1,0 +1,42 @@
+import { type DomainSummary, parseSummary } from "../domain_xml/mod.ts";
+
+/** What a definition says about a VM's figures. */
+export interface DomainHardware {
+  /** MiB. */
+  readonly memoryMiB: number;
+  /** Memory is backed by hugepages. */
+  readonly hugepages: boolean;
+  /** Target names (sda) of removable media, which do not count as its disks. */
+  readonly removable: ReadonlySet<string>;
+}
+
+/** A domain's inactive XML, as libvirt prints it, and what the monitor needs to know of it. */
+export interface Definition {
+  readonly xml: string;
+  readonly summary: DomainSummary;
+  readonly hardware: DomainHardware;
+}
+
+export function readDefinition(xml: string): Definition {
+  return { xml, summary: parseSummary(xml), hardware: readHardware(xml) };
+}
+
+const NO_TARGETS: ReadonlySet<string> = new Set();
+
+/**
+ * Goes by the indentation that libvirt prints, two spaces before each top-level element, so that nothing deeper
+ * (metadata may hold anything) is taken for it. A thousand definitions take a few milliseconds; a parser would take
+ * a second.
+ */
+export function readHardware(xml: string): DomainHardware {
+  const devices = xml.slice(Math.max(0, xml.indexOf("\n  <devices>")));
+  const media = devices.matchAll(
+    /<disk type='[a-z]+' device='(?:cdrom|floppy)'[^]*?<target dev='([^']+)'/g,
+  );
+  const removable = new Set(Array.from(media, ([, target = ""]) => target));
+  return {
+    memoryMiB: Math.trunc(Number(/\n {2}<memory unit='KiB'>([0-9]+)</.exec(xml)?.[1] ?? 0) / 1024),
+    hugepages: /\n {2}<memoryBacking>\n {4}<hugepages[/>]/.test(xml),
+    removable: removable.size > 0 ? removable : NO_TARGETS,
+  };
+}

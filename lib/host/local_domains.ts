@@ -1,0 +1,210 @@
+import type { Inventory } from "../cluster/inventory.ts";
+import type { DomainStats } from "../libvirt/stats.ts";
+import { Runstate } from "../model/enums.ts";
+import type { VmInfo } from "../model/vm.ts";
+import { type Definition, readDefinition } from "./definition.ts";
+import type { VmDemand } from "./figures.ts";
+import { countersOf, NO_FIGURES, type VmCounters, type VmFigures, vmFigures } from "./vm_figures.ts";
+
+/** A domain of this host's libvirt, as last heard of. Frozen and replaced, never changed in place. */
+export interface LocalDomain {
+  readonly uuid: string;
+  /** The inactive definition, as libvirt prints it. */
+  readonly xml: string;
+  readonly runstate: Runstate;
+  readonly stats: VmFigures;
+  /** When its definition or run state last changed, UTC milliseconds. */
+  readonly ts: number;
+}
+
+/** What libvirt answered when it was asked for one domain. */
+export interface DomainReading {
+  readonly uuid: string;
+  readonly definition: Definition;
+  readonly runstate: Runstate;
+}
+
+/** A moment in the order of what was heard; see {@link LocalDomains.moment}. */
+export type Moment = number;
+
+interface Entry {
+  readonly domain: LocalDomain;
+  readonly definition: Definition;
+  /** As of the last sample; undefined: not sampled in this run of the VM. */
+  readonly counters: VmCounters | undefined;
+  /** When its run state was last heard of. */
+  readonly heard: Moment;
+}
+
+const ACTIVE: ReadonlySet<Runstate> = new Set([
+  Runstate.startup,
+  Runstate.running,
+  Runstate.paused,
+  Runstate.migrating,
+  Runstate.terminating,
+  Runstate.pmsuspended,
+]);
+
+/**
+ * The domains of this host, and their copy in the inventory. An answer of libvirt may be older than an event that
+ * overtook it, so whoever asks notes the moment before, and a run state heard of after that moment stays.
+ * (Nothing is lost by it: had the answer been the newer one, another event would follow.)
+ */
+export class LocalDomains {
+  readonly #host: string;
+  readonly #inventory: Inventory;
+  readonly #entries = new Map<string, Entry>();
+  #moment: Moment = 0;
+
+  constructor(host: string, inventory: Inventory) {
+    this.#host = host;
+    this.#inventory = inventory;
+  }
+
+  /** Now, in the order of what was heard. */
+  get moment(): Moment {
+    return this.#moment;
+  }
+
+  get(uuid: string): LocalDomain | undefined {
+    return this.#entries.get(uuid)?.domain;
+  }
+
+  *values(): Iterable<LocalDomain> {
+    for (const { domain } of this.#entries.values()) yield domain;
+  }
+
+  /** What this XML defines; what is known already is not read again. */
+  definitionOf(uuid: string, xml: string): Definition {
+    const known = this.#entries.get(uuid)?.definition;
+    return known?.xml === xml ? known : readDefinition(xml);
+  }
+
+  /** Whether a run state of this domain was heard of after the moment. */
+  heardSince(uuid: string, moment: Moment): boolean {
+    return (this.#entries.get(uuid)?.heard ?? 0) > moment;
+  }
+
+  /**
+   * Takes over an answer.
+   * @param asked the moment before libvirt was asked
+   * @param ts UTC milliseconds, for what has changed
+   */
+  learn(reading: DomainReading, asked: Moment, ts: number): void {
+    const before = this.#entries.get(reading.uuid);
+    const entry = this.#entryOf(reading, before, asked, ts);
+    if (entry !== before) this.#put(entry);
+  }
+
+  /**
+   * Takes over the answers for all domains: those that are not among them are gone, unless they were heard of meanwhile.
+   * The inventory is told in one go.
+   */
+  learnAll(readings: readonly DomainReading[], asked: Moment, ts: number): void {
+    const kept = [...this.#entries.values()].filter(({ heard }) => heard > asked);
+    const entries = readings.map((reading) =>
+      this.#entryOf(reading, this.#entries.get(reading.uuid), asked, ts)
+    );
+    this.#entries.clear();
+    for (const entry of [...kept, ...entries]) this.#entries.set(entry.domain.uuid, entry);
+    this.#inventory.replaceVmsOf(
+      this.#host,
+      Array.from(this.#entries.values(), (entry) => this.#infoOf(entry)),
+    );
+  }
+
+  /** Takes over a run state that an event told. False: the domain is not known. */
+  hear(uuid: string, runstate: Runstate, ts: number): boolean {
+    const entry = this.#entries.get(uuid);
+    if (!entry) return false;
+    const heard = ++this.#moment;
+    if (entry.domain.runstate === runstate) {
+      this.#entries.set(uuid, { ...entry, heard });
+    } else {
+      const domain = Object.freeze({ ...entry.domain, runstate, ts: Math.max(ts, entry.domain.ts) });
+      this.#put({ ...entry, domain, heard, counters: ACTIVE.has(runstate) ? entry.counters : undefined });
+    }
+    return true;
+  }
+
+  /** Takes over the figures of a sample; `atMs` is monotonic, `mhz` that of one CPU. */
+  measure(stats: DomainStats, atMs: number, mhz: number): void {
+    const entry = this.#entries.get(stats.uuid);
+    if (!entry) return;
+    const { domain, definition: { hardware }, counters: before } = entry;
+    const active = ACTIVE.has(domain.runstate);
+    const now = active ? countersOf(stats, atMs) : undefined;
+    const figures = vmFigures({ stats, hardware, active, before, now, mhz }, domain.stats);
+    // Memory and disk figures of a VM that is off stay the same for weeks: then nothing new is kept.
+    const measured = sameFigures(figures, domain.stats)
+      ? domain
+      : Object.freeze({ ...domain, stats: Object.freeze(figures) });
+    this.#entries.set(stats.uuid, {
+      ...entry,
+      domain: measured,
+      counters: now ?? (active ? before : undefined),
+    });
+  }
+
+  /** The domain is gone. */
+  forget(uuid: string): void {
+    this.#moment++;
+    if (!this.#entries.delete(uuid)) return;
+    if (this.#inventory.vm(uuid)?.host === this.#host) this.#inventory.removeVm(uuid, Infinity);
+  }
+
+  /** What each takes of the host. */
+  *demands(): Iterable<VmDemand> {
+    for (const { domain, definition: { summary, hardware } } of this.#entries.values()) {
+      yield {
+        vcpus: summary.vcpus,
+        memoryMiB: domain.stats.memory_capacity,
+        residentMiB: domain.stats.memory_used,
+        hugepages: hardware.hugepages,
+        active: ACTIVE.has(domain.runstate),
+        mhzUsed: domain.stats.mhz_used,
+      };
+    }
+  }
+
+  #entryOf(reading: DomainReading, before: Entry | undefined, asked: Moment, ts: number): Entry {
+    const { uuid, definition } = reading;
+    const { xml, hardware: { memoryMiB } } = definition;
+    if (!before) {
+      const stats = Object.freeze({ ...NO_FIGURES, memory_capacity: memoryMiB });
+      const domain = Object.freeze({ uuid, xml, runstate: reading.runstate, stats, ts });
+      return { domain, definition, counters: undefined, heard: 0 };
+    }
+    const runstate = before.heard > asked ? before.domain.runstate : reading.runstate;
+    if (before.domain.xml === xml && before.domain.runstate === runstate) return before;
+    return {
+      ...before,
+      definition,
+      domain: Object.freeze({ ...before.domain, xml, runstate, ts: Math.max(ts, before.domain.ts) }),
+      counters: ACTIVE.has(runstate) ? before.counters : undefined,
+    };
+  }
+
+  #put(entry: Entry): void {
+    this.#entries.set(entry.domain.uuid, entry);
+    this.#inventory.putVm(this.#infoOf(entry));
+  }
+
+  #infoOf({ domain, definition }: Entry): VmInfo {
+    const { name, vlanid, custom, vcpus } = definition.summary;
+    return {
+      uuid: domain.uuid,
+      name,
+      host: this.#host,
+      runstate: domain.runstate,
+      vlanid,
+      custom,
+      vcpus,
+      ts: domain.ts,
+    };
+  }
+}
+
+function sameFigures(a: VmFigures, b: VmFigures): boolean {
+  return (Object.keys(a) as (keyof VmFigures)[]).every((name) => a[name] === b[name]);
+}

@@ -1,0 +1,294 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Inventory } from "../cluster/inventory.ts";
+import type { DomainContext } from "../domain_xml/mod.ts";
+import { LifecycleEvent } from "../libvirt/constants.ts";
+import type { DomainEvent, HypervisorEvent } from "../libvirt/events.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import type { DomainStats } from "../libvirt/stats.ts";
+import type { Clock } from "../model/clock.ts";
+import { type Firmware, HostState } from "../model/enums.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import { Mutex } from "../model/mutex.ts";
+import type { Libc } from "../posix/libc.ts";
+import { Coalescer } from "./coalescer.ts";
+import { hostResources, type HostSample } from "./figures.ts";
+import { type LocalDomain, LocalDomains, type Moment } from "./local_domains.ts";
+import { type DomainTypeSetting, learnLocalHost, type LocalHost } from "./local_host.ts";
+import { parseCpuTimes, parseMeminfo } from "./proc.ts";
+import { runstateAfter, runstateOf } from "./runstate.ts";
+import { mapUnhurried } from "./unhurried.ts";
+
+export type { LocalDomain } from "./local_domains.ts";
+
+/** What a {@link HostMonitor} is made from. */
+export interface HostMonitorOptions {
+  readonly hypervisor: Hypervisor;
+  readonly inventory: Inventory;
+  readonly libc: Libc;
+  readonly domainType: DomainTypeSetting;
+  readonly clock: Clock;
+  readonly log: Logger;
+  /** Between two samples of the figures. */
+  readonly sampleIntervalMs: number;
+}
+
+/** Lifecycle events after which the definition may be another, or the domain gone. */
+const REDEFINING: readonly number[] = [
+  LifecycleEvent.defined,
+  LifecycleEvent.undefined,
+  LifecycleEvent.stopped,
+];
+
+/** One look at everything. */
+interface Look {
+  /** The moment before libvirt was asked. */
+  readonly asked: Moment;
+  /** The same on the monotonic clock. */
+  readonly atMs: number;
+  readonly host: HostSample;
+  readonly domains: readonly DomainStats[];
+}
+
+/**
+ * Keeps the inventory true to this host and its libvirt. Three sources feed it:
+ * - events, which change a run state at once, or have one domain read again (definition and state);
+ * - samples, one bulk call each, for the figures. What a sample shows beside them only raises suspicion: a domain that
+ *   it shows otherwise than the events told is read again, unless news of it came while the sample was under way;
+ * - a look at everything, at the start and whenever libvirt comes back.
+ * While libvirt is away, everything stays as it was; {@link staleSince} tells.
+ */
+export class HostMonitor implements AsyncDisposable {
+  readonly #o: HostMonitorOptions;
+  readonly #stopped = new AbortController();
+  readonly #readings = new Coalescer<string>((uuid) => this.#read(uuid));
+  /** Domains whose reading failed, to be tried again. */
+  readonly #unread = new Set<string>();
+  /** Events and looks at everything take turns: an event that came during one is applied on top of it. */
+  readonly #turns = new Mutex();
+  readonly #sampling = new Mutex();
+  #sampler: Promise<void> | undefined;
+  #state: { host: LocalHost; readonly domains: LocalDomains } | undefined;
+  #before: HostSample | undefined;
+  #staleSince: number | undefined;
+
+  constructor(options: HostMonitorOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Returns once the inventory holds this host and all its VMs; follows them from then on, until disposed.
+   * The signal ends the wait.
+   * @throws {VirtxError} what libvirt answers
+   */
+  async start(signal: AbortSignal): Promise<void> {
+    const { hypervisor, libc, domainType, inventory } = this.#o;
+    const began = performance.now();
+    const host = await learnLocalHost(hypervisor, libc, domainType);
+    signal.throwIfAborted();
+    this.#state = { host, domains: new LocalDomains(host.uuid, inventory) };
+    await this.#lookAtAll();
+    signal.throwIfAborted();
+    this.#sampler = this.#sampleRegularly();
+    this.#followEvents();
+    const ms = Math.round(performance.now() - began);
+    this.#o.log.info("monitoring", {
+      host: host.uuid,
+      name: host.def.name,
+      domains: [...this.domains()].length,
+      ms,
+    });
+  }
+
+  /** libvirt's UUID of this host. */
+  get uuid(): string {
+    return this.#here.host.uuid;
+  }
+
+  /** UTC milliseconds since when libvirt is away and all is shown from memory; undefined: it is there. */
+  get staleSince(): number | undefined {
+    return this.#staleSince;
+  }
+
+  /** A domain of this host, from memory. */
+  domain(uuid: string): LocalDomain | undefined {
+    return this.#here.domains.get(uuid);
+  }
+
+  /** All domains of this host, from memory. */
+  domains(): Iterable<LocalDomain> {
+    return this.#here.domains.values();
+  }
+
+  /** What a definition with this firmware can count on. */
+  context(firmware: Firmware): DomainContext {
+    const context = this.#here.host.contexts.get(firmware);
+    if (!context) throw new VirtxError("internal", `Cannot tell what firmware ${firmware} offers`);
+    return context;
+  }
+
+  /**
+   * Reads a domain's definition and state from libvirt now, for who has changed it; undefined: there is no such domain.
+   * @throws {VirtxError} what libvirt answers
+   */
+  async refresh(uuid: string): Promise<LocalDomain | undefined> {
+    await this.#readings.run(uuid);
+    return this.domain(uuid);
+  }
+
+  /** Takes a sample of all figures: one round trip to libvirt, however many domains there are. */
+  async sample(): Promise<void> {
+    using _turn = await this.#sampling.lock();
+    const look = await this.#look();
+    this.#takeFigures(look);
+    this.#followUp(look);
+  }
+
+  /** Stops following; to be called before the hypervisor is disposed. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped.abort();
+    await this.#sampler;
+    await this.#readings.idle();
+  }
+
+  get #here(): { host: LocalHost; readonly domains: LocalDomains } {
+    if (!this.#state) {
+      throw new VirtxError("internal", "Cannot tell about this host: its monitor has not started");
+    }
+    return this.#state;
+  }
+
+  /** Ends when the hypervisor closes its queue; once stopped, nothing is done with what still comes. */
+  async #followEvents(): Promise<void> {
+    for await (const event of this.#o.hypervisor.events) {
+      if (this.#stopped.signal.aborted) return;
+      await this.#handle(event);
+    }
+  }
+
+  async #sampleRegularly(): Promise<void> {
+    const { signal } = this.#stopped;
+    while (!signal.aborted) {
+      await delay(this.#o.sampleIntervalMs, undefined, { signal }).catch(() => {}); // stopped
+      if (signal.aborted || !this.#o.hypervisor.connected) continue;
+      try {
+        if (this.#staleSince === undefined) await this.sample();
+        else await this.#resynchronise();
+      } catch (error) {
+        this.#o.log.warn("sample failed", { error: errorMessage(error) });
+      }
+    }
+  }
+
+  async #handle(event: HypervisorEvent): Promise<void> {
+    switch (event.kind) {
+      case "connected":
+        return await this.#resynchronise().catch((error) => {
+          this.#o.log.warn("resynchronisation failed", { error: errorMessage(error) }); // the next sample tries again
+        });
+      case "disconnected":
+        this.#staleSince ??= this.#o.clock();
+        return this.#o.log.warn("libvirt is away, showing what was known", { reason: event.reason });
+      default: {
+        using _turn = await this.#turns.lock();
+        this.#handleDomain(event);
+      }
+    }
+  }
+
+  #handleDomain(event: DomainEvent): void {
+    const { domains } = this.#here;
+    if (event.kind === "metadata") this.#readSoon(event.uuid);
+    if (event.kind !== "lifecycle") return;
+    const runstate = runstateAfter(event.event, event.detail);
+    const told = runstate !== undefined && domains.hear(event.uuid, runstate, event.at);
+    if (!told || REDEFINING.includes(event.event)) this.#readSoon(event.uuid);
+    this.#o.log.debug("libvirt event", { vm: event.uuid, event: event.event, detail: event.detail });
+  }
+
+  /** Makes everything true again after libvirt was away. */
+  async #resynchronise(): Promise<void> {
+    const { hypervisor, libc, domainType, log } = this.#o;
+    using _turn = await this.#turns.lock();
+    await this.#lookAtAll();
+    this.#staleSince = undefined;
+    // Last, as it is the least urgent: libvirt or QEMU may have been upgraded.
+    const host = await learnLocalHost(hypervisor, libc, domainType);
+    if (host.uuid === this.uuid) this.#here.host = host;
+    else log.error("libvirt came back as another host", { host: this.uuid, other: host.uuid });
+    log.info("resynchronised with libvirt", { domains: [...this.domains()].length });
+  }
+
+  /** Replaces all that is known of the domains. */
+  async #lookAtAll(): Promise<void> {
+    const { hypervisor, clock } = this.#o;
+    const { domains } = this.#here;
+    const look = await this.#look();
+    const states = new Map(look.domains.map(({ uuid, state, reason }) => [uuid, runstateOf(state, reason)]));
+    const xmls = await hypervisor.definitions([...states.keys()]);
+    const readings = await mapUnhurried(xmls, ([uuid, xml]) => ({
+      uuid,
+      definition: domains.definitionOf(uuid, xml),
+      runstate: states.get(uuid) ?? runstateOf(0, 0),
+    }));
+    domains.learnAll(readings, look.asked, clock());
+    this.#takeFigures(look);
+  }
+
+  async #look(): Promise<Look> {
+    const { hypervisor, libc } = this.#o;
+    const asked = this.#here.domains.moment;
+    const atMs = performance.now();
+    const host = {
+      cpu: parseCpuTimes(libc.readKernelFile("/proc/stat")),
+      memory: parseMeminfo(libc.readKernelFile("/proc/meminfo")),
+    };
+    return { asked, atMs, host, domains: await hypervisor.stats() };
+  }
+
+  #takeFigures({ atMs, host: sample, domains: stats }: Look): void {
+    const { host: { uuid, def, capacity }, domains } = this.#here;
+    for (const one of stats) domains.measure(one, atMs, capacity.mhz);
+    const resources = hostResources(capacity, this.#before, sample, domains.demands());
+    this.#before = sample;
+    const ts = this.#o.clock();
+    this.#o.inventory.putHost({ uuid, def, cstate: HostState.active, lockid: 0, resources, ts });
+  }
+
+  /** Has those domains read again that a sample shows otherwise than they were told of, and those that could not be. */
+  #followUp({ asked, domains: stats }: Look): void {
+    const { domains } = this.#here;
+    const shown = new Map(stats.map(({ uuid, state, reason }) => [uuid, runstateOf(state, reason)]));
+    const suspects = new Set(this.#unread);
+    for (const uuid of shown.keys()) if (!domains.get(uuid)) suspects.add(uuid);
+    for (const { uuid, runstate } of domains.values()) {
+      if (shown.get(uuid) !== runstate && !domains.heardSince(uuid, asked)) suspects.add(uuid);
+    }
+    for (const uuid of suspects) this.#readSoon(uuid);
+  }
+
+  #readSoon(uuid: string): void {
+    this.#unread.delete(uuid);
+    this.#readings.run(uuid).catch((error) => {
+      this.#unread.add(uuid);
+      this.#o.log.warn("cannot read a domain", { vm: uuid, error: errorMessage(error) });
+    });
+  }
+
+  async #read(uuid: string): Promise<void> {
+    const { hypervisor, clock } = this.#o;
+    const { domains } = this.#here;
+    const asked = domains.moment;
+    try {
+      const [xml, { state, reason }] = await Promise.all([
+        hypervisor.definition(uuid),
+        hypervisor.state(uuid),
+      ]);
+      const definition = domains.definitionOf(uuid, xml);
+      domains.learn({ uuid, definition, runstate: runstateOf(state, reason) }, asked, clock());
+    } catch (error) {
+      if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
+      domains.forget(uuid);
+    }
+  }
+}
