@@ -4,10 +4,12 @@ import { Realm } from "./realm.ts";
 import { buildRoot, enterRoot, HOST_PATH } from "./rootfs.ts";
 import {
   configureServices,
+  daemonStatus,
   type ServiceHost,
-  serviceStatus,
+  startDaemon,
   startLibvirtd,
   startSerf,
+  stopDaemon,
   writeHosts,
 } from "./services.ts";
 import { type HostRecord, labDirectory, type LabRecord } from "./state.ts";
@@ -95,6 +97,19 @@ export class LabHost implements ServiceHost {
     return await must(await this.command(argv), options);
   }
 
+  /**
+   * Starts a program that stays, unless it runs already: its output goes to /var/log/<name>.log.
+   * @param argv with the program's full path
+   */
+  async startDaemon(name: string, argv: readonly string[]): Promise<void> {
+    await this.exec(startDaemon(name, argv));
+  }
+
+  /** Ends a program that {@link startDaemon} started, or does nothing if it has ended. */
+  async stopDaemon(name: string): Promise<void> {
+    await this.exec(stopDaemon(name));
+  }
+
   /** A path of the running host, as the machine sees it. */
   async path(path: string): Promise<string> {
     return `/proc/${(await this.realm()).pid}/root${path}`;
@@ -112,8 +127,8 @@ export class LabHost implements ServiceHost {
     const realm = await Realm.find(this.#directory);
     if (!realm) return { name, address, uuid, pid: undefined, libvirtd: false, serf: false, guests: 0 };
     const [libvirtd, serf, guests] = await Promise.all([
-      this.run(serviceStatus("libvirtd")),
-      this.run(serviceStatus("serf")),
+      this.run(daemonStatus("libvirtd")),
+      this.run(daemonStatus("serf")),
       countGuests(await this.path("/proc")),
     ]);
     return {

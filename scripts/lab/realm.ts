@@ -1,4 +1,5 @@
 import { must, run } from "../command.ts";
+import { startTime } from "./process_identity.ts";
 import { until } from "./until.ts";
 
 /**
@@ -46,12 +47,10 @@ export class Realm {
 
   /**
    * Something that tells this realm from an earlier or later one with the same key: the holder's start time
-   * (proc(5), stat field 22) beside its pid.
+   * beside its pid.
    */
   async identity(): Promise<string> {
-    const stat = await Deno.readTextFile(`/proc/${this.pid}/stat`);
-    const afterName = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
-    return `${this.pid} ${afterName[19]}`;
+    return `${this.pid} ${await startTime(this.pid)}`;
   }
 
   /** The command that runs argv within the namespaces of this realm. */

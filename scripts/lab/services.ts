@@ -76,11 +76,11 @@ export async function writeHosts(host: ServiceHost, lab: LabRecord): Promise<voi
 
 /** Starts libvirtd unless it runs, and waits until it answers. */
 export async function startLibvirtd(host: ServiceHost): Promise<void> {
-  await host.exec(start("/usr/sbin/libvirtd", "/run/libvirtd.pid", [], [
-    "--daemon",
-    "--listen",
-    "--pid-file=/run/libvirtd.pid",
-  ]));
+  // It goes into the background by itself, once it listens.
+  const args = ["--daemon", "--listen", "--pid-file=/run/libvirtd.pid"];
+  await host.exec(
+    startStop("start", "libvirtd", ["--oknodo", "--startas", "/usr/sbin/libvirtd", "--", ...args]),
+  );
   await until(`libvirtd on ${host.record.name} to answer`, async () => {
     try {
       return await host.exec(["virsh", "--connect=qemu:///system", "uri"]);
@@ -92,10 +92,7 @@ export async function startLibvirtd(host: ServiceHost): Promise<void> {
 
 /** Starts the Serf agent unless it runs, and waits until it answers. */
 export async function startSerf(host: ServiceHost): Promise<void> {
-  const background = ["--background", "--make-pidfile", "--output", "/var/log/serf.log"];
-  await host.exec(
-    start("/usr/bin/serf", "/run/serf.pid", background, ["agent", "-config-file=/etc/serf/agent.json"]),
-  );
+  await host.exec(startDaemon("serf", ["/usr/bin/serf", "agent", "-config-file=/etc/serf/agent.json"]));
   await until(`the Serf agent on ${host.record.name} to answer`, async () => {
     try {
       return await host.exec(["serf", "info", `-rpc-addr=${SERF_RPC}`]);
@@ -105,20 +102,30 @@ export async function startSerf(host: ServiceHost): Promise<void> {
   }, 20_000);
 }
 
-/** The commands by which {@link startLibvirtd} and {@link startSerf} see whether their service runs. */
-export function serviceStatus(service: "libvirtd" | "serf"): string[] {
-  const [program, pidFile] = service === "libvirtd"
-    ? ["/usr/sbin/libvirtd", "/run/libvirtd.pid"]
-    : ["/usr/bin/serf", "/run/serf.pid"];
-  return ["start-stop-daemon", "--status", "--pidfile", pidFile, "--exec", program];
+/**
+ * The command that starts a program in the background, unless it runs already, with its output in /var/log/<name>.log
+ * and its pid in /run/<name>.pid.
+ * @param argv with the program's full path
+ */
+export function startDaemon(name: string, [program = "", ...args]: readonly string[]): string[] {
+  const background = ["--background", "--make-pidfile", "--output", `/var/log/${name}.log`];
+  return startStop("start", name, ["--oknodo", ...background, "--startas", program, "--", ...args]);
 }
 
-function start(
-  program: string,
-  pidFile: string,
-  options: readonly string[],
-  args: readonly string[],
-): string[] {
-  const identity = ["--pidfile", pidFile, "--exec", program];
-  return ["start-stop-daemon", "--start", "--oknodo", "--quiet", ...identity, ...options, "--", ...args];
+/** The command that ends such a program: SIGTERM, and after 30 s SIGKILL. */
+export function stopDaemon(name: string): string[] {
+  return startStop("stop", name, ["--oknodo", "--remove-pidfile", "--retry", "TERM/30/KILL/5"]);
+}
+
+/** The command that succeeds if such a program runs. */
+export function daemonStatus(name: string): string[] {
+  return startStop("status", name, []);
+}
+
+/**
+ * start-stop-daemon(8). It tells programs by their pid file alone: what is started may be a launcher that becomes another
+ * program, and /run is empty when a host starts.
+ */
+function startStop(action: "start" | "stop" | "status", name: string, options: readonly string[]): string[] {
+  return ["start-stop-daemon", `--${action}`, "--quiet", "--pidfile", `/run/${name}.pid`, ...options];
 }

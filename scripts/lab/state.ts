@@ -1,3 +1,5 @@
+import type { ProcessIdentity } from "./process_identity.ts";
+
 /**
  * What is written down about labs, in /var/lib/virtxd-lab/<lab>: lab.json says what shall exist, and is written before
  * any of it is made; what does exist, the process table and the kernel tell.
@@ -25,7 +27,7 @@ export interface LabRecord {
   readonly uplink: string;
   readonly hosts: readonly HostRecord[];
   /** For labs of a test run: the process without which the lab has no purpose. */
-  readonly owner?: { readonly pid: number; readonly startTime: string };
+  readonly owner?: ProcessIdentity;
 }
 
 /** A lab's name becomes part of paths and, hashed, of a device's name. */
