@@ -1,4 +1,6 @@
 import { Firmware, NetModel, NetType } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import type { Operation } from "../model/operation.ts";
 import { type Net, vcpus, type Vmdef } from "../model/vm.ts";
 import { cpuElement, effectiveCpuModel } from "./build_cpu.ts";
 import { layOutDisks } from "./build_disks.ts";
@@ -15,9 +17,17 @@ export function machineType(arch: string, firmware: Firmware): string {
 /**
  * Writes a definition as libvirt domain XML (interop.md §4), for virDomainDefineXMLFlags on the host of the context.
  * What that host cannot do and the guest can do without is left out; what it asked for and cannot be seen in the XML
- * then is kept in the metadata, so that {@link parseDomainXml} gives back the same definition. The definition must be valid.
+ * then is kept in the metadata, so that {@link parseDomainXml} gives back the same definition. The definition must be
+ * valid. The records of `operations` that the VM has already go along.
+ *
+ * @throws VirtxError `invalid` if the architecture lacks what the guest cannot do without.
  */
-export function buildDomainXml(uuid: string, def: Vmdef, context: DomainContext): string {
+export function buildDomainXml(
+  uuid: string,
+  def: Vmdef,
+  context: DomainContext,
+  operations: readonly Operation[] = [],
+): string {
   const layout = layOutDisks(def, context.capabilities?.iothreads ?? true);
   return printXml(element(
     "domain",
@@ -27,7 +37,7 @@ export function buildDomainXml(uuid: string, def: Vmdef, context: DomainContext)
     genidElement(def, context),
     element("title", {}, def.name),
     element("description", {}, def.name),
-    metadataElement(def.custom, asked(def, context)),
+    metadataElement(def.custom, asked(def, context), operations),
     element("memory", { unit: "MiB" }, def.memory.total),
     element("currentMemory", { unit: "MiB" }, def.memory.total),
     memoryBacking(def),
@@ -88,6 +98,11 @@ function memoryBacking(def: Vmdef): XmlElement | undefined {
  */
 function osElement(def: Vmdef, context: DomainContext): XmlElement {
   const { arch } = context;
+  if (arch === "aarch64" && def.firmware !== Firmware.uefi) {
+    throw new VirtxError("invalid", `Cannot define VM "${def.name}": aarch64 machines have no BIOS`, {
+      issues: [{ field: "firmware", message: "must be uefi (1) on aarch64" }],
+    });
+  }
   const type = element("type", { arch, machine: machineName(def, context) }, "hvm");
   if (def.firmware === Firmware.uefi) {
     const declined = element("firmware", {}, element("feature", { enabled: "no", name: "secure-boot" }));

@@ -22,9 +22,19 @@ export interface Asked {
   readonly vlanid?: number;
 }
 
-/** The `<metadata>` of a new definition; operations are added by virDomainSetMetadata. */
-export function metadataElement(custom: readonly CustomField[], asked: Asked): XmlElement {
-  return element("metadata", {}, customElement(custom), askedElement(asked));
+/** The `<metadata>` of a definition; the operations of a new one are added by virDomainSetMetadata. */
+export function metadataElement(
+  custom: readonly CustomField[],
+  asked: Asked,
+  operations: readonly Operation[],
+): XmlElement {
+  return element(
+    "metadata",
+    {},
+    customElement(custom),
+    askedElement(asked),
+    operations.map((op) => operationElement(op, { xmlns: namespaceOfOperation(op) })),
+  );
 }
 
 function customElement(custom: readonly CustomField[]): XmlElement {
@@ -42,17 +52,24 @@ function askedElement({ cpuModel, genid, vlanid }: Asked): XmlElement | undefine
 
 /** An operation's record, as virDomainSetMetadata wants it (VIR_DOMAIN_METADATA_ELEMENT): `uri` and `key` name its place. */
 export function operationMetadata(op: Operation): { uri: string; key: string; xml: string } {
-  const uri = OPERATION_NAMESPACE_PREFIX + op.op;
-  const xml = printXml(element(
+  const uri = namespaceOfOperation(op);
+  return { uri, key: uri, xml: printXml(operationElement(op, {})) };
+}
+
+function namespaceOfOperation(op: Operation): string {
+  return OPERATION_NAMESPACE_PREFIX + op.op;
+}
+
+function operationElement(op: Operation, attributes: Readonly<Record<string, string>>): XmlElement {
+  return element(
     "data-op",
-    {},
+    attributes,
     element("op", {}, op.op),
     element("ts", {}, op.ts),
     element("te", {}, op.te),
     element("status", {}, op.status),
     element("msg", {}, op.msg),
-  ));
-  return { uri, key: uri, xml };
+  );
 }
 
 /** What virtxd finds in a domain's metadata. */

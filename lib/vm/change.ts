@@ -1,0 +1,259 @@
+import { v4 as newId } from "uuid";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import type { Clock } from "../model/clock.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import type { FaultHook } from "../model/fault.ts";
+import type { Logger } from "../model/log.ts";
+import type { Disk } from "../model/vm.ts";
+import type { Change } from "../registry/change.ts";
+import type { Journal } from "../registry/journal.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { CreatedDisk } from "../storage/created_disk.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { ChangeOutcome } from "./use_cases.ts";
+
+/** A disk to be provisioned, under the names that were planned for it. */
+export interface PlannedDisk {
+  readonly disk: Disk;
+  readonly created: CreatedDisk;
+}
+
+/** A VM's definition before and after: undefined where there is none. */
+export interface ChangePlan {
+  readonly op: Change["op"];
+  readonly vm: string;
+  readonly oldXml: string | undefined;
+  readonly newXml: string | undefined;
+  readonly provision: readonly PlannedDisk[];
+  /** Files to delete once the new definition holds. */
+  readonly remove: readonly string[];
+}
+
+/** What {@link Changes} stands on. */
+export interface ChangesOptions {
+  readonly hypervisor: Hypervisor;
+  readonly storage: Storage;
+  readonly registry: Registry;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly fault?: FaultHook | undefined;
+}
+
+/**
+ * Changes of a VM's definition together with its storage and its registry file, all or nothing, also across kill -9.
+ *
+ * The plan is journalled before anything is done ("prepared"). A change is decided when the journal says "committed":
+ * a creation or update once disks, libvirt and registry have the new state; a deletion at once, since what it
+ * takes away (UEFI variables, disks) cannot be brought back. What is found prepared is undone, what is found
+ * committed is finished; both are idempotent, so they may be interrupted too.
+ */
+export class Changes {
+  readonly #o: ChangesOptions;
+  #unsettled = false;
+
+  constructor(options: ChangesOptions) {
+    this.#o = options;
+  }
+
+  /** Whether the journal holds a change that could not be settled; {@link settleAll} tries again. */
+  get unsettled(): boolean {
+    return this.#unsettled;
+  }
+
+  /**
+   * Carries the plan out. Throws what the failing step threw, after undoing the rest; if even that fails (libvirt
+   * went away), the change stays in the journal for {@link settleAll}, and the message says so.
+   */
+  async apply(plan: ChangePlan): Promise<ChangeOutcome> {
+    const prepared: Change = {
+      id: newId(),
+      op: plan.op,
+      vm: plan.vm,
+      phase: "prepared",
+      startedAt: this.#o.clock(),
+      oldXml: plan.oldXml,
+      newXml: plan.newXml,
+      created: plan.provision.map((planned) => planned.created),
+      removed: [...plan.remove],
+    };
+    if (plan.newXml === undefined) return await this.#decide(prepared);
+    await this.#o.journal.write(prepared);
+    try {
+      await this.#reached(prepared, "prepared");
+      for (const { disk, created } of plan.provision) {
+        await this.#o.storage.provision(created, disk);
+        await this.#reached(prepared, "provisioned");
+      }
+      await this.#o.hypervisor.define(plan.newXml);
+      await this.#reached(prepared, "defined");
+      await this.#register(plan.vm);
+      await this.#reached(prepared, "registered");
+    } catch (error) {
+      throw await this.#abandon(prepared, error);
+    }
+    return await this.#decide(prepared);
+  }
+
+  /**
+   * Finishes or undoes every change that the journal holds, each under `locked` for its VM. Those that cannot be
+   * settled yet stay there, and {@link unsettled} says so.
+   */
+  async settleAll(locked: (vm: string, task: () => Promise<void>) => Promise<void>): Promise<void> {
+    this.#unsettled = false;
+    for (const { id, vm } of await this.#o.journal.list()) {
+      await locked(vm, async () => {
+        // Read again under the lock: the change may have been settled, or be of a request that was running.
+        const change = (await this.#o.journal.list()).find((candidate) => candidate.id === id);
+        if (change === undefined) return;
+        try {
+          await this.#settle(change);
+          this.#o.log.info("settled a change found half done", {
+            vm,
+            op: change.op,
+            phase: change.phase,
+            outcome: change.phase === "prepared" ? "undone" : "finished",
+          });
+        } catch (error) {
+          this.#unsettled = true;
+          this.#o.log.warn("cannot settle a change found half done yet", {
+            vm,
+            op: change.op,
+            phase: change.phase,
+            reason: errorMessage(error),
+          });
+        }
+      });
+    }
+  }
+
+  async #settle(change: Change): Promise<void> {
+    if (change.phase === "prepared") await this.#undo(change);
+    else await this.#finish(change);
+  }
+
+  /** From here on the change holds, whatever happens. */
+  async #decide(prepared: Change): Promise<ChangeOutcome> {
+    const committed: Change = { ...prepared, phase: "committed" };
+    try {
+      await this.#o.journal.write(committed);
+      await this.#reached(committed, "committed");
+      return await this.#finish(committed);
+    } catch (error) {
+      throw calledOff(committed, error) ? error : this.#pending(committed, error);
+    }
+  }
+
+  async #finish(change: Change): Promise<ChangeOutcome> {
+    const { hypervisor, storage, registry, journal, log } = this.#o;
+    if (change.newXml === undefined) {
+      await this.#release(change);
+      await this.#reached(change, "undefined");
+      await registry.remove(change.vm);
+      await this.#reached(change, "unregistered");
+    } else if (!await this.#defined(change.vm)) {
+      await hypervisor.define(change.newXml);
+      await this.#register(change.vm);
+    }
+    for (const created of change.created) await storage.commit(created);
+    await this.#reached(change, "kept");
+    const failures: string[] = [];
+    for (const path of change.removed) {
+      try {
+        await storage.delete(path);
+      } catch (error) {
+        failures.push(errorMessage(error));
+        log.warn("cannot remove a disk's storage", { vm: change.vm, path, reason: errorMessage(error) });
+      }
+      await this.#reached(change, "deleted");
+    }
+    if (change.newXml === undefined) await storage.deleteSeed(change.vm);
+    await journal.remove(change.id);
+    return failures.length === 0 ? {} : { warning: failures.join("; ") };
+  }
+
+  async #undo(change: Change): Promise<void> {
+    if (change.oldXml === undefined) {
+      await this.#undefine(change.vm);
+      await this.#o.registry.remove(change.vm);
+    } else {
+      await this.#o.hypervisor.define(change.oldXml);
+      await this.#register(change.vm);
+    }
+    await this.#reached(change, "reverted");
+    for (const created of change.created.toReversed()) await this.#o.storage.undo(created);
+    await this.#o.journal.remove(change.id);
+  }
+
+  /** Undoes a change whose step threw; the error to throw on. */
+  async #abandon(change: Change, error: unknown): Promise<unknown> {
+    try {
+      await this.#undo(change);
+      return error;
+    } catch (undoError) {
+      this.#o.log.warn("cannot undo a failed change yet", {
+        vm: change.vm,
+        op: change.op,
+        reason: errorMessage(undoError),
+      });
+      return this.#pending(change, error);
+    }
+  }
+
+  async #register(vm: string): Promise<void> {
+    await this.#o.registry.write(vm, await this.#o.hypervisor.definition(vm));
+  }
+
+  async #undefine(vm: string): Promise<void> {
+    try {
+      await this.#o.hypervisor.undefine(vm);
+    } catch (error) {
+      if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
+    }
+  }
+
+  /**
+   * Takes a domain that is to be deleted out of libvirt. If libvirt keeps it, nothing has happened yet, and the deletion
+   * is off. Undefining an active domain would leave it running without a definition, on disks that are about to go.
+   */
+  async #release(change: Change): Promise<void> {
+    try {
+      if (await this.#defined(change.vm) && await this.#o.hypervisor.isActive(change.vm)) {
+        throw new VirtxError("conflict", `Cannot delete VM ${change.vm}: it was started meanwhile`);
+      }
+      await this.#undefine(change.vm);
+    } catch (error) {
+      if (calledOff(change, error)) await this.#o.journal.remove(change.id);
+      throw error;
+    }
+  }
+
+  async #defined(vm: string): Promise<boolean> {
+    try {
+      await this.#o.hypervisor.definition(vm);
+      return true;
+    } catch (error) {
+      if (error instanceof VirtxError && error.kind === "not_found") return false;
+      throw error;
+    }
+  }
+
+  /** The error of a change that is neither done nor undone yet, but journalled. */
+  #pending(change: Change, error: unknown): VirtxError {
+    this.#unsettled = true;
+    return VirtxError.wrap(
+      error,
+      `The ${change.op} of VM ${change.vm} stopped half-way and will be finished or undone soon`,
+    );
+  }
+
+  async #reached(change: Change, step: string): Promise<void> {
+    await this.#o.fault?.(`${change.op}.${step}`);
+  }
+}
+
+/** Whether a deletion failed because the domain may not go, rather than half-way. */
+function calledOff(change: Change, error: unknown): boolean {
+  return change.newXml === undefined && error instanceof VirtxError &&
+    (error.kind === "conflict" || error.kind === "refused");
+}

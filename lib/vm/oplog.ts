@@ -1,0 +1,65 @@
+import { operationMetadata } from "../domain_xml/metadata.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import type { Clock } from "../model/clock.ts";
+import { errorMessage } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import type { Operation, RecordedOperation } from "../model/operation.ts";
+
+/**
+ * The record of each VM's last operations, kept in its libvirt metadata (interop.md §4), where it moves with the VM.
+ * A record is news, not a condition: failing to write one never fails the operation.
+ */
+export class Oplog {
+  readonly #hypervisor: Hypervisor;
+  readonly #clock: Clock;
+  readonly #log: Logger;
+
+  constructor(options: { hypervisor: Hypervisor; clock: Clock; log: Logger }) {
+    this.#hypervisor = options.hypervisor;
+    this.#clock = options.clock;
+    this.#log = options.log;
+  }
+
+  /** Runs the work between a "started" and a "completed" or "failed" record, and logs the outcome. */
+  async around(op: RecordedOperation, vm: string, work: () => Promise<void>): Promise<void> {
+    const ts = this.#clock();
+    await this.#record(vm, { op, ts, te: 0, status: "started", msg: "" });
+    try {
+      await work();
+    } catch (error) {
+      const te = this.#clock();
+      const msg = errorMessage(error);
+      await this.#record(vm, { op, ts, te, status: "failed", msg });
+      this.#log.warn("operation failed", { op, vm, ms: te - ts, reason: msg });
+      throw error;
+    }
+    const te = this.#clock();
+    await this.#record(vm, { op, ts, te, status: "completed", msg: "" });
+    this.#log.info("operation completed", { op, vm, ms: te - ts });
+  }
+
+  /** Whether a definition may hold a record that was never closed; a cheap look before parsing it. */
+  static mayBeInterrupted(xml: string): boolean {
+    return xml.includes(">started<");
+  }
+
+  /** Closes records that an earlier run of virtxd left open. */
+  async closeInterrupted(vm: string, operations: readonly Operation[]): Promise<void> {
+    for (const operation of operations) {
+      if (operation.status !== "started") continue;
+      const msg = "interrupted: virtxd ended before it was done";
+      await this.#record(vm, { ...operation, te: this.#clock(), status: "failed", msg });
+    }
+  }
+
+  async #record(vm: string, operation: Operation): Promise<void> {
+    try {
+      await this.#hypervisor.setMetadata(vm, {
+        ...operationMetadata(operation),
+        live: await this.#hypervisor.isActive(vm),
+      });
+    } catch (error) {
+      this.#log.warn("cannot record operation", { op: operation.op, vm, reason: errorMessage(error) });
+    }
+  }
+}

@@ -1,0 +1,435 @@
+import { v4 as newUuid } from "uuid";
+import type { Inventory } from "../cluster/inventory.ts";
+import { buildDomainXml } from "../domain_xml/build.ts";
+import { parseDomainXml } from "../domain_xml/parse.ts";
+import type { HostMonitor, LocalDomain } from "../host/monitor.ts";
+import { runstateOf } from "../host/runstate.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import type { Clock } from "../model/clock.ts";
+import { enumName, MigrationState, Runstate } from "../model/enums.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import type { FaultHook } from "../model/fault.ts";
+import type { Logger } from "../model/log.ts";
+import { KeyedMutex } from "../model/mutex.ts";
+import type { RecordedOperation } from "../model/operation.ts";
+import {
+  allDisks,
+  type Disk,
+  type MigrationInfo,
+  type Vm,
+  type VmBootOptions,
+  type VmCreateOptions,
+  type Vmdef,
+  type VmDeleteOptions,
+  type VmMigrateOptions,
+  type Vmruninfo,
+  type VmShutdownOptions,
+  type VmUpdateOptions,
+} from "../model/vm.ts";
+import type { Journal } from "../registry/journal.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Storage } from "../storage/storage.ts";
+import { Changes } from "./change.ts";
+import { DiskClaims } from "./claims.ts";
+import { ownsStorage, planDisks } from "./disks.ts";
+import { Oplog } from "./oplog.ts";
+import { Seed } from "./seed.ts";
+import type { ChangeOutcome, VmUseCases } from "./use_cases.ts";
+
+/** What {@link VmService} stands on; `fault` is called at each named step of a change. */
+export interface VmServiceOptions {
+  readonly hypervisor: Hypervisor;
+  readonly monitor: HostMonitor;
+  readonly inventory: Inventory;
+  readonly storage: Storage;
+  readonly registry: Registry;
+  readonly journal: Journal;
+  readonly clock: Clock;
+  readonly log: Logger;
+  readonly fault?: FaultHook | undefined;
+}
+
+/** Definition and storage may only change while the guest is off. */
+const OFF = [Runstate.poweroff, Runstate.crashed] as const;
+/** Everything that has a QEMU process. */
+const ACTIVE = [
+  Runstate.startup,
+  Runstate.running,
+  Runstate.paused,
+  Runstate.migrating,
+  Runstate.terminating,
+  Runstate.pmsuspended,
+  Runstate.crashed,
+] as const;
+
+/** How long until changes that could not be settled (libvirt is away, say) are tried again. */
+const SETTLE_RETRY_MS = 5_000;
+
+/** The use cases for the VMs of this host. Operations on one VM happen one after the other. */
+export class VmService implements VmUseCases, AsyncDisposable {
+  readonly #o: VmServiceOptions;
+  readonly #changes: Changes;
+  readonly #oplog: Oplog;
+  readonly #seed: Seed;
+  readonly #claims: DiskClaims;
+  readonly #locks = new KeyedMutex();
+  readonly #running = new Set<Promise<unknown>>();
+  #closing = false;
+  #settleTimer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(options: VmServiceOptions) {
+    this.#o = options;
+    this.#changes = new Changes(options);
+    this.#oplog = new Oplog(options);
+    this.#seed = new Seed(options);
+    this.#claims = new DiskClaims(options.monitor);
+  }
+
+  /**
+   * Settles what an earlier run left half done: changes are undone or finished, open operation records closed,
+   * forgotten seeds detached. Call it once the monitor has started, before the first request.
+   */
+  async recover(): Promise<void> {
+    await this.#settle();
+    for (const { uuid, xml } of this.#o.monitor.domains()) {
+      const interrupted = Oplog.mayBeInterrupted(xml);
+      if (!interrupted && !Seed.isAttached(uuid, xml)) continue;
+      await this.#locks.run(uuid, async () => {
+        try {
+          await this.#seed.detach(uuid, xml);
+          if (interrupted) await this.#oplog.closeInterrupted(uuid, parseDomainXml(xml).operations);
+          await this.#published(uuid);
+        } catch (error) {
+          this.#o.log.warn("cannot close an interrupted operation", {
+            vm: uuid,
+            reason: errorMessage(error),
+          });
+        }
+      });
+    }
+  }
+
+  /** Refuses what is new and waits for what is under way. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#closing = true;
+    clearTimeout(this.#settleTimer);
+    await Promise.allSettled(this.#running);
+  }
+
+  async create({ vmdef, host }: VmCreateOptions): Promise<string> {
+    const { hypervisor, monitor, storage, log, clock } = this.#o;
+    const verb = `create VM "${vmdef.name}"`;
+    this.#requireHere(verb, host);
+    const uuid = newUuid();
+    return await this.#exclusively(uuid, verb, async () => {
+      const started = clock();
+      using _claim = this.#claims.take(uuid, vmdef);
+      const plan = await planDisks(storage, vmdef, undefined, uuid);
+      await this.#changes.apply({
+        op: "create",
+        vm: uuid,
+        oldXml: undefined,
+        newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware)),
+        provision: plan.provision,
+        remove: [],
+      });
+      await this.#refresh(uuid);
+      log.info("VM created", {
+        vm: uuid,
+        name: vmdef.name,
+        libvirt: hypervisor.connected,
+        ms: clock() - started,
+      });
+      return uuid;
+    });
+  }
+
+  async get(uuid: string): Promise<Vm> {
+    const domain = this.#local(uuid, "get");
+    const { def, operations } = parseDomainXml(domain.xml);
+    return {
+      uuid,
+      def: await this.#sized(def),
+      runinfo: { runstate: domain.runstate, host: this.#o.monitor.uuid },
+      stats: { ...domain.stats, oplog: { items: operations } },
+      ts: domain.ts,
+    };
+  }
+
+  async update(uuid: string, { vmdef, deletestorage }: VmUpdateOptions): Promise<ChangeOutcome> {
+    const { monitor, storage, log, clock } = this.#o;
+    return await this.#exclusively(uuid, "update", async () => {
+      const started = clock();
+      const domain = await this.#require(uuid, "update", OFF);
+      const { def: old, operations } = parseDomainXml(domain.xml);
+      using _claim = this.#claims.take(uuid, vmdef);
+      const plan = await planDisks(storage, vmdef, old, `${uuid}.${started}`);
+      const outcome = await this.#changes.apply({
+        op: "update",
+        vm: uuid,
+        oldXml: domain.xml,
+        newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware), operations),
+        provision: plan.provision,
+        remove: deletestorage ? this.#deletable(uuid, plan.dropped) : [],
+      });
+      await this.#refresh(uuid);
+      log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
+      return outcome;
+    });
+  }
+
+  async delete(uuid: string, { deletestorage }: VmDeleteOptions): Promise<ChangeOutcome> {
+    const { log, clock } = this.#o;
+    return await this.#exclusively(uuid, "delete", async () => {
+      const started = clock();
+      const domain = await this.#require(uuid, "delete", OFF);
+      await this.#endCrashed(domain);
+      const { def } = parseDomainXml(domain.xml);
+      const outcome = await this.#changes.apply({
+        op: "delete",
+        vm: uuid,
+        oldXml: domain.xml,
+        newXml: undefined,
+        provision: [],
+        remove: deletestorage ? this.#deletable(uuid, allDisks(def).filter(ownsStorage)) : [],
+      });
+      await this.#refresh(uuid);
+      log.info("VM deleted", { vm: uuid, name: def.name, storage: deletestorage, ms: clock() - started });
+      return outcome;
+    });
+  }
+
+  runstate(uuid: string): Vmruninfo {
+    const info = this.#o.inventory.vm(uuid);
+    if (info === undefined) throw unknownVm(uuid, "get the run state of");
+    return { runstate: info.runstate, host: info.host };
+  }
+
+  async boot(uuid: string, options: VmBootOptions): Promise<void> {
+    await this.#operate("VmBoot", uuid, "boot", OFF, async (domain) => {
+      await this.#endCrashed(domain);
+      await this.#seed.around(domain, options, () => this.#o.hypervisor.start(uuid));
+    });
+  }
+
+  async shutdown(uuid: string, { force }: VmShutdownOptions): Promise<void> {
+    const { hypervisor } = this.#o;
+    const allowed = force === 0 ? [Runstate.running] : ACTIVE;
+    await this.#operate("VmShutdown", uuid, force === 0 ? "shut down" : "power off", allowed, async () => {
+      if (force === 0) await hypervisor.shutdown(uuid);
+      else await hypervisor.destroy(uuid, { graceful: force === 1 });
+    });
+  }
+
+  async pause(uuid: string): Promise<void> {
+    await this.#operate("VmPause", uuid, "pause", [Runstate.running], () => this.#o.hypervisor.suspend(uuid));
+  }
+
+  async resume(uuid: string): Promise<void> {
+    await this.#operate("VmResume", uuid, "resume", [Runstate.paused], () => this.#o.hypervisor.resume(uuid));
+  }
+
+  async register(uuid: string): Promise<"refreshed" | "defined"> {
+    const { hypervisor, registry, log } = this.#o;
+    return await this.#exclusively(uuid, "register", async () => {
+      const xml = await this.#definition(uuid);
+      if (xml !== undefined) {
+        await registry.write(uuid, xml);
+        log.info("registry refreshed from libvirt", { vm: uuid });
+        return "refreshed";
+      }
+      const registered = await registry.read(uuid);
+      if (registered === undefined) throw unknownVm(uuid, "register");
+      const found = parseDomainXml(registered).uuid;
+      if (found !== uuid) {
+        throw new VirtxError("conflict", `Cannot register VM ${uuid}: its registry file defines ${found}`);
+      }
+      await hypervisor.define(registered);
+      await this.#refresh(uuid);
+      log.info("VM defined from the registry", { vm: uuid });
+      return "defined";
+    });
+  }
+
+  migrate(uuid: string, { host }: VmMigrateOptions): Promise<void> {
+    this.#local(uuid, "migrate");
+    const verb = `migrate VM ${uuid}`;
+    if (host === "") {
+      throw new VirtxError("unimplemented", `Cannot ${verb}: name the host that is to take it`);
+    }
+    if (host === this.#o.monitor.uuid) {
+      throw new VirtxError("conflict", `Cannot ${verb}: it is on host ${host} already`);
+    }
+    throw inactiveHost(verb, host);
+  }
+
+  migration(uuid: string): Promise<MigrationInfo> {
+    this.#local(uuid, "get the migration of");
+    const progress = { total: 0, transferred: 0, remaining: 0, rate: 0 };
+    return Promise.resolve({ state: MigrationState.none, progress });
+  }
+
+  abortMigration(uuid: string): Promise<void> {
+    this.#local(uuid, "abort the migration of");
+    throw new VirtxError("conflict", `Cannot abort the migration of VM ${uuid}: none is under way`);
+  }
+
+  /** An operation on the guest of one VM: checked against libvirt's own state, recorded, published. */
+  async #operate(
+    op: RecordedOperation,
+    uuid: string,
+    verb: string,
+    allowed: readonly Runstate[],
+    work: (domain: LocalDomain) => Promise<void>,
+  ): Promise<void> {
+    await this.#exclusively(uuid, verb, async () => {
+      const domain = await this.#require(uuid, verb, allowed);
+      try {
+        await this.#oplog.around(op, uuid, () => work(domain));
+      } finally {
+        await this.#published(uuid);
+      }
+    });
+  }
+
+  /** Runs the task under the VM's lock, counted among what a shutdown waits for. */
+  async #exclusively<T>(uuid: string, verb: string, task: () => Promise<T>): Promise<T> {
+    if (this.#closing) {
+      throw new VirtxError("unavailable", `Cannot ${verb}: virtxd is stopping`, { retryAfterS: 10 });
+    }
+    if (!this.#o.hypervisor.connected) {
+      throw new VirtxError("unavailable", `Cannot ${verb}: libvirt is away`, { retryAfterS: 5 });
+    }
+    const running = this.#locks.run(uuid, task);
+    this.#running.add(running);
+    try {
+      return await running;
+    } finally {
+      this.#running.delete(running);
+      if (this.#changes.unsettled) this.#settleLater();
+    }
+  }
+
+  #local(uuid: string, verb: string): LocalDomain {
+    const domain = this.#o.monitor.domain(uuid);
+    if (domain === undefined) throw unknownVm(uuid, verb);
+    return domain;
+  }
+
+  /** This host's VM, if libvirt says right now that it is in one of these states. */
+  async #require(uuid: string, verb: string, allowed: readonly Runstate[]): Promise<LocalDomain> {
+    const { hypervisor, inventory } = this.#o;
+    const domain = this.#local(uuid, verb);
+    const { state, reason } = await hypervisor.state(uuid);
+    const runstate = runstateOf(state, reason);
+    if (!allowed.includes(runstate)) {
+      const name = inventory.vm(uuid)?.name ?? uuid;
+      throw new VirtxError(
+        "conflict",
+        `Cannot ${verb} VM "${name}": it is ${stateName(runstate)}, not ${
+          allowed.map(stateName).join(" or ")
+        }`,
+      );
+    }
+    return { ...domain, runstate };
+  }
+
+  #requireHere(verb: string, host: string): void {
+    if (host !== "" && host !== this.#o.monitor.uuid) throw inactiveHost(verb, host);
+  }
+
+  /** A guest that crashed may still have its QEMU process; nothing but ending it can follow. */
+  async #endCrashed(domain: LocalDomain): Promise<void> {
+    if (domain.runstate !== Runstate.crashed || !await this.#o.hypervisor.isActive(domain.uuid)) return;
+    await this.#o.hypervisor.destroy(domain.uuid, { graceful: false });
+  }
+
+  /** The paths of those disks that no other VM of this host uses. */
+  #deletable(uuid: string, disks: readonly Disk[]): string[] {
+    return disks.map((disk) => disk.path).filter((path) => {
+      const user = this.#claims.userOf(path, uuid);
+      if (user !== undefined) {
+        this.#o.log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
+      }
+      return user === undefined;
+    });
+  }
+
+  /** The definition with the sizes that its images have; a size that cannot be told now is 0. */
+  async #sized(def: Vmdef): Promise<Vmdef> {
+    const sized = async (disk: Disk): Promise<Disk> => {
+      try {
+        const { sizeMiB } = await this.#o.storage.inspect(disk);
+        return { ...disk, size: sizeMiB };
+      } catch (error) {
+        this.#o.log.debug("cannot inspect disk", { path: disk.path, reason: errorMessage(error) });
+        return disk;
+      }
+    };
+    const [osdisk, ...disks] = await Promise.all(allDisks(def).map(sized));
+    return { ...def, osdisk: osdisk ?? def.osdisk, disks };
+  }
+
+  async #definition(uuid: string): Promise<string | undefined> {
+    try {
+      return await this.#o.hypervisor.definition(uuid);
+    } catch (error) {
+      if (error instanceof VirtxError && error.kind === "not_found") return undefined;
+      throw error;
+    }
+  }
+
+  /** Shows what changed in the inventory at once, so that who asked reads their own write. */
+  async #refresh(uuid: string): Promise<LocalDomain | undefined> {
+    try {
+      return await this.#o.monitor.refresh(uuid);
+    } catch (error) {
+      this.#o.log.warn("cannot refresh VM", { vm: uuid, reason: errorMessage(error) });
+      return undefined;
+    }
+  }
+
+  /** Refreshes inventory and registry after an operation; its record is part of the definition. */
+  async #published(uuid: string): Promise<void> {
+    const domain = await this.#refresh(uuid);
+    if (domain === undefined) return;
+    try {
+      await this.#o.registry.write(uuid, domain.xml);
+    } catch (error) {
+      this.#o.log.warn("cannot refresh registry", { vm: uuid, reason: errorMessage(error) });
+    }
+  }
+
+  async #settle(): Promise<void> {
+    await this.#changes.settleAll((vm, task) =>
+      this.#locks.run(vm, async () => {
+        await task();
+        await this.#refresh(vm);
+      })
+    );
+    if (this.#changes.unsettled) this.#settleLater();
+  }
+
+  #settleLater(): void {
+    if (this.#closing || this.#settleTimer !== undefined) return;
+    this.#settleTimer = setTimeout(() => {
+      this.#settleTimer = undefined;
+      this.#settle().catch((error) => {
+        this.#o.log.warn("cannot read the journal", { reason: errorMessage(error) });
+        this.#settleLater();
+      });
+    }, SETTLE_RETRY_MS);
+  }
+}
+
+function stateName(runstate: Runstate): string {
+  return enumName(Runstate, runstate);
+}
+
+function unknownVm(uuid: string, verb: string): VirtxError {
+  return new VirtxError("not_found", `Cannot ${verb} VM ${uuid}: there is no such VM`);
+}
+
+function inactiveHost(verb: string, host: string): VirtxError {
+  return new VirtxError("unavailable", `Cannot ${verb}: host ${host} is not known or not active`);
+}
