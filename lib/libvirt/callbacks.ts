@@ -10,7 +10,7 @@ import type { Runtime } from "./runtime.ts";
 export interface EventSink {
   domainEvent(event: DomainEvent): void;
   /** The connection is gone: the daemon ended, or did not answer keepalive. */
-  connectionLost(connection: Deno.PointerValue, reason: string): void;
+  connectionLost(connection: Connection, reason: string): void;
 }
 
 /** A subscription of one connection; disposing it ends it. */
@@ -38,6 +38,7 @@ const CLOSE = { parameters: ["pointer", "i32", "pointer"], result: "void" } as c
  */
 export class CallbackSet implements Disposable {
   readonly #runtime: Runtime;
+  readonly #subscribers = new Set<Connection>();
   readonly #lifecycle: Deno.UnsafeCallback<typeof LIFECYCLE>;
   readonly #reboot: Deno.UnsafeCallback<typeof GENERIC>;
   readonly #blockJob: Deno.UnsafeCallback<typeof BLOCK_JOB>;
@@ -63,7 +64,9 @@ export class CallbackSet implements Disposable {
       sink.domainEvent({ kind: "metadata", uuid: uuidOf(domain), type, uri: borrowString(uri) });
     });
     this.#close = Deno.UnsafeCallback.threadSafe(CLOSE, (connection, reason) => {
-      if (reason !== CloseReason.client) sink.connectionLost(connection, describeClose(reason));
+      for (const subscriber of this.#subscribers) {
+        if (subscriber.is(connection)) sink.connectionLost(subscriber, describeClose(reason));
+      }
     });
   }
 
@@ -92,6 +95,8 @@ export class CallbackSet implements Disposable {
       );
     }
     const close = this.#close.pointer;
+    this.#subscribers.add(connection);
+    undo.defer(() => void this.#subscribers.delete(connection));
     // The test driver has no connection that could be lost, and refuses
     if (
       await connection.attempt((c) => libvirt.virConnectRegisterCloseCallback(c, close, null, null)) === 0

@@ -21,13 +21,16 @@ export class Connection implements AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #pointer: Deno.PointerObject;
   readonly #lock: Mutex;
+  /** Whether others have references too. */
+  readonly #shared: boolean;
   #retired: VirtxError | undefined;
 
-  private constructor(runtime: Runtime, pointer: Deno.PointerObject, lock: Mutex) {
+  private constructor(runtime: Runtime, pointer: Deno.PointerObject, lock: Mutex, shared: boolean) {
     this.libvirt = runtime.libvirt;
     this.#runtime = runtime;
     this.#pointer = pointer;
     this.#lock = lock;
+    this.#shared = shared;
   }
 
   /**
@@ -44,18 +47,23 @@ export class Connection implements AsyncDisposable {
     // Drivers without a socket (test) refuse; there is nothing to keep alive then
     await runtime.libvirt.virConnectSetKeepAlive(opened, KEEPALIVE_S, KEEPALIVE_COUNT);
     runtime.libvirt.virConnResetLastError(opened);
-    return new Connection(runtime, opened, new Mutex());
+    return new Connection(runtime, opened, new Mutex(), false);
   }
 
   /** The same libvirt connection once more, with a reference of its own (virConnectRef). */
   share(): Connection {
     this.libvirt.virConnectRef(this.#pointer);
-    return new Connection(this.#runtime, this.#pointer, this.#lock);
+    return new Connection(this.#runtime, this.#pointer, this.#lock, true);
   }
 
   /** False once it is lost or given up; such a connection is only good for closing. */
   get usable(): boolean {
     return this.#retired === undefined;
+  }
+
+  /** @throws what {@link retire} was told, if it was. */
+  check(): void {
+    if (this.#retired !== undefined) throw this.#retired;
   }
 
   /** Whether this is the connection that libvirt speaks of in a callback. */
@@ -98,10 +106,15 @@ export class Connection implements AsyncDisposable {
     return result;
   }
 
-  /** Closes it once the call that is under way has returned (virConnectClose); the references that are left: 0. */
+  /**
+   * Closes it once the call that is under way has returned (virConnectClose). The references that are left, 0: any more
+   * than those of {@link share} are a leak, which is logged too.
+   */
   async close(): Promise<number> {
     this.retire(libvirtAway("The connection to libvirt is closed"));
-    return await this.#lock.run(() => this.libvirt.virConnectClose(this.#pointer));
+    const references = await this.#lock.run(() => this.libvirt.virConnectClose(this.#pointer));
+    if (references > 0 && !this.#shared) this.#runtime.log.error("libvirt references leaked", { references });
+    return references;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -113,7 +126,7 @@ export class Connection implements AsyncDisposable {
     failed: (result: R) => boolean,
   ): Promise<R> {
     using _turn = await this.#lock.lock();
-    if (this.#retired !== undefined) throw this.#retired;
+    this.check();
     const result = await call(this.#pointer);
     if (!failed(result)) return result;
     const reason = takeConnectionError(this.libvirt, this.#pointer);

@@ -59,47 +59,52 @@ export class Domain implements Disposable {
     return { state: state[0] ?? 0, reason: reason[0] ?? 0 };
   }
 
+  /** virDomainIsActive: whether there is a guest, running, paused or crashed, rather than only a definition. */
+  async isActive(): Promise<boolean> {
+    return await this.#int((domain) => this.#libvirt.virDomainIsActive(domain)) === 1;
+  }
+
   /** virDomainCreateWithFlags */
   start(): Promise<void> {
-    return this.#int((domain) => this.#libvirt.virDomainCreateWithFlags(domain, 0));
+    return this.#do((domain) => this.#libvirt.virDomainCreateWithFlags(domain, 0));
   }
 
   /** virDomainShutdownFlags: presses the ACPI power button; the guest does the rest, or not. */
   shutdown(): Promise<void> {
-    return this.#int((domain) => this.#libvirt.virDomainShutdownFlags(domain, ShutdownFlag.acpiPowerButton));
+    return this.#do((domain) => this.#libvirt.virDomainShutdownFlags(domain, ShutdownFlag.acpiPowerButton));
   }
 
   /** virDomainDestroyFlags: ends the domain; gracefully means that QEMU may still flush its disks, or else it fails. */
   destroy(graceful: boolean): Promise<void> {
     const flags = graceful ? DestroyFlag.graceful : 0;
-    return this.#int((domain) => this.#libvirt.virDomainDestroyFlags(domain, flags));
+    return this.#do((domain) => this.#libvirt.virDomainDestroyFlags(domain, flags));
   }
 
   /** virDomainSuspend */
   suspend(): Promise<void> {
-    return this.#int((domain) => this.#libvirt.virDomainSuspend(domain));
+    return this.#do((domain) => this.#libvirt.virDomainSuspend(domain));
   }
 
   /** virDomainResume */
   resume(): Promise<void> {
-    return this.#int((domain) => this.#libvirt.virDomainResume(domain));
+    return this.#do((domain) => this.#libvirt.virDomainResume(domain));
   }
 
   /** virDomainUndefineFlags, with {@link UndefineFlag}s. */
   undefine(flags: number): Promise<void> {
-    return this.#int((domain) => this.#libvirt.virDomainUndefineFlags(domain, flags));
+    return this.#do((domain) => this.#libvirt.virDomainUndefineFlags(domain, flags));
   }
 
   /** virDomainAttachDeviceFlags, to the definition. */
   attachDevice(xml: string): Promise<void> {
     const device = cString(xml);
-    return this.#int((domain) => this.#libvirt.virDomainAttachDeviceFlags(domain, device, Affect.config));
+    return this.#do((domain) => this.#libvirt.virDomainAttachDeviceFlags(domain, device, Affect.config));
   }
 
   /** virDomainDetachDeviceFlags, from the definition. */
   detachDevice(xml: string): Promise<void> {
     const device = cString(xml);
-    return this.#int((domain) => this.#libvirt.virDomainDetachDeviceFlags(domain, device, Affect.config));
+    return this.#do((domain) => this.#libvirt.virDomainDetachDeviceFlags(domain, device, Affect.config));
   }
 
   /** virDomainSetMetadata of an element, in the definition and, if so asked, in the running domain. */
@@ -108,13 +113,17 @@ export class Domain implements Disposable {
     const key = cString(change.key);
     const uri = cString(change.uri);
     const impact = Affect.config | (change.live ? Affect.live : 0);
-    return this.#int((domain) =>
+    return this.#do((domain) =>
       this.#libvirt.virDomainSetMetadata(domain, MetadataType.element, xml, key, uri, impact)
     );
   }
 
-  async #int(call: (domain: Deno.PointerObject) => Promise<number>): Promise<void> {
-    await this.#connection.int(() => call(this.#pointer));
+  #int(call: (domain: Deno.PointerObject) => Promise<number>): Promise<number> {
+    return this.#connection.int(() => call(this.#pointer));
+  }
+
+  async #do(call: (domain: Deno.PointerObject) => Promise<number>): Promise<void> {
+    await this.#int(call);
   }
 
   async #xml(flags: number): Promise<string> {

@@ -113,6 +113,8 @@ const SYMBOLS = {
   virDomainGetXMLDesc: { parameters: ["pointer", "u32"], result: "pointer", nonblocking: true },
   // int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags);
   virDomainGetState: { parameters: ["pointer", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
+  // int virDomainIsActive(virDomainPtr dom);
+  virDomainIsActive: { parameters: ["pointer"], result: "i32", nonblocking: true },
   // int virDomainCreateWithFlags(virDomainPtr domain, unsigned int flags);
   virDomainCreateWithFlags: { parameters: ["pointer", "u32"], result: "i32", nonblocking: true },
   // int virDomainShutdownFlags(virDomainPtr domain, unsigned int flags);

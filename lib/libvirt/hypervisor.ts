@@ -4,7 +4,7 @@ import type { Logger } from "../model/log.ts";
 import { Queue } from "../model/queue.ts";
 import type { Connection } from "./connection.ts";
 import { ListFlag, UndefineFlag } from "./constants.ts";
-import { Deadline } from "./deadline.ts";
+import { settlesWithin } from "./deadline.ts";
 import {
   defineDomain,
   type Domain,
@@ -43,6 +43,8 @@ export interface KnownDomain {
 }
 
 const QUERY_CONNECTIONS = 4, OPERATION_CONNECTIONS = 4;
+/** How long the end waits for libvirt. */
+const GRACE_MS = 2_000;
 const QUERY_TIMEOUT_MS = 30_000, OPERATION_TIMEOUT_MS = 120_000;
 
 /** From how many definitions on it pays to list all domains rather than to look up each. */
@@ -68,16 +70,15 @@ export class Hypervisor implements AsyncDisposable {
     this.#runtime = runtime;
     this.#log = log;
     this.#link = new Link({ runtime, uri, log, clock, reconnectMs, emit: (event) => this.#onEvent(event) });
-    const queries = { name: "queries", timeoutMs: o.queryTimeoutMs ?? QUERY_TIMEOUT_MS, log };
-    const operations = { name: "operations", timeoutMs: o.operationTimeoutMs ?? OPERATION_TIMEOUT_MS, log };
+    const { queryTimeoutMs = QUERY_TIMEOUT_MS, operationTimeoutMs = OPERATION_TIMEOUT_MS } = o;
     if (isPrivateTestHost(uri)) {
       const open = () => Promise.resolve(this.#link.share());
-      this.#queries = new Pool({ ...queries, size: 1, open });
+      this.#queries = new Pool({ size: 1, timeoutMs: operationTimeoutMs, open });
       this.#operations = this.#queries;
     } else {
       const open = () => this.#link.open();
-      this.#queries = new Pool({ ...queries, size: QUERY_CONNECTIONS, open });
-      this.#operations = new Pool({ ...operations, size: OPERATION_CONNECTIONS, open });
+      this.#queries = new Pool({ size: QUERY_CONNECTIONS, timeoutMs: queryTimeoutMs, open });
+      this.#operations = new Pool({ size: OPERATION_CONNECTIONS, timeoutMs: operationTimeoutMs, open });
     }
   }
 
@@ -87,11 +88,10 @@ export class Hypervisor implements AsyncDisposable {
    * @throws VirtxError `unavailable` with libvirt's reason if it cannot be reached.
    */
   static async open(options: HypervisorOptions): Promise<Hypervisor> {
-    const hypervisor = new Hypervisor(new Runtime(), options);
+    const hypervisor = new Hypervisor(new Runtime(options.log), options);
     const { uri, queryTimeoutMs = QUERY_TIMEOUT_MS } = options;
     const connecting = hypervisor.#link.connect();
-    using deadline = new Deadline(queryTimeoutMs);
-    if (!await deadline.includes(connecting)) {
+    if (!await settlesWithin(queryTimeoutMs, connecting)) {
       connecting.catch(() => {}).then(() => hypervisor[Symbol.asyncDispose]());
       throw libvirtAway(`Cannot connect to libvirt at ${uri}: no answer within ${queryTimeoutMs / 1000} s`);
     }
@@ -178,6 +178,11 @@ export class Hypervisor implements AsyncDisposable {
     return this.#askDomain("get the state of", uuid, (domain) => domain.state());
   }
 
+  /** Whether there is a guest, running, paused or crashed, rather than only a definition. */
+  isActive(uuid: string): Promise<boolean> {
+    return this.#askDomain("get the state of", uuid, (domain) => domain.isActive());
+  }
+
   /** Many definitions by UUID, fetched over all query connections at once; domains that are not there are left out. */
   async definitions(uuids: readonly string[]): Promise<Map<string, string>> {
     const found = new Map<string, string>();
@@ -243,14 +248,17 @@ export class Hypervisor implements AsyncDisposable {
     return this.#change("change the metadata of", uuid, (domain) => domain.setMetadata(change));
   }
 
-  /** Ends all: pools, link, event loop. A call that hangs in libvirt keeps its parts until the process ends. */
+  /**
+   * Ends all: pools, link, event loop. If a call hangs in libvirt, what it needs stays, threads included, and only
+   * Deno.exit() ends the process.
+   */
   async [Symbol.asyncDispose](): Promise<void> {
     await Promise.all([this.#queries[Symbol.asyncDispose](), this.#operations[Symbol.asyncDispose]()]);
     this.events.close();
-    const calls = this.#queries.busy + this.#operations.busy;
-    if (calls > 0) return this.#log.warn("libvirt holds unanswered calls at the end", { calls });
-    await this.#link[Symbol.asyncDispose]();
-    await this.#runtime[Symbol.asyncDispose]();
+    const calls = this.#queries.unfinished + this.#operations.unfinished;
+    const ended = calls === 0 && await settlesWithin(GRACE_MS, this.#link[Symbol.asyncDispose]());
+    if (ended) await this.#runtime[Symbol.asyncDispose]();
+    else this.#log.warn("libvirt does not answer at the end", { calls });
   }
 
   #onEvent(event: HypervisorEvent): void {

@@ -89,11 +89,12 @@ export class Link implements EventSink, AsyncDisposable {
     this.#options.emit(event);
   }
 
-  connectionLost(connection: Deno.PointerValue, reason: string): void {
+  connectionLost(connection: Connection, reason: string): void {
     const session = this.#session;
-    if (session === undefined || !session.connection.is(connection)) return;
-    this.#session = undefined;
     this.#lost = libvirtAway(`libvirt is away: ${reason}`);
+    connection.retire(this.#lost);
+    if (connection !== session?.connection) return; // it was not in service yet, and will not be
+    this.#session = undefined;
     this.#options.log.warn("libvirt is away", { uri: this.#options.uri, reason });
     this.#options.emit({ kind: "disconnected", reason });
     this.#recovery = this.#recover(session);
@@ -114,15 +115,11 @@ export class Link implements EventSink, AsyncDisposable {
     const { runtime, uri } = this.#options;
     await using resources = new AsyncDisposableStack();
     const connection = await Connection.open(runtime, uri);
-    resources.defer(() => this.#close(connection));
+    resources.use(connection);
     resources.use(await this.#callbacks.subscribe(connection));
     const peer = { driver: await driverType(connection), version: await libvirtVersion(connection) };
+    connection.check();
     return { connection, peer, resources: resources.move() };
-  }
-
-  async #close(connection: Connection): Promise<void> {
-    const references = await connection.close();
-    if (references > 0) this.#options.log.error("libvirt references leaked", { references });
   }
 
   async #recover(lost: Session): Promise<void> {

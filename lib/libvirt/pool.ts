@@ -1,34 +1,33 @@
 import { VirtxError } from "../model/error.ts";
-import type { Logger } from "../model/log.ts";
 import type { Connection } from "./connection.ts";
-import { Deadline } from "./deadline.ts";
+import { settlesWithin } from "./deadline.ts";
 import { libvirtAway } from "./error.ts";
 
 /** How a {@link Pool} is made. */
 export interface PoolOptions {
-  /** For messages: what its connections are for. */
-  readonly name: string;
   /** How many tasks run at a time. */
   readonly size: number;
   /** How long a task may take, its wait for a connection included. */
   readonly timeoutMs: number;
   readonly open: () => Promise<Connection>;
-  readonly log: Logger;
 }
+
+/** How long the end waits for calls that are under way. */
+const GRACE_MS = 2_000;
 
 /**
  * Connections for tasks of one sort, opened when first needed and kept. Each task has a connection to itself and a
- * deadline, since nothing can stop a call that libvirt does not answer (a guest's QEMU that hangs blocks those about
- * that guest). When the deadline passes, the caller is told so, and the connection leaves service: no further call of
- * the task is made on it, and it is closed when the call returns after all. Another takes its place, as long as no more
- * than `size` are stuck, so that libvirt's and Deno's threads do not run out.
+ * deadline, since nothing can stop a call that libvirt does not answer (a QEMU that hangs blocks the calls about its
+ * guest). When the deadline passes, or libvirt is found to be away, the caller is told so at once; the connection leaves
+ * service: the task can make no further call on it, and it is closed when the call returns after all. Another takes its
+ * place, as long as no more than `size` are stuck, so that libvirt's and Deno's threads do not run out.
  */
 export class Pool implements AsyncDisposable {
   readonly #options: PoolOptions;
-  readonly #connections = new Set<Connection>();
   readonly #idle: Connection[] = [];
   readonly #waiting: (() => void)[] = [];
-  readonly #tasks = new Set<Promise<unknown>>();
+  readonly #leases = new Set<Lease>();
+  readonly #unfinished = new Set<Promise<unknown>>();
   #free: number;
   #stuck = 0;
   #closed = false;
@@ -38,94 +37,81 @@ export class Pool implements AsyncDisposable {
     this.#free = options.size;
   }
 
-  /** How many tasks run at most; who has much to ask splits it in so many. */
+  /** How many tasks run at a time; who has much to ask splits it in so many. */
   get size(): number {
     return this.#options.size;
   }
 
-  /** How many calls are still unanswered. */
-  get busy(): number {
-    return this.#tasks.size;
+  /** How many tasks libvirt still holds, those included that were given up. */
+  get unfinished(): number {
+    return this.#unfinished.size;
   }
 
   /**
    * Runs the task on a connection.
    *
-   * @throws VirtxError `timeout` when the deadline passed; the call may still take effect then.
+   * @throws VirtxError `timeout` when the deadline passed (the call may still take effect then), and what
+   *   {@link reset} was told.
    */
   async use<T>(task: (connection: Connection) => Promise<T>): Promise<T> {
-    const { name, size, timeoutMs } = this.#options;
-    using deadline = new Deadline(timeoutMs);
-    const slot = this.#takeSlot();
-    if (!await deadline.includes(slot)) {
-      slot.then(() => this.#giveSlot());
-      throw new VirtxError(
-        "timeout",
-        `all ${size} connections for ${name} were busy for ${timeoutMs / 1000} s`,
-      );
-    }
+    const { size, timeoutMs } = this.#options;
     const lease = new Lease();
-    const work = this.#track(this.#work(lease, task));
-    if (await deadline.includes(work)) return await work;
-    const late = new VirtxError("timeout", `libvirt did not answer within ${timeoutMs / 1000} s`);
-    this.#abandon(lease, work, late);
-    throw late;
+    this.#leases.add(lease);
+    const timer = setTimeout(() => {
+      const what = lease.started ? "libvirt did not answer" : `all ${size} connections to libvirt were busy`;
+      this.#giveUp(lease, new VirtxError("timeout", `${what} for ${timeoutMs / 1000} s`));
+    }, timeoutMs);
+    try {
+      return await Promise.race([this.#track(this.#run(lease, task)), lease.givenUp]);
+    } finally {
+      clearTimeout(timer);
+      this.#leases.delete(lease);
+    }
   }
 
-  /** Gives up all connections, because libvirt is away: idle ones close now, others when their call returns. */
+  /** Gives up all connections and tasks, because libvirt is away: the tasks' callers get this error now. */
   reset(why: VirtxError): void {
-    for (const connection of this.#connections) connection.retire(why);
-    for (const connection of this.#idle.splice(0)) this.#track(this.#close(connection));
+    for (const lease of this.#leases) this.#giveUp(lease, why);
+    this.#closeIdle();
   }
 
-  /** Waits for what is under way, for a moment at most; see {@link busy} for what is left then. */
+  /** Waits for what is under way, but for a moment at most; {@link unfinished} is what is left then. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
-    this.reset(ENDING);
-    using grace = new Deadline(GRACE_MS);
-    await grace.includes(Promise.allSettled(this.#tasks));
+    this.#closeIdle();
+    await settlesWithin(GRACE_MS, Promise.allSettled(this.#unfinished));
   }
 
-  async #work<T>(lease: Lease, task: (connection: Connection) => Promise<T>): Promise<T> {
+  async #run<T>(lease: Lease, task: (connection: Connection) => Promise<T>): Promise<T> {
+    await this.#takeSlot();
     try {
-      if (this.#closed) throw ENDING;
-      const connection = this.#idle.pop() ?? await this.#open();
+      if (this.#closed) throw libvirtAway("virtxd is ending");
+      lease.start();
+      const connection = this.#idle.pop() ?? await this.#options.open();
       lease.hold(connection);
       try {
         return await task(connection);
       } finally {
         if (connection.usable && !this.#closed) this.#idle.push(connection);
-        else await this.#close(connection);
+        else await connection.close();
       }
     } finally {
-      if (lease.slotTaken) this.#giveSlot();
-      else this.#stuck--;
+      if (lease.replaced) this.#stuck--;
+      else this.#giveSlot();
     }
   }
 
-  /** Takes a task's connection out of service, and lets another have its place if not too many are stuck. */
-  #abandon(lease: Lease, work: Promise<unknown>, why: VirtxError): void {
-    lease.retire(why);
-    const since = performance.now();
-    work.catch(() => {}).then(() => {
-      const ms = Math.round(performance.now() - since);
-      this.#options.log.info("libvirt answered a call that was given up", { lane: this.#options.name, ms });
-    });
-    if (this.#stuck >= this.#options.size) return;
+  /** Fails the task now, and lets another run in its place if its call is stuck and not too many are. */
+  #giveUp(lease: Lease, why: VirtxError): void {
+    lease.giveUp(why);
+    if (!lease.started || this.#stuck >= this.#options.size) return;
     this.#stuck++;
-    lease.slotTaken = false;
+    lease.replaced = true;
     this.#giveSlot();
   }
 
-  async #open(): Promise<Connection> {
-    const connection = await this.#options.open();
-    this.#connections.add(connection);
-    return connection;
-  }
-
-  async #close(connection: Connection): Promise<void> {
-    this.#connections.delete(connection);
-    await connection.close();
+  #closeIdle(): void {
+    for (const connection of this.#idle.splice(0)) this.#track(connection.close());
   }
 
   #takeSlot(): Promise<void> {
@@ -142,33 +128,44 @@ export class Pool implements AsyncDisposable {
     else next();
   }
 
-  #track<T>(task: Promise<T>): Promise<T> {
-    this.#tasks.add(task);
-    const done = () => this.#tasks.delete(task);
-    task.then(done, done);
-    return task;
+  /** Remembers the promise until it is settled; how is for those who wait for it. */
+  #track<T>(promise: Promise<T>): Promise<T> {
+    this.#unfinished.add(promise);
+    const forget = () => this.#unfinished.delete(promise);
+    promise.then(forget, forget);
+    return promise;
   }
 }
 
-/** How long the end waits for calls that are under way. */
-const GRACE_MS = 2_000;
-
-const ENDING = libvirtAway("virtxd is ending");
-
-/** A task's hold on a connection, which may be given up before the connection is even open. */
+/** A task's use of the pool, which may be given up before it has its turn, while its connection opens, or later. */
 class Lease {
-  /** Whether the task still counts among those that run. */
-  slotTaken = true;
+  /** Whether the task has had its turn. */
+  started = false;
+  /** Whether another task has been let in for it. */
+  replaced = false;
+  readonly #ending = Promise.withResolvers<never>();
   #connection: Connection | undefined;
-  #retired: VirtxError | undefined;
+  #givenUp: VirtxError | undefined;
+
+  /** Rejects when the task is given up. */
+  get givenUp(): Promise<never> {
+    return this.#ending.promise;
+  }
+
+  /** @throws VirtxError if the task was given up while it waited for its turn. */
+  start(): void {
+    if (this.#givenUp !== undefined) throw this.#givenUp;
+    this.started = true;
+  }
 
   hold(connection: Connection): void {
     this.#connection = connection;
-    if (this.#retired !== undefined) connection.retire(this.#retired);
+    if (this.#givenUp !== undefined) connection.retire(this.#givenUp);
   }
 
-  retire(why: VirtxError): void {
-    this.#retired = why;
+  giveUp(why: VirtxError): void {
+    this.#givenUp = why;
     this.#connection?.retire(why);
+    this.#ending.reject(why);
   }
 }

@@ -1,4 +1,5 @@
 import type { LibvirtReason } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
 import { Mutex } from "../model/mutex.ts";
 import { readError } from "./error.ts";
 import { EventLoop } from "./event_loop.ts";
@@ -16,13 +17,15 @@ import { type Libvirt, type LibvirtLibrary, loadLibvirt } from "./ffi.ts";
 export class Runtime implements AsyncDisposable {
   readonly libvirt: Libvirt;
   readonly loop: EventLoop;
+  readonly log: Logger;
   readonly #library: LibvirtLibrary;
   readonly #opening = new Mutex();
   readonly #onError: Deno.UnsafeCallback<{ parameters: ["pointer", "pointer"]; result: "void" }>;
   #lastError: LibvirtReason | undefined;
 
   /** @throws VirtxError `unavailable` if the library cannot be loaded. */
-  constructor() {
+  constructor(log: Logger) {
+    this.log = log;
     this.#library = loadLibvirt();
     this.libvirt = this.#library.symbols;
     this.#onError = Deno.UnsafeCallback.threadSafe(
