@@ -27,11 +27,11 @@ export type SettingGroup = keyof typeof SETTING_GROUPS;
 export interface Setting<T> {
   readonly group: SettingGroup;
   readonly type: ValueType<T>;
-  readonly default: T;
+  readonly default: NoInfer<T>;
   readonly help: string;
 }
 
-function setting<T>(description: Setting<T>): Setting<T> {
+function setting<const T>(description: Setting<T>): Setting<T> {
   return description;
 }
 

@@ -1,0 +1,173 @@
+import { createApp } from "../api/app.ts";
+import { Listeners } from "../api/listen.ts";
+import type { Readiness } from "../api/service_operations.ts";
+import { Inventory } from "../cluster/inventory.ts";
+import { HostMonitor } from "../host/monitor.ts";
+import { Hypervisor } from "../libvirt/hypervisor.ts";
+import { systemClock } from "../model/clock.ts";
+import { VirtxError } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import { Libc } from "../posix/libc.ts";
+import { Journal } from "../registry/journal.ts";
+import { Registry } from "../registry/registry.ts";
+import { Storage } from "../storage/storage.ts";
+import { VmService } from "../vm/service.ts";
+import { InstanceLock } from "./instance_lock.ts";
+import type { LogThreshold } from "./log.ts";
+import type { Config } from "./settings.ts";
+import { step } from "./start_failure.ts";
+import { haltingFault, type TestHooks } from "./test_hooks.ts";
+import { within } from "./within.ts";
+
+/** The shared storage; lib/model/paths.ts tells what is in it. */
+const SHARED_STORAGE = "/vms";
+const RUN_DIRECTORY = "/run/virtxd";
+/** With its full path, as the executable may run nothing else. */
+const QEMU_IMG = "/usr/bin/qemu-img";
+/** How long letting go of libvirt may take when all work is done. */
+const RELEASE_TIMEOUT_MS = 5_000;
+
+export interface DaemonOptions {
+  readonly config: Config;
+  readonly version: string;
+  readonly log: Logger;
+  readonly logLevel: LogThreshold;
+  readonly hooks: TestHooks;
+  /** Gives the start up. */
+  readonly signal: AbortSignal;
+}
+
+/** All parts of virtxd put together: the only place that knows them all. */
+export class Daemon {
+  readonly #listeners: Listeners;
+  readonly #vms: VmService;
+  /** Everything that is held, in the order in which it was taken. */
+  readonly #held: AsyncDisposableStack;
+
+  private constructor(listeners: Listeners, vms: VmService, held: AsyncDisposableStack) {
+    this.#listeners = listeners;
+    this.#vms = vms;
+    this.#held = held;
+  }
+
+  /**
+   * Returns once all requests can be served.
+   * @throws StartFailure when something that virtxd stands on is not there
+   */
+  static async start({ config, version, log, logLevel, hooks, signal }: DaemonOptions): Promise<Daemon> {
+    await using held = new AsyncDisposableStack();
+    const clock = systemClock;
+    const root = hooks.root ?? SHARED_STORAGE;
+    const fault = haltingFault(hooks, log);
+
+    await step(
+      "mount the shared storage there; for a host on its own, mkdir it",
+      () => requireDirectory(root),
+    );
+    const libc = held.use(await step("virtxd runs on Linux with glibc", () => Libc.open()));
+    const hypervisor = held.use(
+      await step(
+        "is libvirtd running (systemctl start libvirtd)? Another hypervisor can be named by --libvirt-uri",
+        () => Hypervisor.open({ uri: config.libvirtUri, log, clock }),
+      ),
+    );
+    signal.throwIfAborted();
+
+    const inventory = new Inventory();
+    const monitor = held.use(
+      new HostMonitor({
+        hypervisor,
+        inventory,
+        libc,
+        domainType: config.domainType,
+        sampleIntervalMs: config.sampleInterval,
+        clock,
+        log,
+      }),
+    );
+    await step(
+      "libvirt is there, but does not answer as expected; see its own log",
+      () => monitor.start(signal),
+    );
+    const hostUuid = monitor.uuid;
+    held.use(
+      await step(
+        `virtxd keeps its lock and socket in ${RUN_DIRECTORY}, which takes root`,
+        () => InstanceLock.take(hooks.root ?? RUN_DIRECTORY, hostUuid),
+      ),
+    );
+
+    const storage = new Storage({
+      libc,
+      root,
+      blockDevices: config.blockDevices,
+      qemuImg: QEMU_IMG,
+      concurrency: config.provisionConcurrency,
+      timeoutMs: config.provisionTimeout,
+      log,
+      fault,
+    });
+    const registry = new Registry({ root, hostUuid, fault });
+    const journal = new Journal({ root, hostUuid, log, fault });
+    const vms = held.use(
+      new VmService({ hypervisor, monitor, inventory, storage, registry, journal, clock, log, fault }),
+    );
+    await step(`can ${root} be read and written?`, () => vms.recover());
+    signal.throwIfAborted();
+
+    const api = createApp({
+      vms,
+      inventory,
+      hostUuid,
+      version,
+      stale: () => monitor.staleSince,
+      readiness: () => readiness(hypervisor, monitor),
+      logLevel,
+      clock,
+      log,
+    });
+    const addresses = [...config.listen, ...(config.socket === null ? [] : [{ path: config.socket }])];
+    const listeners = held.use(
+      await step(
+        `is it in use (ss -ltnxp shows by whom)? A socket has to be below ${RUN_DIRECTORY}`,
+        () => Listeners.open(api, addresses),
+      ),
+    );
+    return new Daemon(listeners, vms, held.move());
+  }
+
+  /** Where requests are served, with the ports that the system chose. */
+  get addresses(): readonly string[] {
+    return this.#listeners.addresses;
+  }
+
+  /**
+   * Accepts no more requests, lets those that are open and all operations come to their end, and lets go of everything.
+   * What the deadline cuts off, the next start settles from the journal.
+   * @returns whether all came to its end in time
+   */
+  async stop(timeoutMs: number): Promise<boolean> {
+    const deadline = performance.now() + timeoutMs;
+    const answered = await this.#listeners.close(timeoutMs);
+    const done = await within(Math.max(0, deadline - performance.now()), this.#vms[Symbol.asyncDispose]());
+    if (!done) return false;
+    const released = await within(RELEASE_TIMEOUT_MS, this.#held.disposeAsync());
+    return answered && released;
+  }
+}
+
+function readiness(hypervisor: Hypervisor, monitor: HostMonitor): Readiness {
+  if (!hypervisor.connected) return { ready: false, reasons: ["libvirt is away"] };
+  if (monitor.staleSince !== undefined) return { ready: false, reasons: ["catching up with libvirt"] };
+  return { ready: true, reasons: [] };
+}
+
+async function requireDirectory(path: string): Promise<void> {
+  let found;
+  try {
+    found = await Deno.stat(path);
+  } catch (error) {
+    if (!(error instanceof Deno.errors.NotFound)) throw error;
+  }
+  if (!found?.isDirectory) throw new VirtxError("unavailable", `the shared storage ${path} is not there`);
+}

@@ -1,0 +1,24 @@
+import type { FaultHook } from "../model/fault.ts";
+import type { Logger } from "../model/log.ts";
+
+/** What tests turn by environment variables; nothing of it is set in production, and none of it is a setting. */
+export interface TestHooks {
+  /** VIRTX_TEST_ROOT: where paths that begin with /vms are found, and where this run's lock is. */
+  readonly root: string | undefined;
+  /** VIRTX_TEST_STOP_AT: the fault point to halt at for ever, for the test to kill the process there. */
+  readonly stopAt: string | undefined;
+}
+
+export function testHooks(env: { get(name: string): string | undefined }): TestHooks {
+  return { root: env.get("VIRTX_TEST_ROOT"), stopAt: env.get("VIRTX_TEST_STOP_AT") };
+}
+
+/** Halts whoever reaches the point, and says so in the log; undefined if there is no point to halt at. */
+export function haltingFault({ stopAt }: TestHooks, log: Logger): FaultHook | undefined {
+  if (stopAt === undefined) return undefined;
+  return (point) => {
+    if (point !== stopAt) return;
+    log.warn("halted at a fault point", { point });
+    return new Promise(() => {});
+  };
+}

@@ -1,0 +1,47 @@
+/**
+ * Builds dist/virtxd, the executable: by `deno compile`, or, where the runtime for that cannot be had, as a script
+ * that unpacks the Deno runtime of this build. Either is one file to copy, used in the same way.
+ */
+import { bundle } from "./build/bundle.ts";
+import { compile } from "./build/compile.ts";
+import { findDenort } from "./build/denort.ts";
+import { permissionFlags } from "./build/permissions.ts";
+import { assemble, ISOLATION_FLAGS } from "./build/self_extracting.ts";
+import { must } from "./command.ts";
+import { printedProgress as progress } from "./progress.ts";
+import project from "../deno.json" with { type: "json" };
+
+const root = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const dist = `${root}/dist`;
+const output = `${dist}/virtxd`;
+const program = `${dist}/bundle`;
+
+await progress.step("bundle the program", async () => {
+  await Deno.remove(program, { recursive: true }).catch(() => {});
+  await bundle(root, program);
+});
+
+const denort = await progress.step("look for the runtime of deno compile", () => findDenort(Deno.env));
+if (denort.usable) {
+  await progress.step("deno compile", () => compile(program, output));
+} else {
+  progress.note(`  NOTE: ${denort.why}.`);
+  progress.note(
+    "  So this is the self-extracting form: a launcher with the Deno runtime and the program behind it.",
+  );
+  await progress.step("pack the runtime and the program", () =>
+    assemble({
+      runtime: Deno.execPath(),
+      packedRuntime: `${dist}/deno-${Deno.version.deno}-${Deno.build.target}.gz`,
+      program,
+      flags: [...ISOLATION_FLAGS, ...permissionFlags()],
+      output,
+    }));
+}
+
+await progress.step("try it: virtxd --version", async () => {
+  const said = await must([output, "--version"], { env: { PATH: "/usr/bin:/bin" } });
+  if (!said.startsWith(`virtxd ${project.version}\n`)) throw new Error(`it says "${said.trim()}"`);
+});
+const { size } = await Deno.stat(output);
+progress.note(`built ${output}: ${(size / 1e6).toFixed(1)} MB`);

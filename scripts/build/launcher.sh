@@ -1,0 +1,102 @@
+#!/bin/sh
+# virtxd, in the form that needs no other runtime on the host: behind this script lie the Deno runtime and the program.
+# They are unpacked once, into a directory that only this user can write, and run from there ever after.
+#
+# On the host: a POSIX sh with "test -O" (dash, bash, busybox), coreutils, gzip, tar, and flock of util-linux.
+# The program finds in its environment: VIRTX_ARGV0, the name it was called by; VIRTX_HOME, the HOME of the caller
+# (its own HOME is the cache, lest the runtime trip over a ~/.npmrc that it cannot read).
+set -u
+caller_path=$PATH
+PATH=/usr/bin:/bin:$PATH
+
+id=@ID@                      # the first 16 digits of the payload's SHA-256
+payload_sha256=@SHA256@
+payload_at=@PAYLOAD_AT@      # where it begins in this file, from 1: first the runtime (gzip), then the program (tar, gzip)
+runtime_packed=@RUNTIME_PACKED@
+runtime_bytes=@RUNTIME_BYTES@
+main_bytes=@MAIN_BYTES@
+newline='
+'
+why=
+
+# Whether $base is fit to run code from: a directory, no link, of this user, and writable for nobody else.
+is_private() {
+  [ -d "$base" ] && [ ! -L "$base" ] && [ -O "$base" ] &&
+    case $(stat -c %a "$base" 2>/dev/null) in *7[0145][0145]) ;; *) false ;; esac
+}
+
+# Whether the runtime and the program lie in $dir, whole and as they were unpacked. One process, as every start needs it.
+is_unpacked() {
+  case $(stat -c '%a %s' "$base" "$dir/deno" "$dir/main.js" 2>/dev/null) in
+    *7[0145][0145]" "*"${newline}500 $runtime_bytes${newline}400 $main_bytes") ;;
+    *) false ;;
+  esac
+}
+
+# Keeps a lock on the runtime, as long as the program runs, from the cleaning in unpack(). Fails if that came first.
+hold() {
+  command exec 9<"$dir/deno" && flock --shared 9 && is_unpacked
+} 2>/dev/null
+
+# Unpacks into $dir: under a lock, aside, and then by one rename, so that nobody ever finds half of it.
+unpack() {
+  umask 077
+  exec 8>"$base/lock" && flock 8 || return
+  is_unpacked && return
+  rm -rf "$base"/new.* "$dir"
+  new=$base/new.$$
+  mkdir "$new" || return
+  sum=$(tail -c "+$payload_at" "$0" | sha256sum) || return
+  if [ "${sum%% *}" != "$payload_sha256" ]; then
+    echo "this file is damaged or cut off: copy it again" >&2
+    return 1
+  fi
+  tail -c "+$payload_at" "$0" | head -c "$runtime_packed" | gzip -dc >"$new/deno" || return
+  tail -c "+$((payload_at + runtime_packed))" "$0" | tar -xzf - -C "$new" || return
+  chmod 400 "$new"/*.js && chmod 500 "$new/deno" && sync "$new"/* && mv "$new" "$dir" || return
+  if ! [ -x "$dir/deno" ]; then
+    echo "programs cannot be run from there (mounted noexec?)" >&2
+    return 1
+  fi
+  # Older versions go, but for those that still run: flock fails on what hold() has locked.
+  for old in "$base"/*/deno; do
+    [ "$old" = "$dir/deno" ] || flock --exclusive --nonblock "$old" rm -rf "${old%/deno}"
+  done
+}
+
+start() {
+  export DENO_DIR="$dir/cache" DENO_NO_UPDATE_CHECK=1
+  export VIRTX_ARGV0="$0" VIRTX_HOME="${HOME-}" HOME="$dir" PATH="$caller_path"
+  exec "$dir/deno" run @FLAGS@ "$dir/main.js" "$@"
+}
+
+# Runs the program from below the directory $1, or returns with the reason added to $why.
+run_from() {
+  base=$1
+  shift
+  dir=$base/$id
+  if [ -O "$base" ] && [ ! -L "$base" ] && hold; then start "$@"; fi
+  mkdir -m 700 "$base" 2>/dev/null
+  if ! is_private; then
+    why="$why$newline  $base: cannot be made, or is not a directory that this user alone can write"
+    return
+  fi
+  if reason=$(unpack 2>&1) && hold; then start "$@"; fi
+  rm -rf "$base/new.$$"
+  why="$why$newline  $base: ${reason:-not unpacked as expected}"
+}
+
+# The parent directory has to be this user's too, or sticky: nobody else may be able to put another in place.
+[ -O /var/cache ] && run_from /var/cache/virtxd "$@"
+[ -O "${XDG_CACHE_HOME:-}" ] && run_from "$XDG_CACHE_HOME/virtxd" "$@"
+if [ -O "${HOME:-}" ]; then
+  [ -d "$HOME/.cache" ] || mkdir -m 700 "$HOME/.cache" 2>/dev/null
+  [ -O "$HOME/.cache" ] && run_from "$HOME/.cache/virtxd" "$@"
+fi
+[ -O /run ] && run_from /run/virtxd-cache "$@"
+[ -O "${XDG_RUNTIME_DIR:-}" ] && run_from "$XDG_RUNTIME_DIR/virtxd-cache" "$@"
+for temporary in "${TMPDIR:-/tmp}" /tmp; do
+  [ -k "$temporary" ] && run_from "$temporary/virtxd-$(id -u)" "$@"
+done
+echo "virtxd: there is no place to unpack the runtime to:$why" >&2
+exit 73
