@@ -1,4 +1,4 @@
-import { directoryRecord, type IsoFile, rootEntries, rootRecord } from "./iso9660_records.ts";
+import { directoryEntry, type IsoFile, rootEntries, rootRecord } from "./iso9660_records.ts";
 import { SECTOR, SectorWriter } from "./iso9660_fields.ts";
 
 /** Where things lie, in sectors: the two directory trees (plain with Rock Ridge, and Joliet) share the files. */
@@ -38,7 +38,7 @@ const PATH_TABLE_PLACES = [
   [PATH_TABLES.jolietBig, JOLIET_ROOT, true],
 ] as const;
 
-/** The files in the order of a directory (§9.3), each with sectors of its own. */
+/** The files, each with sectors of its own; in an order that does not depend on the one in which they come. */
 function place(files: ReadonlyMap<string, Uint8Array>): IsoFile[] {
   const placed: IsoFile[] = [];
   let sector = FIRST_FILE;
@@ -90,7 +90,10 @@ function pathTable(out: SectorWriter, sector: number, root: number, bigEndian: b
 
 /** The root directory of one of the trees: itself, its parent (itself again), and the files. */
 function directory(out: SectorWriter, sector: number, files: readonly IsoFile[], joliet: boolean): void {
-  const records = [...rootEntries(sector, joliet), ...files.map((file) => directoryRecord(file, joliet))];
+  const entries = files.map((file) => directoryEntry(file, joliet)).sort((a, b) =>
+    a.order < b.order ? -1 : 1
+  );
+  const records = [...rootEntries(sector, joliet), ...entries.map(({ record }) => record)];
   if (records.reduce((sum, record) => sum + record.length, 0) > SECTOR) {
     throw new RangeError("Too many files");
   }

@@ -32,23 +32,25 @@ export function rootEntries(sector: number, joliet: boolean): Uint8Array<ArrayBu
   ];
 }
 
-/** The entry of a file in the root directory of either tree. */
-export function directoryRecord(file: IsoFile, joliet: boolean): Uint8Array<ArrayBuffer> {
+/** The entry of a file in the root directory of either tree, and by what it is ordered there (§9.3). */
+export function directoryEntry(
+  file: IsoFile,
+  joliet: boolean,
+): { readonly order: string; readonly record: Uint8Array<ArrayBuffer> } {
   const { name, sector, content } = file;
   const place = { sector, bytes: content.length, flags: 0 };
   if (joliet) {
-    return record({
-      ...place,
-      identifier: new FieldWriter(name.length * 2).ucs2(name, name.length * 2).buffer,
-    });
+    const bytes = name.length * 2;
+    return {
+      order: name,
+      record: record({ ...place, identifier: new FieldWriter(bytes).ucs2(name, bytes).buffer }),
+    };
   }
   // Upper case, digits and "_" are all that ECMA-119 has; ".;1": no extension, first version.
   const plain = `${name.toUpperCase().replaceAll("-", "_")}.;1`;
-  return record({
-    ...place,
-    identifier: new TextEncoder().encode(plain),
-    systemUse: [posixAttributes(FILE_MODE, 1), alternateName(name)],
-  });
+  const identifier = new TextEncoder().encode(plain);
+  const systemUse = [posixAttributes(FILE_MODE, 1), alternateName(name)];
+  return { order: plain, record: record({ ...place, identifier, systemUse }) };
 }
 
 interface RecordFields {

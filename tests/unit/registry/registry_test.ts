@@ -1,0 +1,103 @@
+import assert from "node:assert/strict";
+import { Registry } from "../../../lib/registry/registry.ts";
+import { runKilledAt } from "../../support/killed.ts";
+import { SmallFileSystem } from "../../support/loop_device.ts";
+import { TempDir } from "../../support/temp_dir.ts";
+
+const HOST = "11111111-1111-4111-8111-111111111111";
+const VM = "22222222-2222-4222-8222-22222222abcd";
+const OTHER = "33333333-3333-4333-8333-333333333333";
+const program = new URL("./registry_program.ts", import.meta.url).pathname;
+
+Deno.test("a definition lies where the contract wants it, with its mode, and is read back", async () => {
+  await using dir = await TempDir.create();
+  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  assert.equal(await registry.read(VM), undefined);
+  await registry.write(VM, "<domain>ä</domain>\n");
+  const file = dir.at(`xml/${HOST}/${VM}.xml`);
+  assert.equal(await Deno.readTextFile(file), "<domain>ä</domain>\n");
+  assert.equal(((await Deno.stat(file)).mode ?? 0) & 0o777, 0o640);
+  assert.equal(((await Deno.stat(dir.at(`xml/${HOST}`))).mode ?? 0) & 0o777, 0o750);
+  assert.equal(await registry.read(VM), "<domain>ä</domain>\n");
+  await registry.remove(VM);
+  await registry.remove(VM);
+  assert.equal(await registry.read(VM), undefined);
+});
+
+Deno.test("only files that are named by a UUID are definitions", async () => {
+  await using dir = await TempDir.create();
+  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  assert.deepEqual(await registry.list(), []);
+  await registry.write(OTHER, "<domain/>");
+  await registry.write(VM, "<domain/>");
+  for (const name of ["lockid", `.${VM}.xml.tmp`, `${VM.toUpperCase()}.xml`, `${VM}.json`, "x.xml", ".xml"]) {
+    await Deno.writeTextFile(dir.at(`xml/${HOST}/${name}`), "");
+  }
+  await Deno.mkdir(dir.at(`xml/${HOST}/44444444-4444-4444-8444-444444444444.xml`));
+  assert.deepEqual(await registry.list(), [VM, OTHER]);
+  assert.equal(await registry.sweep(), 1);
+});
+
+Deno.test("what is not a UUID never becomes a path", async () => {
+  await using dir = await TempDir.create();
+  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  for (const uuid of ["", "..", `../${HOST}/${VM}`, VM.toUpperCase(), `${VM}\0`]) {
+    await assert.rejects(registry.write(uuid, ""), { kind: "invalid" });
+    await assert.rejects(registry.read(uuid), { kind: "invalid" });
+    await assert.rejects(registry.remove(uuid), { kind: "invalid" });
+  }
+  assert.throws(() => new Registry({ root: dir.path, hostUuid: "../x" }), { kind: "internal" });
+});
+
+Deno.test("definitions that are too large or not text are refused, naming the VM", async () => {
+  await using dir = await TempDir.create();
+  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  await registry.write(VM, "x".repeat((4 << 20) + 1));
+  const message = new RegExp(
+    `^Cannot read the definition of VM ${VM} from the registry: .*larger than 4194304 bytes`,
+  );
+  await assert.rejects(registry.read(VM), { kind: "storage", message });
+  await Deno.writeFile(dir.at(`xml/${HOST}/${VM}.xml`), Uint8Array.of(0xff, 0xfe));
+  await assert.rejects(registry.read(VM), { kind: "storage" });
+});
+
+Deno.test("a full file system is told, and the old definition stays", async () => {
+  await using small = await SmallFileSystem.create(8);
+  const registry = new Registry({ root: small.path, hostUuid: HOST });
+  await registry.write(VM, "<old/>");
+  await assert.rejects(registry.write(VM, "x".repeat(16 << 20)), {
+    kind: "storage",
+    message: `Cannot write the definition of VM ${VM} to the registry: No space left on device (ENOSPC)`,
+  });
+  assert.equal(await registry.read(VM), "<old/>");
+  assert.equal(await registry.sweep(), 0);
+});
+
+Deno.test("without the shared storage nothing is written below its mount point", async () => {
+  await using dir = await TempDir.create();
+  const registry = new Registry({ root: dir.at("vms"), hostUuid: HOST });
+  await assert.rejects(registry.write(VM, "<domain/>"), {
+    kind: "storage",
+    message: /is the shared storage mounted/,
+  });
+  await assert.rejects(Deno.lstat(dir.at("vms")), Deno.errors.NotFound);
+});
+
+Deno.test("killed at any step of a write or a removal, a definition is the old or the new one", async () => {
+  const seen: [string, string | undefined][] = [];
+  for (let n = 1;; n++) {
+    await using dir = await TempDir.create();
+    const registry = new Registry({ root: dir.path, hostUuid: HOST });
+    await registry.write(VM, "old");
+    const point = await runKilledAt(n, program, dir.path, HOST, VM);
+    if (point === undefined) break;
+    assert.deepEqual(await registry.list(), point === "registry.removed" ? [] : [VM]);
+    seen.push([point, await registry.read(VM)]);
+    assert.equal(await registry.sweep(), point === "registry.written" ? 1 : 0);
+  }
+  assert.deepEqual(seen, [
+    ["registry.written", "old"],
+    ["registry.renamed", "new"],
+    ["registry.removed", undefined],
+  ]);
+});
