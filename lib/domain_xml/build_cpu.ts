@@ -25,7 +25,7 @@ export function cpuElement(def: Vmdef, context: DomainContext): XmlElement {
   const { cpudef, memory } = def;
   const model = effectiveCpuModel(cpudef.model, context);
   const inner = [
-    ...maxPhysicalAddress(model, memory.total, context),
+    ...maxPhysicalAddress(memory.total, context),
     element("topology", {
       sockets: cpudef.nodes * cpudef.sockets,
       cores: cpudef.cores,
@@ -44,19 +44,30 @@ export function cpuElement(def: Vmdef, context: DomainContext): XmlElement {
   );
 }
 
-/** The host's own width, limited to what the memory needs, so that guests can move to hosts with narrower ones. */
-function maxPhysicalAddress(model: string, memoryMiB: number, context: DomainContext): readonly XmlElement[] {
-  const hasLimit = libvirtAtLeast(context, 9, 3);
-  if (context.domainType !== "kvm" || context.arch !== "x86_64" || !hasLimit || !CPU_MODES.includes(model)) {
-    return [];
-  }
-  const limit = Math.max(PHYSICAL_BITS_MIN, addressBits(memoryMiB));
-  return [element("maxphysaddr", { mode: "passthrough", limit })];
+/**
+ * The host's own width, limited to what the memory needs, so that guests can move to hosts with narrower ones. Without a limit
+ * (before libvirt 9.3) it would tie the guest to hosts like this one; QEMU's default does not.
+ */
+function maxPhysicalAddress(memoryMiB: number, context: DomainContext): readonly XmlElement[] {
+  if (context.domainType !== "kvm" || context.arch !== "x86_64" || !libvirtAtLeast(context, 9, 3)) return [];
+  return [element("maxphysaddr", { mode: "passthrough", limit: addressBits(memoryMiB) })];
 }
 
-/** The bits that number every byte of that much memory. */
+/** What QEMU's PC machines put into the address space beside memory: a hole below 4 GiB, and a window for PCI devices above. */
+const HOLES_MIB = (4 + 32) * 1024;
+
+/** Where AMD keeps addresses for HyperTransport, up to 1 TiB: memory that would reach them begins above. */
+const AMD_HOLE_MIB = 1012 * 1024;
+const AMD_HOLE_END_MIB = 1024 * 1024;
+
+/**
+ * The physical address bits that a guest needs. Its memory alone, as interop.md §4 has it, would be too few: QEMU does not
+ * start a q35 guest of 32 GiB with 36 bits ("phys-bits too low").
+ */
 export function addressBits(memoryMiB: number): number {
-  return 20 + Math.ceil(Math.log2(memoryMiB));
+  const used = memoryMiB + HOLES_MIB;
+  const last = used > AMD_HOLE_MIB ? AMD_HOLE_END_MIB + used : used;
+  return Math.max(PHYSICAL_BITS_MIN, 20 + Math.ceil(Math.log2(last)));
 }
 
 function numaCells(cpudef: Cpudef, memoryMiB: number): readonly XmlElement[] {

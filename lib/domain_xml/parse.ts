@@ -20,7 +20,8 @@ export interface ParsedDomain {
 /**
  * Reads a domain's XML, inactive, live or migratable, ours or not. What libvirt chose (MAC addresses, genid) is in
  * the result. A domain that somebody defined by other means is given as the model can tell it; what the model has
- * no word for becomes the nearest thing, and never fails.
+ * no word for becomes the nearest thing, and never fails. Live XML has a concrete CPU in the place of host-model: for
+ * definitions, read the inactive one.
  *
  * @throws VirtxError `internal` if the document is not well-formed or no `<domain>`.
  */
