@@ -206,9 +206,9 @@ export class Hypervisor implements AsyncDisposable {
   /** Removes the definition with what libvirt keeps for it: saved memory, snapshots' data, UEFI variables, TPM. */
   undefine(uuid: string): Promise<void> {
     const { managedSave, snapshotsMetadata, nvram, checkpointsMetadata, tpm } = UndefineFlag;
-    const state = managedSave | snapshotsMetadata | nvram | checkpointsMetadata;
-    // Other drivers have no TPM, and refuse the flag
-    const flags = this.driver === "QEMU" ? state | tpm : state;
+    const common = managedSave | snapshotsMetadata;
+    // The test driver keeps nothing else, and refuses these flags
+    const flags = this.driver === "QEMU" ? common | nvram | checkpointsMetadata | tpm : common;
     return this.#change("undefine", uuid, (domain) => domain.undefine(flags));
   }
 

@@ -1,0 +1,62 @@
+import { systemClock } from "../../lib/model/clock.ts";
+import type { FaultHook } from "../../lib/model/fault.ts";
+import { silentLogger } from "../../lib/model/log.ts";
+import { Journal } from "../../lib/registry/journal.ts";
+import { Registry } from "../../lib/registry/registry.ts";
+import { VmService } from "../../lib/vm/service.ts";
+import { MonitoredHost } from "./monitored_host.ts";
+import { SharedStorage } from "./shared_storage.ts";
+import { TestDriverHost } from "./test_driver.ts";
+
+/** The use cases on libvirt's test driver, with real storage in a directory of its own. */
+export class VmHost implements AsyncDisposable {
+  private constructor(
+    readonly host: MonitoredHost,
+    readonly shared: SharedStorage,
+    readonly registry: Registry,
+    readonly journal: Journal,
+    readonly vms: VmService,
+    readonly resources: AsyncDisposableStack,
+  ) {}
+
+  static async start(fault?: FaultHook): Promise<VmHost> {
+    await using resources = new AsyncDisposableStack();
+    const libvirt = resources.use(await TestDriverHost.create([]));
+    const host = resources.use(await MonitoredHost.start(libvirt.uri));
+    const shared = resources.use(await SharedStorage.create());
+    const { hypervisor, inventory, monitor } = host;
+    const place = { root: shared.root, hostUuid: monitor.uuid, log: silentLogger };
+    const registry = new Registry(place);
+    const journal = new Journal(place);
+    const storage = shared.storage();
+    const vms = resources.use(
+      new VmService({
+        hypervisor,
+        monitor,
+        inventory,
+        storage,
+        registry,
+        journal,
+        clock: systemClock,
+        log: silentLogger,
+        fault,
+      }),
+    );
+    return new VmHost(host, shared, registry, journal, vms, resources.move());
+  }
+
+  /** All that a change can touch: domains, registry, files; and whether the journal is empty. */
+  async state(): Promise<unknown> {
+    const uuids = (await this.host.hypervisor.domains()).map(({ uuid }) => uuid).sort();
+    return {
+      domains: Object.fromEntries(await this.host.hypervisor.definitions(uuids)),
+      registry: (await this.registry.list()).sort(),
+      files: await this.shared.names(),
+      open: (await this.journal.list()).length,
+    };
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.resources.disposeAsync();
+  }
+}

@@ -1,0 +1,246 @@
+import assert from "node:assert/strict";
+import { DiskBus, DiskManagement, DiskProvisioning, Runstate } from "../../../lib/model/enums.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
+import type { Vmdef } from "../../../lib/model/vm.ts";
+import { diskAt } from "../../support/shared_storage.ts";
+import { VmHost } from "../../support/vm_host.ts";
+import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
+import { numberedUuid } from "../../support/vm_info.ts";
+
+const OS_DISK = diskAt("/vms/ds/web/os.qcow2", { size: 8 });
+const WEB: Vmdef = { ...SMALL_VMDEF, name: "web", osdisk: OS_DISK };
+const HERE = { host: "" };
+
+function failsWith(kind: VirtxError["kind"], message: RegExp): (error: unknown) => boolean {
+  return (error) => {
+    assert.ok(error instanceof VirtxError, String(error));
+    assert.equal(error.kind, kind, error.message);
+    const told = [error.message, ...error.issues.map(({ field, message }) => `${field}: ${message}`)].join(
+      "\n",
+    );
+    assert.match(told, message);
+    return true;
+  };
+}
+
+Deno.test("a VM is created with its disks, read back as asked for, and deleted with them", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared, registry } = host;
+  const data = diskAt("/vms/ds/web/data.raw", {
+    size: 4,
+    prov: DiskProvisioning.thick,
+    bus: DiskBus.virtioScsi,
+  });
+  const def = { ...WEB, disks: [data], custom: [{ name: "owner", value: "<me>" }], vlanid: 9 };
+  const uuid = await vms.create({ vmdef: def, ...HERE });
+
+  const vm = await vms.get(uuid);
+  assert.deepEqual(vm.def, { ...def, cpudef: vm.def.cpudef });
+  assert.deepEqual(vms.runstate(uuid), { runstate: Runstate.poweroff, host: host.host.monitor.uuid });
+  assert.deepEqual(await shared.names(), ["web/", "web/data.raw", "web/os.qcow2"]);
+  assert.deepEqual(await registry.list(), [uuid]);
+  assert.match(await registry.read(uuid) ?? "", new RegExp(`<uuid>${uuid}</uuid>`));
+
+  assert.deepEqual(await vms.delete(uuid, { deletestorage: true }), {});
+  assert.throws(() => vms.runstate(uuid), failsWith("not_found", /no such VM/));
+  assert.deepEqual(await shared.names(), ["web/"]);
+  assert.deepEqual(await registry.list(), []);
+});
+
+Deno.test("deleting a VM without its storage keeps the disks, which another VM can then have", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const first = await vms.create({ vmdef: WEB, ...HERE });
+  await vms.delete(first, { deletestorage: false });
+  const existing = { ...OS_DISK, prov: DiskProvisioning.none, size: 0 };
+  const second = await vms.create({ vmdef: { ...WEB, osdisk: existing }, ...HERE });
+  const { osdisk } = (await vms.get(second)).def;
+  assert.deepEqual(osdisk, OS_DISK);
+});
+
+Deno.test("a disk that another VM has is not given to a second one, nor deleted under it", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  await vms.create({ vmdef: WEB, ...HERE });
+  const again = { ...WEB, name: "thief", osdisk: { ...OS_DISK, size: 0, prov: DiskProvisioning.none } };
+  await assert.rejects(
+    vms.create({ vmdef: again, ...HERE }),
+    failsWith("conflict", /vmdef\.osdisk\.path: VM .* uses/),
+  );
+  assert.deepEqual(await shared.names(), ["web/", "web/os.qcow2"]);
+});
+
+Deno.test("two creations that want the same disk at once: one gets it", async () => {
+  await using host = await VmHost.start();
+  const attempts = await Promise.allSettled(
+    ["a", "b"].map((name) => host.vms.create({ vmdef: { ...WEB, name }, ...HERE })),
+  );
+  assert.deepEqual(attempts.map(({ status }) => status).sort(), ["fulfilled", "rejected"]);
+  assert.deepEqual(await host.shared.names(), ["web/", "web/os.qcow2"]);
+});
+
+Deno.test("an update adds, keeps and drops disks, and keeps the operation records", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  const old = diskAt("/vms/ds/web/old.raw", { size: 4 });
+  const fresh = diskAt("/vms/ds/web/new.raw", { size: 4 });
+  const uuid = await vms.create({ vmdef: { ...WEB, disks: [old] }, ...HERE });
+  await vms.boot(uuid, { cloud_init: [] });
+  await vms.shutdown(uuid, { force: 2 });
+  const before = await vms.get(uuid);
+  const outcome = await vms.update(uuid, {
+    vmdef: { ...before.def, name: "web2", memory: { total: 256, hp: false }, disks: [fresh] },
+    deletestorage: true,
+  });
+  assert.deepEqual(outcome, {});
+  const after = await vms.get(uuid);
+  assert.equal(after.def.name, "web2");
+  assert.equal(after.def.memory.total, 256);
+  assert.deepEqual(after.def.disks, [fresh]);
+  assert.deepEqual(after.stats.oplog.items.map(({ op, status }) => `${op} ${status}`).sort(), [
+    "VmBoot completed",
+    "VmShutdown completed",
+  ]);
+  assert.deepEqual(await shared.names(), ["web/", "web/new.raw", "web/os.qcow2"]);
+});
+
+Deno.test("an update cannot resize a disk, and says which one", async () => {
+  await using host = await VmHost.start();
+  const uuid = await host.vms.create({ vmdef: WEB, ...HERE });
+  const before = await host.state();
+  await assert.rejects(
+    host.vms.update(uuid, { vmdef: { ...WEB, osdisk: { ...OS_DISK, size: 16 } }, deletestorage: false }),
+    failsWith("invalid", /vmdef\.osdisk\.size: is 8 MiB and cannot be changed/),
+  );
+  assert.deepEqual(await host.state(), before);
+});
+
+Deno.test("boot, pause, resume and power off move the run state, are recorded, and refuse the wrong state", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const runstate = () => vms.runstate(uuid).runstate;
+  const refusals: [() => Promise<unknown>, RegExp][] = [
+    [() => vms.pause(uuid), /Cannot pause VM "web": it is poweroff, not running/],
+    [() => vms.resume(uuid), /Cannot resume VM "web": it is poweroff, not paused/],
+    [() => vms.shutdown(uuid, { force: 0 }), /Cannot shut down VM "web": it is poweroff, not running/],
+    [() => vms.shutdown(uuid, { force: 2 }), /Cannot power off VM "web": it is poweroff/],
+  ];
+  for (const [act, message] of refusals) await assert.rejects(act(), failsWith("conflict", message));
+
+  await vms.boot(uuid, { cloud_init: [] });
+  assert.equal(runstate(), Runstate.running);
+  await assert.rejects(vms.boot(uuid, { cloud_init: [] }), failsWith("conflict", /it is running/));
+  await assert.rejects(vms.delete(uuid, { deletestorage: true }), failsWith("conflict", /it is running/));
+  await assert.rejects(
+    vms.update(uuid, { vmdef: WEB, deletestorage: true }),
+    failsWith("conflict", /it is running/),
+  );
+  await vms.pause(uuid);
+  assert.equal(runstate(), Runstate.paused);
+  await vms.resume(uuid);
+  assert.equal(runstate(), Runstate.running);
+  await vms.shutdown(uuid, { force: 2 });
+  assert.equal(runstate(), Runstate.poweroff);
+
+  const { items } = (await vms.get(uuid)).stats.oplog;
+  assert.deepEqual(items.map(({ op }) => op).sort(), ["VmBoot", "VmPause", "VmResume", "VmShutdown"]);
+  for (const { status, ts, te, msg } of items) {
+    assert.equal(status, "completed");
+    assert.ok(ts > 0 && te >= ts);
+    assert.equal(msg, "");
+  }
+});
+
+Deno.test("registering refreshes the registry from libvirt, or libvirt from the registry", async () => {
+  await using host = await VmHost.start();
+  const { vms, registry } = host;
+  const { hypervisor, monitor } = host.host;
+  const uuid = await vms.create({ vmdef: WEB, ...HERE });
+
+  await registry.remove(uuid);
+  assert.equal(await vms.register(uuid), "refreshed");
+  const xml = await registry.read(uuid);
+  assert.ok(xml);
+
+  await hypervisor.undefine(uuid);
+  await monitor.refresh(uuid);
+  assert.equal(await vms.register(uuid), "defined");
+  assert.equal((await vms.get(uuid)).def.name, "web");
+
+  await assert.rejects(vms.register(numberedUuid(99)), failsWith("not_found", /no such VM/));
+  await registry.write(numberedUuid(98), xml);
+  await assert.rejects(vms.register(numberedUuid(98)), failsWith("conflict", /defines/));
+});
+
+Deno.test("migration in a cluster of one says why not", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const to = (target: string) => vms.migrate(uuid, { host: target, migration_type: 1 });
+  await assert.rejects(async () => await to(""), failsWith("unimplemented", /name the host/));
+  await assert.rejects(async () => await to(host.host.monitor.uuid), failsWith("conflict", /already/));
+  await assert.rejects(
+    async () => await to(numberedUuid(5)),
+    failsWith("unavailable", /not known or not active/),
+  );
+  assert.equal((await vms.migration(uuid)).state, 0);
+});
+
+/** Every step of each change at which it can be interrupted, in order. */
+const STEPS = {
+  create: ["prepared", "provisioned", "defined", "registered", "committed", "kept"],
+  update: ["prepared", "provisioned", "defined", "registered", "committed", "kept", "deleted"],
+  delete: ["committed", "undefined", "unregistered", "kept", "deleted"],
+} as const;
+
+const UNDECIDED = new Set(["prepared", "provisioned", "defined", "registered"]);
+
+for (const [op, steps] of Object.entries(STEPS)) {
+  for (const step of steps) {
+    const outcome = UNDECIDED.has(step) ? "undone at once" : "finished by recovery";
+    Deno.test(`a ${op} that fails when ${step} is ${outcome}`, async () => {
+      let armed = `${op}.${step}`;
+      await using host = await VmHost.start((point) => {
+        if (point !== armed) return;
+        armed = "";
+        throw new VirtxError("storage", "injected");
+      });
+      const { vms, shared } = host;
+      const old = diskAt("/vms/ds/old.raw", { size: 4 });
+      const fresh = diskAt("/vms/ds/new.raw", { size: 4 });
+      let change: () => Promise<unknown> = () => vms.create({ vmdef: { ...WEB, osdisk: fresh }, ...HERE });
+      if (op !== "create") {
+        const uuid = await vms.create({ vmdef: { ...WEB, osdisk: old }, ...HERE });
+        const vmdef = { ...WEB, name: "after", osdisk: fresh };
+        if (op === "update") change = () => vms.update(uuid, { vmdef, deletestorage: true });
+        else change = () => vms.delete(uuid, { deletestorage: true });
+      }
+      const before = await host.state();
+      await assert.rejects(change(), failsWith("storage", /injected/));
+      if (UNDECIDED.has(step)) return assert.deepEqual(await host.state(), before);
+
+      await vms.recover();
+      assert.equal((await host.journal.list()).length, 0);
+      assert.deepEqual(await shared.names(), op === "delete" ? [] : ["new.raw"]);
+      const names = await Promise.all(
+        (await host.host.hypervisor.domains()).map(async ({ uuid }) => (await vms.get(uuid)).def.name),
+      );
+      assert.deepEqual(names, { create: ["web"], update: ["after"], delete: [] }[op]);
+    });
+  }
+}
+
+Deno.test("unmanaged disks survive the deletion of their VM with storage", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  await Deno.writeFile(shared.at("/vms/ds/mine.raw"), new Uint8Array(1 << 20));
+  const mine = diskAt("/vms/ds/mine.raw", {
+    man: DiskManagement.unmanaged,
+    prov: DiskProvisioning.none,
+    size: 0,
+  });
+  const uuid = await vms.create({ vmdef: { ...WEB, osdisk: mine }, ...HERE });
+  await vms.delete(uuid, { deletestorage: true });
+  assert.deepEqual(await shared.names(), ["mine.raw"]);
+});
