@@ -13,21 +13,29 @@ import type { HostRecord } from "./state.ts";
 /** Search path on a host. */
 export const HOST_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin";
 
-/** What of the machine's /etc a host gets a copy of: users, libraries, certificates; not secrets. */
+/** What of the machine's /etc a host gets a copy of. */
 const ETC = [
   "alternatives",
-  "group",
   "ld.so.cache",
   "ld.so.conf",
   "ld.so.conf.d",
   "localtime",
   "nsswitch.conf",
   "os-release",
-  "passwd",
-  "protocols",
   "services",
-  "ssl/certs",
 ];
+
+/** A host's users. QEMU runs as root there, but libvirtd does not start without its usual user and group. */
+const PASSWD = `root:x:0:0:root:/root:/bin/sh
+libvirt-qemu:x:64055:64055::/var/lib/libvirt:/usr/sbin/nologin
+nobody:x:65534:65534:nobody:/nonexistent:/usr/sbin/nologin
+`;
+const GROUP = `root:x:0:
+tty:x:5:
+kvm:x:104:
+libvirt-qemu:x:64055:
+nogroup:x:65534:
+`;
 
 /** Programs that a host must not have, so that virtxd is proven to need neither. */
 const HIDDEN = ["deno", "node", "nodejs", "npm", "npx"];
@@ -74,6 +82,8 @@ export async function buildRoot(directories: RootDirectories, host: HostRecord):
   await must(["cp", "--archive", "--parents", ...copied, `${root}/`], { cwd: "/" });
   await Deno.writeTextFile(`${root}/etc/hostname`, `${host.name}\n`);
   await Deno.writeTextFile(`${root}/etc/machine-id`, `${host.machineId}\n`);
+  await Deno.writeTextFile(`${root}/etc/passwd`, PASSWD);
+  await Deno.writeTextFile(`${root}/etc/group`, GROUP);
   await Deno.writeTextFile(`${root}/etc/resolv.conf`, "");
 }
 
