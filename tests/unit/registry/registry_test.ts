@@ -3,10 +3,13 @@ import { Registry } from "../../../lib/registry/registry.ts";
 import { runKilledAt } from "../../support/killed.ts";
 import { SmallFileSystem } from "../../support/loop_device.ts";
 import { TempDir } from "../../support/temp_dir.ts";
+import { changesBelow } from "../../support/traced.ts";
 
 const HOST = "11111111-1111-4111-8111-111111111111";
 const VM = "22222222-2222-4222-8222-22222222abcd";
 const OTHER = "33333333-3333-4333-8333-333333333333";
+/** No fault point has this number. */
+const NEVER = "0";
 const program = new URL("./registry_program.ts", import.meta.url).pathname;
 
 Deno.test("a definition lies where the contract wants it, with its mode, and is read back", async () => {
@@ -99,5 +102,22 @@ Deno.test("killed at any step of a write or a removal, a definition is the old o
     ["registry.written", "old"],
     ["registry.renamed", "new"],
     ["registry.removed", undefined],
+  ]);
+});
+
+Deno.test("content is durable before the name that leads to it, and the directory before the answer", async () => {
+  await using dir = await TempDir.create();
+  const own = `xml/${HOST}`;
+  const temp = `${own}/.${VM}.xml.tmp`;
+  assert.deepEqual(await changesBelow(dir.path, program, NEVER, dir.path, HOST, VM), [
+    "mkdir xml",
+    `mkdir ${own}`,
+    "fsync xml",
+    `write ${temp}`,
+    `fsync ${temp}`,
+    `rename ${temp} ${own}/${VM}.xml`,
+    `fsync ${own}`,
+    `unlink ${own}/${VM}.xml`,
+    `fsync ${own}`,
   ]);
 });

@@ -1,7 +1,9 @@
 import assert from "node:assert/strict";
+import { libcPaths } from "../../../lib/posix/symbols.ts";
 import type { CreatedDisk } from "../../../lib/storage/created_disk.ts";
 import { runKilledAt } from "../../support/killed.ts";
 import { run } from "../../support/run.ts";
+import { changesBelow } from "../../support/traced.ts";
 import { diskAt, SharedStorage } from "../../support/shared_storage.ts";
 
 const disk = diskAt("/vms/ds/new/deep/a.qcow2");
@@ -63,6 +65,43 @@ Deno.test("killed at any step of a creation, it can be undone until it is commit
     }
   }
   assert.deepEqual(killedAt, ["storage.reserved", "storage.created", "storage.linked", "storage.committed"]);
+});
+
+Deno.test("an image is durable before it has its name, and its name before the temporary one goes", async () => {
+  await using shared = await SharedStorage.create();
+  const changes = await changesBelow(`${shared.root}/ds`, program, "0", shared.root, disk.path);
+  assert.deepEqual(changes.filter((change) => !change.startsWith("write ")), [
+    "mkdir new",
+    "mkdir new/deep",
+    "fsync new",
+    `fsync ${names.temp}`,
+    `link ${names.temp} ${names.file}`,
+    "fsync new/deep",
+    `unlink ${names.temp}`,
+    "fsync new/deep",
+  ]);
+});
+
+Deno.test("disks are made with no more permissions than the executable has", async () => {
+  await using shared = await SharedStorage.create();
+  const permissions = [
+    `--allow-read=${shared.root}`,
+    `--allow-write=${shared.root}`,
+    `--allow-ffi=${libcPaths().join(",")}`,
+    "--allow-run=qemu-img",
+  ];
+  await run(
+    Deno.execPath(),
+    "run",
+    "--no-check",
+    "--no-prompt",
+    ...permissions,
+    program,
+    "0",
+    shared.root,
+    disk.path,
+  );
+  assert.deepEqual(await shared.names(), [...names.directories, names.file]);
 });
 
 Deno.test("killed at any step of an undo, it can be undone again", async () => {
