@@ -89,7 +89,10 @@ export class Creation {
     const { path, temp, directory, directories } = this.#resolve(created);
     await this.#tree.missing(directory); // for what it throws: no symbolic link on the way
     if (await lstatIfAny(temp)) {
-      if (await this.#isSame(temp, path)) await unlinkIfAny(path);
+      if (await this.#isSame(temp, path)) {
+        await unlinkIfAny(path);
+        await syncDirectory(parentOf(path)); // or a power failure might leave it without the proof that it is ours
+      }
       await this.#fault("unlinked");
       await unlinkIfAny(temp);
     }

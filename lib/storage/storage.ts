@@ -149,9 +149,9 @@ export class Storage {
     await onStorage(`Cannot delete the cloud-init seed of VM ${uuid}`, () => this.#seeds.delete(uuid));
   }
 
-  /** How much room there is belongs to why a disk could not be created. */
+  /** How much room there is belongs to the message that it is not enough. */
   async #withFreeSpace(error: unknown): Promise<unknown> {
-    if (!(error instanceof VirtxError) || error.kind !== "storage") return error;
+    if (!(error instanceof VirtxError) || !/no space|quota/i.test(error.message)) return error;
     const bytes = await this.#libc.availableBytes(this.#tree.root);
     if (bytes === undefined) return error;
     return new VirtxError("storage", `${error.message} (${Math.floor(bytes / (1 << 20))} MiB are free)`, {

@@ -49,9 +49,7 @@ Deno.test("nothing is created over a file or a symbolic link, and what was there
   await Deno.writeTextFile(shared.at("/vms/ds/a.qcow2"), "precious");
   await Deno.symlink(elsewhere.at("target"), shared.at("/vms/ds/b.qcow2"));
   for (const path of ["/vms/ds/a.qcow2", "/vms/ds/b.qcow2"]) {
-    const message = new RegExp(
-      `^Cannot create disk "${path}" \\(16 MiB, thin\\): it already exists \\(\\d+ MiB are free\\)$`,
-    );
+    const message = `Cannot create disk "${path}" (16 MiB, thin): it already exists`;
     await assert.rejects(make(shared.storage(), diskAt(path)), { kind: "storage", message });
   }
   assert.equal(await Deno.readTextFile(shared.at("/vms/ds/a.qcow2")), "precious");
