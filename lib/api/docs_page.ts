@@ -28,7 +28,7 @@ main { padding: 1rem 2rem 6rem; }
 h2 { margin-top: 3rem; border-bottom: 2px solid var(--accent); }
 section { margin: 1.5rem 0; padding-top: .5rem; }
 h3 { margin: 0; font-size: 1rem; font-weight: 600; }
-p { white-space: pre-line; margin: .4rem 0; }
+p { margin: .4rem 0; }
 code, pre, .path { font: 13px/1.45 ui-monospace, monospace; }
 pre { background: var(--soft); padding: .7rem; overflow: auto; border-radius: 4px; margin: .6rem 0; }
 table { border-collapse: collapse; width: 100%; margin: .5rem 0; font-size: 14px; }
@@ -97,32 +97,33 @@ function section({ path, method, operation }: Described): Html {
   const required = requestBody && "required" in requestBody && requestBody.required === true;
   return html`
     <section id="${operationId}">
-    <h3><b class="method">${method}</b> <span class="path">${path}</span> — ${summary}</h3>
-    ${description === undefined ? "" : html`<p>${description}</p>`}
-    <pre>${curl(method, path, body?.example)}</pre>
-    <table>
-    ${parameters.map((parameter) =>
-      "name" in parameter
-        ? html`
-          <tr>
-            <td><code>${parameter.name}</code></td>
-            <td>${typeOf(parameter.schema)}</td>
-            <td>${parameter.description ?? descriptionOf(parameter.schema)}</td>
-          </tr>
-        `
-        : ""
-    )}
-    ${body?.schema
-      ? html`
-        <tr>
-          <td>body</td>
-          <td>${typeOf(body.schema)}</td>
-          <td>${required ? "" : "may be left out"}</td>
-        </tr>
-      `
-      : ""}
-    ${answers(responses)}
-    </table></section>
+        <h3><b class="method">${method}</b> <span class="path">${path}</span></h3>
+    <p><b>${summary}</b> (${operationId})</p>
+        ${paragraphs(description ?? "")}
+        <pre>${curl(method, path, body?.example)}</pre>
+        <table>
+        ${parameters.map((parameter) =>
+          "name" in parameter
+            ? html`
+              <tr>
+                <td><code>${parameter.name}</code></td>
+                <td>${typeOf(parameter.schema)}</td>
+                <td>${parameter.description ?? descriptionOf(parameter.schema)}</td>
+              </tr>
+            `
+            : ""
+        )}
+        ${body?.schema
+          ? html`
+            <tr>
+              <td>body</td>
+              <td>${typeOf(body.schema)}</td>
+              <td>${required ? "" : "may be left out"}</td>
+            </tr>
+          `
+          : ""}
+        ${answers(responses)}
+        </table></section>
   `;
 }
 
@@ -156,6 +157,12 @@ function shape(schema: Schema): Html {
   `;
 }
 
+/** Text whose paragraphs are set apart by empty lines; words in backquotes are code. */
+function paragraphs(text: string): Html[] {
+  const inline = (part: string, at: number) => at % 2 === 1 ? html`<code>${part}</code>` : html`${part}`;
+  return text.split("\n\n").map((paragraph) => html`<p>${paragraph.split("`").map(inline)}</p>`);
+}
+
 /** The type of a value in a few words, named shapes as links. */
 function typeOf(schema: Schema | undefined): Html {
   if (schema === undefined) return html``;
@@ -175,6 +182,7 @@ function typeOf(schema: Schema | undefined): Html {
       )
     }}`;
   }
+  if (schema.enum && type === "string") return html`${schema.enum.join(", ")}`;
   const range = maximum === undefined || maximum === Number.MAX_SAFE_INTEGER ? "" : ` ${minimum}–${maximum}`;
   return html`${[type].flat().join(" or ")}${range}`;
 }

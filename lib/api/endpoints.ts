@@ -80,7 +80,9 @@ export class Endpoints {
     for (const [template, methods] of this.#methods) {
       const wanted = template.split("/");
       if (wanted.length !== steps.length) continue;
-      if (wanted.every((step, at) => step === steps[at] || step === "{uuid}")) return methods;
+      if (wanted.every((step, at) => step === steps[at] || (step === "{uuid}" && steps[at] !== ""))) {
+        return methods;
+      }
     }
     return undefined;
   }

@@ -5,6 +5,8 @@ import { respond } from "./respond.ts";
 /** The media type of an error (RFC 9457 §3). */
 export const PROBLEM_JSON = "application/problem+json";
 
+const TYPE_PREFIX = "urn:virtx:problem:";
+
 /** More broken rules than this are not listed; a hostile body could bring a million. */
 const MAX_ISSUES = 100;
 
@@ -71,6 +73,14 @@ export function statusOf(kind: ErrorKind): number {
   return MEANINGS[kind].status;
 }
 
+/** The kind of failure that an answer stands for, by its problem type if that is one of ours, else by its status. */
+export function kindOf(type: string, status: number): ErrorKind {
+  const name = type.startsWith(TYPE_PREFIX) ? type.slice(TYPE_PREFIX.length) : "";
+  for (const kind of Object.keys(MEANINGS) as ErrorKind[]) if (kind === name) return kind;
+  for (const kind of Object.keys(MEANINGS) as ErrorKind[]) if (statusOf(kind) === status) return kind;
+  return status >= 400 && status < 500 ? "invalid" : "internal";
+}
+
 /** The title of the problems with that status, for the OpenAPI document. */
 export function titleOf(kind: ErrorKind): string {
   return MEANINGS[kind].title;
@@ -87,7 +97,7 @@ export function problemResponse(error: unknown, requestId: string): Response {
     : MEANINGS[kind as ErrorKind];
   const told = kind !== "internal";
   const body: Problem = {
-    type: `urn:virtx:problem:${kind}`,
+    type: TYPE_PREFIX + kind,
     title,
     status,
     detail: told

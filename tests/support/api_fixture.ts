@@ -1,0 +1,67 @@
+import { type Api, type ApiOptions, createApp } from "../../lib/api/app.ts";
+import { Inventory } from "../../lib/cluster/inventory.ts";
+import type { LogFields, Logger, LogLevel } from "../../lib/model/log.ts";
+import { MemoryVms } from "./memory_vms.ts";
+import { hostEntry, numberedUuid } from "./vm_info.ts";
+
+/** This host. */
+export const HERE = numberedUuid(1000);
+
+export interface LogLine {
+  readonly level: LogLevel;
+  readonly message: string;
+  readonly fields: LogFields;
+}
+
+/** Keeps what is logged. */
+export function recordingLogger(lines: LogLine[], common: LogFields = {}): Logger {
+  const at = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
+    lines.push({ level, message, fields: { ...common, ...fields } });
+  };
+  return {
+    debug: at("debug"),
+    info: at("info"),
+    warn: at("warn"),
+    error: at("error"),
+    with: (fields) => recordingLogger(lines, { ...common, ...fields }),
+  };
+}
+
+/** The API over an inventory and use cases in memory, and what tests turn and look at. */
+export interface ApiFixture {
+  readonly app: Api;
+  readonly vms: MemoryVms;
+  readonly inventory: Inventory;
+  readonly lines: LogLine[];
+  /** Sends a request to the API itself; a body is sent as JSON. */
+  call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
+}
+
+export function apiFixture(overrides: Partial<ApiOptions> = {}): ApiFixture {
+  const inventory = new Inventory();
+  inventory.putHost(hostEntry({ uuid: HERE }));
+  const vms = new MemoryVms(inventory, HERE);
+  const lines: LogLine[] = [];
+  let level: LogLevel = "info";
+  const app = createApp({
+    vms,
+    inventory,
+    hostUuid: HERE,
+    stale: () => undefined,
+    readiness: () => ({ ready: true, reasons: [] }),
+    log: recordingLogger(lines),
+    logLevel: { get: () => level, set: (wanted) => level = wanted },
+    version: "0.0.0-test",
+    clock: Date.now,
+    ...overrides,
+  });
+  const call: ApiFixture["call"] = async (method, path, body, headers = {}) =>
+    await app.fetch(
+      new Request(`http://localhost:8080${path}`, {
+        method,
+        headers: { ...(body !== undefined && { "content-type": "application/json" }), ...headers },
+        ...(body !== undefined && { body: JSON.stringify(body) }),
+      }),
+    );
+  return { app, vms, inventory, lines, call };
+}

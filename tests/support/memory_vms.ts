@@ -1,0 +1,168 @@
+import type { Inventory } from "../../lib/cluster/inventory.ts";
+import { MigrationState, Runstate } from "../../lib/model/enums.ts";
+import { VirtxError } from "../../lib/model/error.ts";
+import type {
+  MigrationInfo,
+  Vm,
+  VmBootOptions,
+  VmCreateOptions,
+  Vmdef,
+  VmDeleteOptions,
+  VmMigrateOptions,
+  Vmruninfo,
+  VmShutdownOptions,
+  VmUpdateOptions,
+} from "../../lib/model/vm.ts";
+import { vcpus } from "../../lib/model/vm.ts";
+import type { ChangeOutcome, VmUseCases } from "../../lib/vm/use_cases.ts";
+
+const NO_STATS = {
+  cpu_utilization: 0,
+  mhz_used: 0,
+  memory_capacity: 0,
+  memory_used: 0,
+  disk_capacity: 0,
+  disk_allocation: 0,
+  disk_physical: 0,
+  net_rx_bw: 0,
+  net_tx_bw: 0,
+  oplog: { items: [] },
+};
+
+/**
+ * The use cases' port without a hypervisor: definitions in a map, states in the inventory, and the state rules of interop.md §1.
+ * `outcome` stands for what storage may leave behind, `obstacle` for a failure of what is below.
+ */
+export class MemoryVms implements VmUseCases {
+  readonly #defs = new Map<string, Vmdef>();
+  readonly #inventory: Inventory;
+  readonly #host: string;
+  outcome: ChangeOutcome = {};
+  obstacle: Error | undefined;
+  /** Resolved before anything is done; lets a test hold an operation. */
+  gate: Promise<void> = Promise.resolve();
+
+  constructor(inventory: Inventory, host: string) {
+    this.#inventory = inventory;
+    this.#host = host;
+  }
+
+  async create({ vmdef }: VmCreateOptions): Promise<string> {
+    await this.#begin();
+    const uuid = crypto.randomUUID();
+    this.#put(uuid, vmdef, Runstate.poweroff);
+    return uuid;
+  }
+
+  async get(uuid: string): Promise<Vm> {
+    await this.#begin();
+    const { runstate, host, ts } = this.#find(uuid);
+    return { uuid, def: this.#def(uuid), runinfo: { runstate, host }, stats: NO_STATS, ts };
+  }
+
+  async update(uuid: string, { vmdef }: VmUpdateOptions): Promise<ChangeOutcome> {
+    await this.#begin();
+    this.#put(uuid, vmdef, this.#require(uuid, Runstate.poweroff));
+    return this.outcome;
+  }
+
+  async delete(uuid: string, _options: VmDeleteOptions): Promise<ChangeOutcome> {
+    await this.#begin();
+    this.#require(uuid, Runstate.poweroff);
+    this.#defs.delete(uuid);
+    this.#inventory.removeVm(uuid, Infinity);
+    return this.outcome;
+  }
+
+  runstate(uuid: string): Vmruninfo {
+    const { runstate, host } = this.#find(uuid);
+    return { runstate, host };
+  }
+
+  async boot(uuid: string, _options: VmBootOptions): Promise<void> {
+    await this.#change(uuid, Runstate.poweroff, Runstate.running);
+  }
+
+  async shutdown(uuid: string, { force }: VmShutdownOptions): Promise<void> {
+    await this.#change(uuid, Runstate.running, force === 0 ? Runstate.running : Runstate.poweroff);
+  }
+
+  async pause(uuid: string): Promise<void> {
+    await this.#change(uuid, Runstate.running, Runstate.paused);
+  }
+
+  async resume(uuid: string): Promise<void> {
+    await this.#change(uuid, Runstate.paused, Runstate.running);
+  }
+
+  async register(uuid: string): Promise<"refreshed" | "defined"> {
+    await this.#begin();
+    this.#find(uuid);
+    return "refreshed";
+  }
+
+  async migrate(uuid: string, { host }: VmMigrateOptions): Promise<void> {
+    await this.#begin();
+    this.#find(uuid);
+    if (host === "") throw new VirtxError("unimplemented", "Cannot migrate: no target host was given");
+    throw new VirtxError("unavailable", `Cannot migrate: host ${host} is not known`);
+  }
+
+  async migration(uuid: string): Promise<MigrationInfo> {
+    await this.#begin();
+    this.#find(uuid);
+    return { state: MigrationState.none, progress: { total: 0, transferred: 0, remaining: 0, rate: 0 } };
+  }
+
+  async abortMigration(uuid: string): Promise<void> {
+    await this.#begin();
+    this.#require(uuid, Runstate.migrating);
+  }
+
+  async #begin(): Promise<void> {
+    await this.gate;
+    if (this.obstacle) throw this.obstacle;
+  }
+
+  async #change(uuid: string, from: Runstate, to: Runstate): Promise<void> {
+    await this.#begin();
+    this.#require(uuid, from);
+    this.#put(uuid, this.#def(uuid), to);
+  }
+
+  #find(uuid: string) {
+    const vm = this.#inventory.vm(uuid);
+    if (!vm) throw new VirtxError("not_found", `There is no VM ${uuid}`);
+    return vm;
+  }
+
+  #def(uuid: string): Vmdef {
+    const def = this.#defs.get(uuid);
+    if (!def) throw new VirtxError("not_found", `There is no VM ${uuid} on this host`);
+    return def;
+  }
+
+  #require(uuid: string, state: Runstate): Runstate {
+    const { name, runstate } = this.#find(uuid);
+    if (runstate !== state) {
+      throw new VirtxError("conflict", `VM "${name}" is in state ${runstate}, not ${state}`);
+    }
+    return runstate;
+  }
+
+  #put(uuid: string, def: Vmdef, runstate: Runstate): void {
+    this.#defs.set(uuid, def);
+    const { name, vlanid, custom, cpudef } = def;
+    const ts = Date.now();
+    this.#inventory.putVm({
+      uuid,
+      name,
+      host: this.#host,
+      runstate,
+      vlanid,
+      custom,
+      vcpus: vcpus(cpudef),
+      ts,
+    });
+  }
+}
