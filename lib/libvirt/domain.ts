@@ -1,7 +1,7 @@
 import { VirtxError } from "../model/error.ts";
 import { formatUuid, isUuid } from "../model/uuid.ts";
 import type { Connection } from "./connection.ts";
-import { Affect, DefineFlag, DestroyFlag, MetadataType, ShutdownFlag, XmlFlag } from "./constants.ts";
+import { Affect, DefineFlag, DestroyFlag, MetadataType, XmlFlag } from "./constants.ts";
 import type { Libvirt } from "./ffi.ts";
 import { cString, optionalCString, OutPointer, readPointers, takeString } from "./memory.ts";
 
@@ -69,9 +69,9 @@ export class Domain implements Disposable {
     return this.#do((domain) => this.#libvirt.virDomainCreateWithFlags(domain, 0));
   }
 
-  /** virDomainShutdownFlags: presses the ACPI power button; the guest does the rest, or not. */
-  shutdown(): Promise<void> {
-    return this.#do((domain) => this.#libvirt.virDomainShutdownFlags(domain, ShutdownFlag.acpiPowerButton));
+  /** virDomainShutdownFlags, with {@link ShutdownFlag}s: asks the guest to end, which it does, or not. */
+  shutdown(flags: number): Promise<void> {
+    return this.#do((domain) => this.#libvirt.virDomainShutdownFlags(domain, flags));
   }
 
   /** virDomainDestroyFlags: ends the domain; gracefully means that QEMU may still flush its disks, or else it fails. */
@@ -157,6 +157,16 @@ export async function lookupDomain(connection: Connection, uuid: string): Promis
     connection,
     await connection.pointer((c) => connection.libvirt.virDomainLookupByUUID(c, bytes)),
   );
+}
+
+/** Runs the task with the domain of this UUID. @throws VirtxError `not_found` if there is none, and what the task throws */
+export async function withDomain<T>(
+  connection: Connection,
+  uuid: string,
+  task: (domain: Domain) => Promise<T>,
+): Promise<T> {
+  using domain = await lookupDomain(connection, uuid);
+  return await task(domain);
 }
 
 /** virConnectListAllDomains, those that fit the {@link ListFlag}s; 0: all. */

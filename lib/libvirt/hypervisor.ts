@@ -3,15 +3,16 @@ import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { Queue } from "../model/queue.ts";
 import type { Connection } from "./connection.ts";
-import { ListFlag, UndefineFlag } from "./constants.ts";
+import { ListFlag, ShutdownFlag, UndefineFlag } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
+import { DefinitionsJob } from "./definitions.ts";
 import {
   defineDomain,
   type Domain,
   listDomains,
-  lookupDomain,
   type MetadataChange,
   type StateReason,
+  withDomain,
 } from "./domain.ts";
 import { libvirtAway } from "./error.ts";
 import type { HypervisorEvent } from "./events.ts";
@@ -46,9 +47,6 @@ const QUERY_CONNECTIONS = 4, OPERATION_CONNECTIONS = 4;
 /** How long the end waits for libvirt. */
 const GRACE_MS = 2_000;
 const QUERY_TIMEOUT_MS = 30_000, OPERATION_TIMEOUT_MS = 120_000;
-
-/** From how many definitions on it pays to list all domains rather than to look up each. */
-const BULK = 32;
 
 /**
  * This host's libvirt. Every method waits on libvirt without blocking the main thread, and throws a {@link VirtxError}
@@ -185,14 +183,12 @@ export class Hypervisor implements AsyncDisposable {
 
   /** Many definitions by UUID, fetched over all query connections at once; domains that are not there are left out. */
   async definitions(uuids: readonly string[]): Promise<Map<string, string>> {
-    const found = new Map<string, string>();
-    const queue = uuids.values();
-    const fetch = uuids.length < BULK ? fetchEach : fetchListed;
+    const job = new DefinitionsJob(uuids);
     const lanes = Math.min(this.#queries.size, uuids.length);
     await Promise.all(
-      Array.from({ length: lanes }, () => this.#ask("get the definitions", (c) => fetch(c, queue, found))),
+      Array.from({ length: lanes }, () => this.#ask("get the definitions", (c) => job.work(c))),
     );
-    return found;
+    return job.found;
   }
 
   /** Makes or replaces a persistent domain, after libvirt has checked the XML against its schema; its UUID. */
@@ -218,7 +214,9 @@ export class Hypervisor implements AsyncDisposable {
 
   /** Asks the guest by ACPI; resolves when it is asked, not when it has obeyed. */
   shutdown(uuid: string): Promise<void> {
-    return this.#change("shut down", uuid, (domain) => domain.shutdown());
+    // QEMU has several ways to ask; the test driver has one, and refuses flags
+    const flags = this.driver === "QEMU" ? ShutdownFlag.acpiPowerButton : 0;
+    return this.#change("shut down", uuid, (domain) => domain.shutdown(flags));
   }
 
   /** Ends it; graceful: only if QEMU itself ends in time, so that its disks are flushed. */
@@ -293,53 +291,6 @@ export class Hypervisor implements AsyncDisposable {
     } catch (error) {
       throw VirtxError.wrap(error, `Cannot ${what}`);
     }
-  }
-}
-
-async function withDomain<T>(
-  connection: Connection,
-  uuid: string,
-  task: (domain: Domain) => Promise<T>,
-): Promise<T> {
-  using domain = await lookupDomain(connection, uuid);
-  return await task(domain);
-}
-
-/** Takes UUIDs from the queue until it is empty, looks up each, and puts the definitions that exist into `found`. */
-async function fetchEach(
-  connection: Connection,
-  queue: Iterator<string>,
-  found: Map<string, string>,
-): Promise<void> {
-  for (let next = queue.next(); !next.done; next = queue.next()) {
-    const uuid = next.value;
-    await putIfThere(found, uuid, () => withDomain(connection, uuid, (domain) => domain.definition()));
-  }
-}
-
-/** Like {@link fetchEach}, with one list of all domains in place of the look-ups, which cost as much as the XML. */
-async function fetchListed(
-  connection: Connection,
-  queue: Iterator<string>,
-  found: Map<string, string>,
-): Promise<void> {
-  using list = await listDomains(connection);
-  const byUuid = new Map(list.domains.map((domain) => [domain.uuid, domain]));
-  for (let next = queue.next(); !next.done; next = queue.next()) {
-    const domain = byUuid.get(next.value);
-    if (domain !== undefined) await putIfThere(found, next.value, () => domain.definition());
-  }
-}
-
-async function putIfThere(
-  found: Map<string, string>,
-  uuid: string,
-  get: () => Promise<string>,
-): Promise<void> {
-  try {
-    found.set(uuid, await get());
-  } catch (error) {
-    if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
   }
 }
 
