@@ -3,12 +3,12 @@
  * filter), prints a table and writes dist/bench.json. Exits 1 if a target was missed.
  */
 import { type Bench, type BenchRow, medianRow } from "./bench/row.ts";
-import { formatTable } from "./bench/table.ts";
+import { formatTable } from "./bench/support/table.ts";
 import { print, printedProgress } from "./progress.ts";
 
 const MODULES = new URL("bench/", import.meta.url);
 const RESULTS = new URL("../dist/bench.json", import.meta.url);
-const HELPERS: readonly string[] = ["row.ts", "table.ts"];
+const HELPERS: readonly string[] = ["row.ts"];
 const DEFAULT_RUNS = 3;
 
 async function main(args: readonly string[]): Promise<number> {

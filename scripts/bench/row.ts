@@ -18,8 +18,8 @@ export interface BenchRow {
 
 /**
  * What a module directly in scripts/bench exports by default: it measures once and returns its rows. The runner calls
- * it several times and keeps, for each name, the row with the median value. Rows come to be left out, or the list to be
- * empty, where this machine cannot measure them; then `skip` says so.
+ * it several times and keeps, for each name, the row with the median value. What this machine cannot measure is left out,
+ * and `skip` says so.
  */
 export type Bench = (options: BenchOptions) => Promise<readonly BenchRow[]>;
 

@@ -1,4 +1,4 @@
-import type { BenchRow } from "./row.ts";
+import type { BenchRow } from "../row.ts";
 
 const COLUMNS = ["", "value", "compared to", "ratio", "target", ""];
 const RIGHT_ALIGNED = [false, true, false, true, false, false];
