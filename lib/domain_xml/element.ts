@@ -130,7 +130,9 @@ export function escapeXml(text: string): string {
   return text.replace(/[&<>"'\t\n\r]/g, (character) => ESCAPES[character] ?? character);
 }
 
-const ENTITIES: Readonly<Record<string, string>> = { amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" };
+const ENTITIES: ReadonlyMap<string, string> = new Map(
+  Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }),
+);
 
 /**
  * Undoes the five predefined entities and character references (XML 1.0 §4.1, §4.6). Any other entity would need
@@ -140,7 +142,7 @@ export function unescapeXml(text: string): string {
   if (!text.includes("&")) return text;
   return text.replace(/&(?:#x([0-9a-fA-F]{1,6})|#([0-9]{1,7})|([^;&]*));?/g, (all, hex, decimal, name) => {
     const code = hex !== undefined ? parseInt(hex, 16) : decimal !== undefined ? parseInt(decimal, 10) : -1;
-    const plain = code < 0 ? ENTITIES[name] : code <= 0x10ffff ? String.fromCodePoint(code) : undefined;
+    const plain = code < 0 ? ENTITIES.get(name) : code <= 0x10ffff ? String.fromCodePoint(code) : undefined;
     if (plain === undefined || !all.endsWith(";")) {
       throw new VirtxError("internal", `Cannot read XML: it has the unknown entity ${JSON.stringify(all)}`);
     }

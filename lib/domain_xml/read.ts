@@ -10,7 +10,7 @@ const CDATA = "#cdata";
 
 /**
  * Reads a document into a tree. The parser alone would accept ill-formed input and convert what looks like numbers;
- * so the validator goes first, and every value stays text. A DTD is refused, and entities other than XML's own
+ * so the validator goes first (it overlooks a single character after the end), and every value stays text. A DTD is refused, and entities other than XML's own
  * five with it.
  *
  * @throws VirtxError `internal` if the document is not well-formed or its root has another name.
@@ -20,6 +20,9 @@ export function readXml(xml: string, rootName: string): XmlElement {
   if (verdict !== true) {
     const { line, msg } = verdict.err;
     throw new VirtxError("internal", `Cannot read <${rootName}>: line ${line}: ${msg}`);
+  }
+  if (!xml.trimEnd().endsWith(">")) {
+    throw new VirtxError("internal", `Cannot read <${rootName}>: there is text after the end`);
   }
   if (xml.includes("<!DOCTYPE")) throw new VirtxError("internal", `Cannot read <${rootName}>: it has a DTD`);
   const parser = new XMLParser({
