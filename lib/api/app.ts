@@ -30,6 +30,8 @@ export interface ApiOptions extends ServiceOptions {
 export interface Api {
   /** Answers any request; never throws. Stays synchronous where the answer is. */
   fetch(request: Request, connection?: Connection): Response | Promise<Response>;
+  /** Answers every request that is still open with 503; what they do goes on for as long as it can. */
+  interrupt(): void;
 }
 
 /** The REST API of interop.md §1. */

@@ -14,14 +14,15 @@ const DIRECTORY_MODE = 0o750;
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
 
+/** How long answers may take to reach their clients once there is nothing more to wait for. */
+const LAST_WORDS_MS = 1_000;
+
 /** An open listener. */
 interface Listener {
   /** `http://127.0.0.1:8080` or `unix:/run/virtxd/api.sock`. */
   readonly address: string;
   /** Accepts no more and resolves when the last request is answered. */
   drain(): Promise<void>;
-  /** Cuts off what is still open. */
-  abort(): void;
 }
 
 /**
@@ -57,21 +58,16 @@ export class Listeners implements AsyncDisposable {
   }
 
   /**
-   * Accepts no more and lets open requests finish until the deadline, then cuts them off.
+   * Accepts no more and lets open requests finish until the deadline; then they are answered with 503. (The signal of
+   * Deno.serve cannot cut them off: aborted after shutdown() it throws where nobody can catch it.)
    * @returns whether all finished by themselves
    */
   async close(deadlineMs: number): Promise<boolean> {
-    const { promise: deadline, resolve } = Promise.withResolvers<false>();
-    const timer = setTimeout(resolve, deadlineMs, false);
-    const listeners = this.#open.splice(0);
-    const drained = Promise.all(listeners.map((listener) => listener.drain())).then(() => true);
-    const finished = await Promise.race([drained, deadline]);
-    clearTimeout(timer);
-    if (!finished) {
-      for (const listener of listeners) listener.abort();
-      await drained;
-    }
-    return finished;
+    const drained = Promise.all(this.#open.splice(0).map((listener) => listener.drain()));
+    if (await settlesWithin(drained, deadlineMs)) return true;
+    this.#api.interrupt();
+    await settlesWithin(drained, LAST_WORDS_MS);
+    return false;
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
@@ -89,30 +85,36 @@ export class Listeners implements AsyncDisposable {
 
   #listenTcp({ hostname, port }: { hostname: string; port: number }): Listener {
     const loopback = LOOPBACK.test(hostname);
-    const abort = new AbortController();
     const server = Deno.serve(
-      { hostname, port, signal: abort.signal, onListen() {} },
+      { hostname, port, onListen() {} },
       (request, info) => this.#api.fetch(request, { loopback, client: () => info.remoteAddr.hostname }),
     );
-    return listener(`http://${hostPort(server.addr)}`, server, abort);
+    return listener(`http://${hostPort(server.addr)}`, server);
   }
 
   async #listenUnix(path: string): Promise<Listener> {
     await Deno.mkdir(dirname(path), { recursive: true, mode: DIRECTORY_MODE });
     await removeStaleSocket(path);
     const connection: Connection = { loopback: false, client: () => undefined };
-    const abort = new AbortController();
     const server = Deno.serve(
-      { path, signal: abort.signal, onListen() {} },
+      { path, onListen() {} },
       (request) => this.#api.fetch(request, connection),
     );
     Deno.chmodSync(path, SOCKET_MODE);
-    return listener(`unix:${path}`, server, abort);
+    return listener(`unix:${path}`, server);
   }
 }
 
-function listener(address: string, server: Deno.HttpServer<Deno.Addr>, abort: AbortController): Listener {
-  return { address, drain: () => server.shutdown(), abort: () => abort.abort() };
+function listener(address: string, server: Deno.HttpServer<Deno.Addr>): Listener {
+  return { address, drain: () => server.shutdown() };
+}
+
+async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
+  const { promise, resolve } = Promise.withResolvers<boolean>();
+  const timer = setTimeout(resolve, ms, false);
+  const inTime = await Promise.race([work.then(() => true), promise]);
+  clearTimeout(timer);
+  return inTime;
 }
 
 /** A process that was killed leaves its socket behind; one that answers is in use, and anything else is not ours. */

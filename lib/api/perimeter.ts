@@ -31,6 +31,8 @@ export class Perimeter {
   /** Unlike that of any other process, so that ids are unique across the cluster's logs. */
   readonly #idPrefix = crypto.randomUUID().slice(0, 8);
   #requests = 0;
+  /** What is still being answered, each as a way to answer it at once. */
+  readonly #open = new Set<() => void>();
 
   constructor(options: PerimeterOptions) {
     this.#o = options;
@@ -51,10 +53,32 @@ export class Perimeter {
     try {
       this.#o.guard.check(request, connection);
       const response = this.#o.inner(request, exchange);
-      return response instanceof Promise ? response.then(finish, fail) : finish(response);
+      return response instanceof Promise
+        ? this.#interruptible(response).then(finish, fail)
+        : finish(response);
     } catch (error) {
       return fail(error);
     }
+  }
+
+  /** Answers every request that is still open with 503, since virtxd ends; what they do goes on for as long as it can. */
+  interrupt(): void {
+    for (const answer of this.#open) answer();
+  }
+
+  #interruptible(response: Promise<Response>): Promise<Response> {
+    const { promise, resolve, reject } = Promise.withResolvers<Response>();
+    const end = () => {
+      reject(
+        new VirtxError(
+          "unavailable",
+          "virtxd is shutting down before this is done: see later what came of it",
+        ),
+      );
+    };
+    this.#open.add(end);
+    response.then(resolve, reject).finally(() => this.#open.delete(end));
+    return promise;
   }
 
   #fail(exchange: Exchange, error: unknown): Response {
