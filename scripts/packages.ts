@@ -14,6 +14,7 @@ export const LAB_PACKAGES = [
   "libvirt-daemon-driver-qemu",
   "mtools",
   "ovmf",
+  "procps",
   "qemu-system-x86",
   "qemu-utils",
   "seabios",
