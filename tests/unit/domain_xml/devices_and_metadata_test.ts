@@ -1,7 +1,12 @@
 import assert from "node:assert/strict";
-import { operationMetadata, parseDomainXml, seedDeviceXml } from "../../../lib/domain_xml/mod.ts";
-import { RECORDED_OPERATIONS } from "../../../lib/model/operation.ts";
-import { disk } from "../../support/vmdef_examples.ts";
+import {
+  buildDomainXml,
+  operationMetadata,
+  parseDomainXml,
+  seedDeviceXml,
+} from "../../../lib/domain_xml/mod.ts";
+import { type Operation, RECORDED_OPERATIONS } from "../../../lib/model/operation.ts";
+import { disk, SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 
 const UUID = "6b1f9bfe-6e3e-4f0e-9f3e-000000000001";
 
@@ -26,16 +31,28 @@ Deno.test("the seed is no part of a definition", () => {
   assert.deepEqual([def.osdisk, def.disks], [disk("/vms/ds/a.raw"), []]);
 });
 
+const OPERATIONS: readonly Operation[] = RECORDED_OPERATIONS.map((op, index) => ({
+  op,
+  ts: 1_781_000_000_000 + index,
+  te: index,
+  status: "failed",
+  msg: ` "${op}" & <more>\nlines\t😀 `,
+}));
+
+Deno.test("a new definition keeps the records of operations", () => {
+  const context = {
+    arch: "i686",
+    domainType: "test",
+    libvirtVersion: 9_000_000,
+    capabilities: undefined,
+  } as const;
+  const xml = buildDomainXml(UUID, SMALL_VMDEF, context, OPERATIONS);
+  assert.deepEqual(parseDomainXml(xml).operations, OPERATIONS);
+});
+
 Deno.test("each kind of operation has a place of its own, and comes back as it was", () => {
-  const operations = RECORDED_OPERATIONS.map((op, index) => ({
-    op,
-    ts: 1_781_000_000_000 + index,
-    te: index,
-    status: "failed" as const,
-    msg: ` "${op}" & <more>\nlines\t😀 `,
-  }));
-  const records = operations.map(operationMetadata);
-  assert.equal(new Set(records.map(({ uri }) => uri)).size, operations.length);
+  const records = OPERATIONS.map(operationMetadata);
+  assert.equal(new Set(records.map(({ uri }) => uri)).size, OPERATIONS.length);
   assert.equal(records[0]?.uri, "virtx-op-VmBoot");
   // As virDomainSetMetadata stores it: the key is a prefix of the element, bound to the uri.
   const stored = records.map(({ uri, key, xml }) =>
@@ -45,5 +62,5 @@ Deno.test("each kind of operation has a place of its own, and comes back as it w
     )
   );
   const parsed = parseDomainXml(`<domain><metadata>${stored.join("")}</metadata></domain>`);
-  assert.deepEqual(parsed.operations, operations);
+  assert.deepEqual(parsed.operations, OPERATIONS);
 });

@@ -121,6 +121,7 @@ const CASES: readonly (readonly [what: string, found: readonly string[], expecte
   ["a bridge's name of 16 bytes", faults({ nets: [net({ nettype: 1, name: "x".repeat(16) })] }), [
     "nets[0].name",
   ]],
+  ["a bridge called ..", faults({ nets: [net({ nettype: 1, name: ".." })] }), ["nets[0].name"]],
   ["a bridge's name with a space", faults({ nets: [net({ nettype: 1, name: "a b" })] }), ["nets[0].name"]],
   ["a MAC address", faults({ nets: [net({ mac: "52:54:00:12:34:56" })] }), []],
   ["a multicast MAC address", faults({ nets: [net({ mac: "53:54:00:12:34:56" })] }), ["nets[0].mac"]],
