@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { guestImage } from "../../scripts/guest/image.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { silentProgress } from "../../scripts/progress.ts";
-import { GuestConsole } from "./support/guest_console.ts";
+import { GuestConsole } from "../../scripts/lab/guest_console.ts";
 import { startPlainGuest } from "./support/plain_guest.ts";
 import { TestLab } from "./support/test_lab.ts";
 

@@ -1,6 +1,6 @@
-import type { LabHost } from "../../../scripts/lab/host.ts";
-import { HostProcess } from "../../../scripts/lab/host_process.ts";
-import { until } from "../../../scripts/lab/until.ts";
+import type { LabHost } from "./host.ts";
+import { HostProcess } from "./host_process.ts";
+import { until } from "./until.ts";
 
 /**
  * A guest's serial console: what it prints is collected, lines can be sent to it. The guest of the lab understands the
