@@ -157,8 +157,8 @@ export const LIBVIRT_PATHS: readonly string[] = [
 ];
 
 /**
- * Loads libvirt from the first of the paths that has it. Full paths only: with limited permissions Deno resolves a bare
- * name against the working directory.
+ * Loads libvirt from the first of the paths that has it. Full paths, so that neither the working directory nor the
+ * environment decides what is loaded.
  *
  * @throws VirtxError `unavailable` that names what was tried.
  */

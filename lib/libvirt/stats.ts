@@ -75,8 +75,7 @@ export async function allDomainStats(connection: Connection): Promise<DomainStat
     const all: DomainStats[] = [];
     let sliceStart = performance.now();
     for (const record of readPointers(array, count)) {
-      const stats = readRecord(libvirt, reader, record);
-      if (stats !== undefined) all.push(stats);
+      all.push(readRecord(libvirt, reader, record));
       if (performance.now() - sliceStart > SLICE_MS) {
         await nextTask();
         sliceStart = performance.now();
@@ -92,12 +91,11 @@ function readRecord(
   libvirt: Libvirt,
   reader: TypedParameterReader,
   record: Deno.PointerObject,
-): DomainStats | undefined {
+): DomainStats {
   const view = new Deno.UnsafePointerView(record);
   const domain = view.getPointer();
-  const params = view.getPointer(PARAMS_OFFSET);
-  if (domain === null || params === null) return undefined;
-  const values = reader.read(params, view.getInt32(COUNT_OFFSET));
+  if (domain === null) throw new TypeError("A record of libvirt's has no domain");
+  const values = reader.read(view.getPointer(PARAMS_OFFSET), view.getInt32(COUNT_OFFSET));
   const figure = (name: string) => asNumber(values.get(name));
   const text = (name: string) => asString(values.get(name));
   return {

@@ -16,14 +16,15 @@ export class TypedParameterReader {
   #view = new DataView(this.#bytes.buffer);
 
   /** The array's parameters by name; those of unknown type are left out. */
-  read(params: Deno.PointerObject, count: number): Map<string, TypedValue> {
+  read(params: Deno.PointerValue, count: number): Map<string, TypedValue> {
+    const values = new Map<string, TypedValue>();
+    if (params === null) return values; // an empty array
     const size = count * PARAMETER_SIZE;
     if (size > this.#bytes.length) {
       this.#bytes = new Uint8Array(2 * size);
       this.#view = new DataView(this.#bytes.buffer);
     }
     Deno.UnsafePointerView.copyInto(params, this.#bytes.subarray(0, size));
-    const values = new Map<string, TypedValue>();
     for (let start = 0; start < size; start += PARAMETER_SIZE) {
       const value = this.#value(start);
       if (value !== undefined) values.set(this.#name(start), value);

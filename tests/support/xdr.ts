@@ -7,9 +7,15 @@ export class XdrWriter {
     return this;
   }
 
-  /** Unsigned, 64 bits. */
+  /** 64 bits. */
   hyper(value: number): this {
     return this.int(Math.floor(value / 2 ** 32)).int(value);
+  }
+
+  double(value: number): this {
+    const view = new DataView(new ArrayBuffer(8));
+    view.setFloat64(0, value);
+    return this.opaque(new Uint8Array(view.buffer));
   }
 
   string(text: string): this {
