@@ -1,7 +1,6 @@
 import { Firmware, NetModel, NetType } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Operation } from "../model/operation.ts";
-import type { Operation } from "../model/operation.ts";
 import { type Net, vcpus, type Vmdef } from "../model/vm.ts";
 import { cpuElement, effectiveCpuModel } from "./build_cpu.ts";
 import { layOutDisks } from "./build_disks.ts";

@@ -22,7 +22,7 @@ export interface Asked {
   readonly vlanid?: number;
 }
 
-/** The `<metadata>` of a definition; the operations of a new one are added by virDomainSetMetadata. */
+/** The `<metadata>` of a definition, with the records of what was done to its VM before. */
 export function metadataElement(
   custom: readonly CustomField[],
   asked: Asked,
@@ -52,24 +52,8 @@ function askedElement({ cpuModel, genid, vlanid }: Asked): XmlElement | undefine
 
 /** An operation's record, as virDomainSetMetadata wants it (VIR_DOMAIN_METADATA_ELEMENT): `uri` and `key` name its place. */
 export function operationMetadata(op: Operation): { uri: string; key: string; xml: string } {
-  const uri = operationNamespace(op);
-  return { uri, key: uri, xml: printXml(operationElement(op, undefined)) };
-}
-
-function operationNamespace({ op }: Operation): string {
-  return OPERATION_NAMESPACE_PREFIX + op;
-}
-
-function operationElement(op: Operation, xmlns: string | undefined): XmlElement {
-  return element(
-    "data-op",
-    { xmlns },
-    element("op", {}, op.op),
-    element("ts", {}, op.ts),
-    element("te", {}, op.te),
-    element("status", {}, op.status),
-    element("msg", {}, op.msg),
-  );
+  const uri = namespaceOfOperation(op);
+  return { uri, key: uri, xml: printXml(operationElement(op, {})) };
 }
 
 function namespaceOfOperation(op: Operation): string {
