@@ -32,10 +32,9 @@ function heading(text: string): void {
   print(`\n${text}\n`);
 }
 
-/** Packages, executable, guest image, lab, and virtxd on the lab's host. */
+/** Executable, guest image, lab, and virtxd on the lab's host. */
 async function prepare(): Promise<LabHost> {
   heading("Preparing");
-  await ensurePackages(LAB_PACKAGES, progress);
   await build();
   const image = await guestImage(`${ROOT}/.lab/cache`, progress);
   await progress.step(`Lab ${LAB}: end what an earlier demo kept`, () => Lab.down(LAB));
@@ -167,4 +166,15 @@ async function main(args: readonly string[]): Promise<number> {
   }
 }
 
-if (import.meta.main) Deno.exit(await throughSudo(import.meta.url) ?? await main(Deno.args));
+/** The whole script: first what any user can do, then the rest as root. */
+async function script(): Promise<number> {
+  try {
+    await ensurePackages(LAB_PACKAGES, progress);
+    return await throughSudo(import.meta.url) ?? await main(Deno.args);
+  } catch (error) {
+    print(`${error instanceof Error ? error.message : error}\n`);
+    return 1;
+  }
+}
+
+if (import.meta.main) Deno.exit(await script());

@@ -52,14 +52,17 @@ async function status(options: { name?: string }): Promise<void> {
   const names = options.name === undefined ? await labNames() : [options.name];
   if (names.length === 0) print("There is no lab\n");
   for (const name of names) {
-    const lab = await theLab(name);
-    print(statusReport(lab.record, await Promise.all(lab.hosts.map((host) => host.status()))));
+    const lab = await Lab.find(name);
+    if (lab) print(statusReport(lab.record, await Promise.all(lab.hosts.map((host) => host.status()))));
+    else print(`Lab ${name}: not there, or only begun\n`);
   }
 }
 
 async function exec(host: string, argv: string[], options: { name: string }): Promise<void> {
-  const command = argv[0] === "--" ? argv.slice(1) : argv;
-  Deno.exitCode = await inTerminal(await (await theLab(options.name)).host(host).command(command));
+  const words = argv[0] === "--" ? argv.slice(1) : argv;
+  const terminal = `TERM=${Deno.env.get("TERM") ?? "dumb"}`;
+  const lab = await theLab(options.name);
+  Deno.exitCode = await inTerminal(await lab.host(host).command([terminal, ...words]));
 }
 
 async function logs(

@@ -1,5 +1,6 @@
 import { CommandError, must, run } from "./command.ts";
 import type { Progress } from "./progress.ts";
+import { rootPrefix } from "./root.ts";
 
 /**
  * What virtxd's tests and its lab need of Debian: libvirt without the package that makes it a service of this machine,
@@ -87,17 +88,6 @@ async function missingPackages(names: readonly string[]): Promise<string[]> {
   }
   const installed = new Set(stdout.split("\n").filter((line) => line.startsWith("installed ")));
   return names.filter((name) => !installed.has(`installed ${name}`));
-}
-
-/** What to put before a command so that it runs as root; undefined: there is no way. */
-async function rootPrefix(): Promise<string[] | undefined> {
-  if (Deno.uid() === 0) return [];
-  try {
-    return (await run(["sudo", "-n", "true"])).code === 0 ? ["sudo", "-n"] : undefined;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return undefined;
-    throw error;
-  }
 }
 
 async function install(names: readonly string[], asRoot: readonly string[]): Promise<void> {

@@ -3,6 +3,7 @@ import type { Progress } from "../progress.ts";
 import { isReady, LabHost, markReady } from "./host.ts";
 import { buildSwitch, chooseSubnet, hostAddress, uplinkName } from "./network.ts";
 import { endRealms, Realm } from "./realm.ts";
+import { aliveMembers } from "./services.ts";
 import {
   BASE,
   checkName,
@@ -52,6 +53,9 @@ export class Lab {
         progress.step(`Host ${host.name} at ${host.address}: libvirtd, Serf`, () => host.up(lan))
       ),
     );
+    if (lab.hosts.length > 1) {
+      await progress.step(`Serf: ${lab.hosts.length} members know each other`, () => lab.#joined());
+    }
     return lab;
   }
 
@@ -85,6 +89,14 @@ export class Lab {
   async boot(host: LabHost): Promise<void> {
     await using _lock = await lockLabs();
     await host.up(await this.#network());
+  }
+
+  /** Waits until every host's agent knows that all hosts are alive. */
+  async #joined(): Promise<void> {
+    await until("the Serf agents to know each other", async () => {
+      const seen = await Promise.all(this.hosts.map(aliveMembers));
+      return seen.every((names) => this.hosts.every((host) => names.includes(host.name))) || undefined;
+    }, 20_000);
   }
 
   /** The realm of the switch, started if need be. */
@@ -122,7 +134,7 @@ async function plan(options: LabOptions): Promise<LabRecord> {
   const owner = options.owner ?? old?.owner;
   const record: LabRecord = { name, subnet, uplink: await uplinkName(name), hosts, ...(owner && { owner }) };
   await writeLab(record);
-  await Deno.mkdir(`${labDirectory(name)}/vms`, { recursive: true });
+  await Deno.mkdir(`${labDirectory(name)}/vms/ds`, { recursive: true });
   return record;
 }
 

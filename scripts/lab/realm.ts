@@ -41,6 +41,7 @@ export class Realm {
   /** Starts a realm in a session of its own: it outlives the caller. */
   static async start(key: string, namespaces: readonly Namespace[]): Promise<Realm> {
     const unshare = ["unshare", "--pid", ...namespaces.map((name) => `--${name}`), "--fork", "--kill-child"];
+    await must([...unshare, "true"]); // Says what is wrong where namespaces cannot be made.
     await must(["setsid", "--fork", ...unshare, ...HOLDER], { cwd: "/", env: { [KEY]: key }, discard: true });
     return await until(`realm ${key} to start`, () => Realm.find(key), 5_000);
   }

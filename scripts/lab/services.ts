@@ -102,6 +102,15 @@ export async function startSerf(host: ServiceHost): Promise<void> {
   }, 20_000);
 }
 
+/** The hosts that a host's agent believes to be alive, by name. */
+export async function aliveMembers(host: ServiceHost): Promise<string[]> {
+  const filter = ["-status=alive", "-format=json", `-rpc-addr=${SERF_RPC}`];
+  const answer = JSON.parse(await host.exec(["serf", "members", ...filter])) as {
+    members: { name: string }[];
+  };
+  return answer.members.map((member) => member.name);
+}
+
 /**
  * The command that starts a program in the background, unless it runs already, with its output in /var/log/<name>.log
  * and its pid in /run/<name>.pid.

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { run } from "../../scripts/command.ts";
 import { LabHost } from "../../scripts/lab/host.ts";
 import { Lab } from "../../scripts/lab/lab.ts";
+import { aliveMembers } from "../../scripts/lab/services.ts";
 import { labDirectory, readLab } from "../../scripts/lab/state.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { silentProgress } from "../../scripts/progress.ts";
@@ -19,12 +20,6 @@ async function pidOf(host: LabHost): Promise<number> {
   return (await host.realm()).pid;
 }
 
-/** Members that a host's agent believes to be alive, in order. */
-async function alive(host: LabHost): Promise<string[]> {
-  const members = await host.exec(["serf", "members", "-status=alive", "-format=json"]);
-  return (JSON.parse(members) as { members: { name: string }[] }).members.map((each) => each.name).sort();
-}
-
 Deno.test("up changes nothing that is in order, and adds the hosts that are wanted more", async () => {
   await using lab = await TestLab.up({ hosts: 1 });
   const before = [await pidOf(lab.host()), await services(lab.host()), lab.host().record];
@@ -36,10 +31,7 @@ Deno.test("up changes nothing that is in order, and adds the hosts that are want
     before,
   );
   assert.deepEqual(larger.hosts.map((host) => host.name), ["virt1", "virt2"]);
-  await until("the agents to meet", async () => {
-    const seen = await Promise.all(larger.hosts.map(alive));
-    return seen.every((names) => names.join() === "virt1,virt2") || undefined;
-  }, 10_000);
+  assert.deepEqual((await aliveMembers(larger.host("virt2"))).sort(), ["virt1", "virt2"]);
   await Lab.up({ name: lab.name, hosts: 1, progress: silentProgress });
   assert.equal((await readLab(lab.name))?.hosts.length, 2);
 });
@@ -93,7 +85,7 @@ Deno.test("two labs side by side do not know each other", async () => {
     (await one.host().run(["virsh", `--connect=qemu+tcp://${two.host().address}/system`, "uri"])).code,
     0,
   );
-  assert.deepEqual(await alive(two.host()), ["virt1"]);
+  assert.deepEqual(await aliveMembers(two.host()), ["virt1"]);
   await one.host().exec(["touch", "/vms/of-one"]);
   assert.notEqual((await two.host().run(["ls", "/vms/of-one"])).code, 0);
   await Lab.down(one.name);

@@ -4,8 +4,6 @@ export interface PlainGuestOptions {
   readonly firmware: "bios" | "uefi";
   /** Of the qcow2 image, on the host. */
   readonly disk: string;
-  /** Of a cloud-init seed, on the host. */
-  readonly seed?: string;
 }
 
 /** Defines a domain for the lab's guest image, without virtxd, and starts it; its UUID. */
@@ -17,7 +15,7 @@ export async function startPlainGuest(host: LabHost, options: PlainGuestOptions)
   return uuid;
 }
 
-function domainXml(uuid: string, { firmware, disk, seed }: PlainGuestOptions): string {
+function domainXml(uuid: string, { firmware, disk }: PlainGuestOptions): string {
   const [os, machine, memory] = firmware === "uefi" ? ["firmware='efi'", "q35", 192] : ["", "pc", 128];
   return `
 <domain type="qemu">
@@ -39,20 +37,10 @@ function domainXml(uuid: string, { firmware, disk, seed }: PlainGuestOptions): s
       <target dev="vda" bus="virtio"/>
     </disk>
     <controller type="scsi" index="0" model="virtio-scsi"/>
-    ${seed === undefined ? "" : seedXml(seed)}
     <interface type="network"><source network="default"/><model type="virtio"/></interface>
     <interface type="bridge"><source bridge="br0"/><model type="virtio"/></interface>
     <serial type="pty"/>
     <console type="pty"><target type="virtio"/></console>
   </devices>
 </domain>`;
-}
-
-function seedXml(path: string): string {
-  return `<disk type="file" device="cdrom">
-      <driver name="qemu" type="raw"/>
-      <source file="${path}"/>
-      <target dev="sda" bus="scsi"/>
-      <readonly/>
-    </disk>`;
 }
