@@ -61,8 +61,8 @@ export class Daemon {
     const fault = haltingFault(hooks, log);
 
     await step(
-      "mount the shared storage there; for a host on its own, mkdir it",
-      () => requireDirectory(root),
+      "is the shared storage mounted at /vms? On new storage, and on a host on its own: mkdir -p /vms/ds",
+      () => requireDirectory(`${root}/ds`),
     );
     const libc = held.use(await step("virtxd runs on Linux with glibc", () => Libc.open()));
     const hypervisor = held.use(
@@ -169,5 +169,5 @@ async function requireDirectory(path: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  if (!found?.isDirectory) throw new VirtxError("unavailable", `the shared storage ${path} is not there`);
+  if (!found?.isDirectory) throw new VirtxError("unavailable", `the shared storage has no directory ${path}`);
 }

@@ -5,7 +5,10 @@ import type { Logger } from "../model/log.ts";
 export interface TestHooks {
   /** VIRTX_TEST_ROOT: where paths that begin with /vms are found, and where this run's lock is. */
   readonly root: string | undefined;
-  /** VIRTX_TEST_STOP_AT: the fault point to halt at for ever, for the test to kill the process there. */
+  /**
+   * VIRTX_TEST_STOP_AT: the fault point to halt at for ever, for the test to kill the process there; "point:2" means the
+   * second time that it is reached.
+   */
   readonly stopAt: string | undefined;
 }
 
@@ -16,8 +19,10 @@ export function testHooks(env: { get(name: string): string | undefined }): TestH
 /** Halts whoever reaches the point, and says so in the log; undefined if there is no point to halt at. */
 export function haltingFault({ stopAt }: TestHooks, log: Logger): FaultHook | undefined {
   if (stopAt === undefined) return undefined;
+  const [wanted, times = "1"] = stopAt.split(":");
+  let left = Number(times);
   return (point) => {
-    if (point !== stopAt) return;
+    if (point !== wanted || --left !== 0) return;
     log.warn("halted at a fault point", { point });
     return new Promise(() => {});
   };

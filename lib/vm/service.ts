@@ -90,6 +90,8 @@ export class VmService implements VmUseCases, AsyncDisposable {
    * forgotten seeds detached. Call it once the monitor has started, before the first request.
    */
   async recover(): Promise<void> {
+    await this.#o.registry.sweep();
+    await this.#o.journal.sweep();
     await this.#settle();
     for (const { uuid, xml } of this.#o.monitor.domains()) {
       const interrupted = Oplog.mayBeInterrupted(xml);

@@ -14,6 +14,7 @@ const LAYERS: readonly (readonly string[])[] = [
 /** Within one layer, what may look sideways, and why. */
 const SIDEWAYS = new Set([
   "host → cluster", // the monitor keeps this host's entries of the inventory
+  "registry → storage", // the journal records the names of disks that storage makes
   "cli → daemon", // one of the commands is to be the daemon
 ]);
 
