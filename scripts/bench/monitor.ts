@@ -1,22 +1,13 @@
 import { cpuUsage } from "node:process";
-import { Inventory } from "../../lib/cluster/inventory.ts";
-import { buildDomainXml } from "../../lib/domain_xml/mod.ts";
-import { HostMonitor } from "../../lib/host/monitor.ts";
-import { Hypervisor } from "../../lib/libvirt/hypervisor.ts";
-import { systemClock } from "../../lib/model/clock.ts";
 import { Runstate } from "../../lib/model/enums.ts";
-import { silentLogger } from "../../lib/model/log.ts";
-import type { Vmdef } from "../../lib/model/vm.ts";
-import { Libc } from "../../lib/posix/libc.ts";
 import { TestLab } from "../../tests/lab/support/test_lab.ts";
-import { TempDir } from "../../tests/support/temp_dir.ts";
 import { manyTestDomains, testDomainXml } from "../../tests/support/test_driver.ts";
-import { disk, SMALL_VMDEF } from "../../tests/support/vmdef_examples.ts";
 import type { LabHost } from "../lab/host.ts";
 import { until } from "../lab/until.ts";
 import { atMost, type Bench, type BenchRow } from "./row.ts";
-import { RpcCounter } from "./support/rpc_counter.ts";
+import type { RpcCounter } from "./support/rpc_counter.ts";
 import { percentile, type Stall, StallWatch } from "./support/stall.ts";
+import { TestBed } from "./support/test_bed.ts";
 
 const CYCLES = 200;
 const DEFINED = 300;
@@ -39,7 +30,6 @@ async function testDriver(host: LabHost): Promise<BenchRow[]> {
   const node = `<node>\n${manyTestDomains(1000).map(testDomainXml).join("")}</node>\n`;
   await Deno.writeTextFile(await host.path("/tmp/node.xml"), node);
   await using bed = await TestBed.open(host, "test+unix:///tmp/node.xml");
-  await bed.monitor.start(AbortSignal.timeout(30_000));
   return await measureCycles(bed, "1,000 domains (test driver)");
 }
 
@@ -47,35 +37,21 @@ async function testDriver(host: LabHost): Promise<BenchRow[]> {
 async function qemu(host: LabHost): Promise<BenchRow[]> {
   await using bed = await TestBed.open(host, "qemu+unix:///system");
   const { hypervisor, monitor } = bed;
-  await monitor.start(AbortSignal.timeout(30_000));
-  const running = await defineDomains(bed, host);
-  await until(
-    "all domains to be known",
-    () => Promise.resolve([...monitor.domains()].length === DEFINED || undefined),
-    20_000,
-  );
+  const running = (await bed.define(DEFINED)).slice(0, STARTED);
+  await host.exec(["mkdir", "-p", "/vms/ds"]);
+  for (const uuid of running) await start(bed, host, uuid);
+  const allKnown = () => Promise.resolve([...monitor.domains()].length === DEFINED || undefined);
+  await until("all domains to be known", allKnown, 20_000);
   const rows = await measureCycles(bed, `${DEFINED} domains, ${STARTED} running (QEMU)`);
   rows.push(await measureEvents(bed, running[0] ?? ""));
   for (const uuid of running) await hypervisor.destroy(uuid, { graceful: false });
   return rows;
 }
 
-/** Defines them through virtxd's own XML, and starts some; the UUIDs of those. */
-async function defineDomains({ hypervisor, monitor }: TestBed, host: LabHost): Promise<string[]> {
-  const running: string[] = [];
-  await host.exec(["mkdir", "-p", "/vms/ds"]);
-  for (let n = 0; n < DEFINED; n++) {
-    const path = `/vms/ds/bench${n}.qcow2`;
-    const def: Vmdef = { ...SMALL_VMDEF, name: `bench${n}`, osdisk: disk(path) };
-    const uuid = await hypervisor.define(
-      buildDomainXml(crypto.randomUUID(), def, monitor.context(def.firmware)),
-    );
-    if (n >= STARTED) continue;
-    await host.exec(["qemu-img", "create", "-q", "-f", "qcow2", path, "64M"]);
-    await hypervisor.start(uuid);
-    running.push(uuid);
-  }
-  return running;
+/** Gives a domain its disk, and starts it. */
+async function start({ hypervisor }: TestBed, host: LabHost, uuid: string): Promise<void> {
+  await host.exec(["qemu-img", "create", "-q", "-f", "qcow2", `/vms/ds/${uuid}.qcow2`, "64M"]);
+  await hypervisor.start(uuid);
 }
 
 async function measureCycles(bed: TestBed, what: string): Promise<BenchRow[]> {
@@ -175,34 +151,4 @@ async function costs(times: number, counter: RpcCounter, task: () => Promise<voi
     ownStallMs: percentile(stalls.map((stall) => stall.ownMs), 0.99),
     ms,
   };
-}
-
-/** A monitor on a lab host's libvirtd, in this process, with a counter on its connections. */
-class TestBed implements AsyncDisposable {
-  private constructor(
-    readonly hypervisor: Hypervisor,
-    readonly inventory: Inventory,
-    readonly monitor: HostMonitor,
-    readonly counter: RpcCounter,
-    readonly resources: AsyncDisposableStack,
-  ) {}
-
-  static async open(host: LabHost, uri: string): Promise<TestBed> {
-    await using resources = new AsyncDisposableStack();
-    const dir = resources.use(await TempDir.create());
-    const counter = resources.use(
-      await RpcCounter.start(dir.at("s"), await host.path("/run/libvirt/libvirt-sock")),
-    );
-    const libc = resources.use(Libc.open());
-    const log = silentLogger;
-    const hypervisor = resources.use(await Hypervisor.open({ uri: `${uri}?socket=${dir.at("s")}`, log }));
-    const inventory = new Inventory();
-    const options = { hypervisor, inventory, libc, domainType: "qemu", clock: systemClock, log } as const;
-    const monitor = resources.use(new HostMonitor({ ...options, sampleIntervalMs: 3_600_000 }));
-    return new TestBed(hypervisor, inventory, monitor, counter, resources.move());
-  }
-
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.resources.disposeAsync();
-  }
 }

@@ -1,14 +1,15 @@
 import { LabDaemon } from "../../tests/lab/support/lab_daemon.ts";
 import { TestLab } from "../../tests/lab/support/test_lab.ts";
-import { manyTestDomains, testDomainXml } from "../../tests/support/test_driver.ts";
 import type { LabHost } from "../lab/host.ts";
 import { HostProcess } from "../lab/host_process.ts";
 import { until } from "../lab/until.ts";
 import type { Bench, BenchRow } from "./row.ts";
 import { percentile } from "./support/stall.ts";
+import { TestBed } from "./support/test_bed.ts";
 
 const EXECUTABLE = new URL("../../dist/virtxd", import.meta.url);
 const PORT = 8080;
+const DEFINED = 1000;
 const STARTS = 5;
 /** Memory is looked at so long after the daemon has got ready, when it has come to rest. */
 const SETTLED_MS = 1_000;
@@ -24,8 +25,12 @@ const bench: Bench = async ({ skip }) => {
   {
     await using _first = await LabDaemon.start(host); // Unpacks the runtime, which is done once on a host.
   }
-  const empty = await median(() => startDaemon(host, 0));
-  const full = await median(() => startDaemon(host, 1000));
+  const empty = await median(() => startDaemon(host));
+  {
+    await using bed = await TestBed.open(host, "qemu+unix:///system");
+    await bed.define(DEFINED);
+  }
+  const full = await median(() => startDaemon(host));
   const bare = await median(() => startRuntime(host));
   return [
     row("start to ready, 1,000 domains", full.ms, "ms", "the empty daemon", empty.ms, 500),
@@ -60,11 +65,8 @@ async function median(start: () => Promise<Start>): Promise<Start> {
   return { ms: of("ms"), rssMiB: of("rssMiB") };
 }
 
-/** A daemon on libvirt's test driver, which needs no libvirtd and has as many domains as told. */
-async function startDaemon(host: LabHost, domains: number): Promise<Start> {
-  const node = `<node>\n${manyTestDomains(domains).map(testDomainXml).join("")}</node>\n`;
-  await Deno.writeTextFile(await host.path(`/tmp/node.xml`), node);
-  const argv = ["/usr/local/bin/virtxd", "--libvirt-uri", "test:///tmp/node.xml"];
+async function startDaemon(host: LabHost): Promise<Start> {
+  const argv = ["/usr/local/bin/virtxd", "--domain-type", "qemu"];
   const began = performance.now();
   await using process = await HostProcess.spawn(host, [
     ...argv,
