@@ -50,7 +50,7 @@ export async function planDisks(
       continue;
     }
     const facts = await storage.inspect(disk);
-    const prov = kept?.prov ?? facts.prov;
+    const prov = ownsStorage(disk) ? kept?.prov || facts.prov : DiskProvisioning.none;
     if (disk.size !== 0 && disk.size !== facts.sizeMiB) {
       issues.push({ field: `${field}.size`, message: `is ${facts.sizeMiB} MiB and cannot be changed` });
     }
