@@ -138,9 +138,15 @@ async function demonstrate(keep: boolean): Promise<void> {
         `after ${seconds(prepared - begin)} of preparation.`,
     );
   } catch (error) {
-    print(`\n${(await host.run(["tail", "-n", "30", "/var/log/virtxd.log"])).stdout}\n`);
+    print(`\n${await lastLines(`${host.disk}/var/log/virtxd.log`)}\n`);
     throw error;
   }
+}
+
+/** The end of a log, of a host that may be down by now. */
+async function lastLines(path: string): Promise<string> {
+  const text = await Deno.readTextFile(path).catch(() => ""); // It may never have been started.
+  return text.split("\n").slice(-30).join("\n");
 }
 
 /** Runs the demonstration, and ends the lab in whatever way it goes. */

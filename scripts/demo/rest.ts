@@ -22,11 +22,11 @@ export class Rest {
       `virtxd to be ready at ${this.url}`,
       async () => {
         try {
-          const response = await fetch(`${this.url}/readyz`);
+          const response = await fetch(`${this.url}/readyz`, { signal: AbortSignal.timeout(2_000) });
           await response.body?.cancel();
           return response.ok || undefined;
         } catch (error) {
-          if (error instanceof TypeError) return undefined; // Nobody listens yet.
+          if (error instanceof TypeError || error instanceof DOMException) return undefined; // Nobody answers yet.
           throw error;
         }
       },

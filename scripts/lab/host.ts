@@ -33,11 +33,13 @@ export interface HostStatus {
 /** One host of a lab. It is an address, not a handle: the host may be up or down, and others may end it at any time. */
 export class LabHost implements ServiceHost {
   readonly #directory: string;
+  readonly #key: string;
   readonly #lab: LabRecord;
 
   constructor(lab: LabRecord, readonly record: HostRecord) {
     this.#lab = lab;
     this.#directory = `${labDirectory(lab.name)}/${record.name}`;
+    this.#key = `${lab.id}/${record.name}`;
   }
 
   get name(): string {
@@ -70,12 +72,12 @@ export class LabHost implements ServiceHost {
 
   /** Ends the host as a power failure would: every process on it is killed. Its files stay; `up` boots it again. */
   async crash(): Promise<void> {
-    await (await Realm.find(this.#directory))?.end();
+    await (await Realm.find(this.#key))?.end();
   }
 
   /** The host's realm; fails if the host is down. */
   async realm(): Promise<Realm> {
-    const realm = await Realm.find(this.#directory);
+    const realm = await Realm.find(this.#key);
     if (!realm) throw new Error(`Host ${this.name} of lab ${this.#lab.name} is down`);
     return realm;
   }
@@ -124,7 +126,7 @@ export class LabHost implements ServiceHost {
 
   async status(): Promise<HostStatus> {
     const { name, address, uuid } = this.record;
-    const realm = await Realm.find(this.#directory);
+    const realm = await Realm.find(this.#key);
     if (!realm) return { name, address, uuid, pid: undefined, libvirtd: false, serf: false, guests: 0 };
     const [libvirtd, serf, guests] = await Promise.all([
       this.run(daemonStatus("libvirtd")),
@@ -144,14 +146,14 @@ export class LabHost implements ServiceHost {
 
   /** The running realm, if it was set up to the end. */
   async #ready(): Promise<Realm | undefined> {
-    const realm = await Realm.find(this.#directory);
+    const realm = await Realm.find(this.#key);
     return realm && await isReady(this.#directory, realm) ? realm : undefined;
   }
 
   async #restart(): Promise<Realm> {
-    await (await Realm.find(this.#directory))?.end();
+    await (await Realm.find(this.#key))?.end();
     await Deno.mkdir(this.#directory, { recursive: true });
-    return await Realm.start(this.#directory, ["mount", "uts", "ipc", "net"]);
+    return await Realm.start(this.#key, ["mount", "uts", "ipc", "net"]);
   }
 }
 

@@ -64,8 +64,10 @@ export class Lab {
     const directory = labDirectory(name);
     await using _lock = await lockLabs();
     const record = await readLab(name);
-    await endRealms((key) => key.startsWith(`${directory}/`));
-    if (record) await uplinkGone(record.uplink);
+    if (record) {
+      await endRealms((key) => key.startsWith(`${record.id}/`));
+      await uplinkGone(record.uplink);
+    }
     await removeTree(directory);
   }
 
@@ -102,11 +104,12 @@ export class Lab {
   /** The realm of the switch, started if need be. */
   async #network(): Promise<Realm> {
     const directory = `${labDirectory(this.name)}/switch`;
-    const found = await Realm.find(directory);
+    const key = `${this.record.id}/switch`;
+    const found = await Realm.find(key);
     if (found && await isReady(directory, found)) return found;
     await found?.end();
     await Deno.mkdir(directory, { recursive: true });
-    const realm = await Realm.start(directory, ["net"]);
+    const realm = await Realm.start(key, ["net"]);
     await buildSwitch(this.record, realm);
     await markReady(directory, realm);
     return realm;
@@ -131,8 +134,9 @@ async function plan(options: LabOptions): Promise<LabRecord> {
       address: hostAddress(subnet, n),
     });
   }
+  const id = old?.id ?? crypto.randomUUID();
   const owner = options.owner ?? old?.owner;
-  const record: LabRecord = { name, subnet, uplink: await uplinkName(name), hosts, ...(owner && { owner }) };
+  const record: LabRecord = { name, id, subnet, uplink: uplinkName(id), hosts, ...(owner && { owner }) };
   await writeLab(record);
   await Deno.mkdir(`${labDirectory(name)}/vms/ds`, { recursive: true });
   return record;

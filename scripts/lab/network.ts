@@ -33,9 +33,9 @@ export async function chooseSubnet(name: string, others: readonly LabRecord[]): 
   throw new Error("No subnet is free for the lab: the machine has routes to all of 198.18.0.0/15");
 }
 
-/** The name of the lab's device on the machine; device names have at most 15 characters. */
-export async function uplinkName(lab: string): Promise<string> {
-  return `vxlab${(await hash(lab)).toString(16).padStart(8, "0")}`;
+/** The name of a lab's device on the machine; device names have at most 15 characters. */
+export function uplinkName(id: string): string {
+  return `vxlab${id.slice(0, 8)}`;
 }
 
 /** The address of the n-th host, counted from 1. */

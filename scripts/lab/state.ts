@@ -21,6 +21,8 @@ export interface HostRecord {
 
 export interface LabRecord {
   readonly name: string;
+  /** Tells its processes from those of any other lab, of whatever name and wherever its files are. */
+  readonly id: string;
   /** The lab's /24: the first three parts of its addresses. */
   readonly subnet: string;
   /** The network device on the machine that leads to the lab. */
