@@ -5,8 +5,8 @@
 import { bundle } from "./build/bundle.ts";
 import { compile } from "./build/compile.ts";
 import { findDenort } from "./build/denort.ts";
-import { permissionFlags } from "./build/permissions.ts";
-import { assemble, ISOLATION_FLAGS } from "./build/self_extracting.ts";
+import { RUNTIME_FLAGS } from "./build/runtime_flags.ts";
+import { assemble } from "./build/self_extracting.ts";
 import { must } from "./command.ts";
 import { printedProgress as progress } from "./progress.ts";
 import project from "../deno.json" with { type: "json" };
@@ -34,7 +34,7 @@ if (denort.usable) {
       runtime: Deno.execPath(),
       packedRuntime: `${dist}/deno-${Deno.version.deno}-${Deno.build.target}.gz`,
       program,
-      flags: [...ISOLATION_FLAGS, ...permissionFlags()],
+      flags: RUNTIME_FLAGS,
       output,
     }));
 }

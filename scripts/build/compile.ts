@@ -1,6 +1,6 @@
 import { must } from "../command.ts";
 import { BUNDLE_MAIN } from "./bundle.ts";
-import { permissionFlags } from "./permissions.ts";
+import { RUNTIME_FLAGS } from "./runtime_flags.ts";
 
 /** The executable by `deno compile`: denort with the bundle in it. */
 export async function compile(bundleDirectory: string, output: string): Promise<void> {
@@ -10,7 +10,7 @@ export async function compile(bundleDirectory: string, output: string): Promise<
     "--quiet",
     "--no-config",
     "--no-check",
-    ...permissionFlags(),
+    ...RUNTIME_FLAGS,
     `--include=${bundleDirectory}`,
     `--output=${output}`,
     `${bundleDirectory}/${BUNDLE_MAIN}`,

@@ -53,20 +53,28 @@ unpack() {
   fi
   tail -c "+$payload_at" "$0" | head -c "$runtime_packed" | gzip -dc >"$new/deno" || return
   tail -c "+$((payload_at + runtime_packed))" "$0" | tar -xzf - -C "$new" || return
-  chmod 400 "$new"/*.js && chmod 500 "$new/deno" && sync "$new"/* && mv "$new" "$dir" || return
-  if ! [ -x "$dir/deno" ]; then
+  chmod 400 "$new"/*.js && chmod 500 "$new/deno" || return
+  if ! [ -x "$new/deno" ]; then
     echo "programs cannot be run from there (mounted noexec?)" >&2
     return 1
   fi
+  sync "$new"/* && mv "$new" "$dir" || return
+  # Parsed once here, so that the daemon need not: it would keep the 25 MB that this takes.
+  runtime_environment
+  "$dir/deno" run @FLAGS@ "$dir/warm.js" 8>&- </dev/null || return
   # Older versions go, but for those that still run: flock fails on what hold() has locked.
   for old in "$base"/*/deno; do
     [ "$old" = "$dir/deno" ] || flock --exclusive --nonblock "$old" rm -rf "${old%/deno}"
   done
 }
 
+runtime_environment() {
+  export VIRTX_HOME="${HOME-}" HOME="$dir" DENO_DIR="$dir/cache" DENO_NO_UPDATE_CHECK=1 MALLOC_ARENA_MAX=2
+}
+
 start() {
-  export DENO_DIR="$dir/cache" DENO_NO_UPDATE_CHECK=1
-  export VIRTX_ARGV0="$0" VIRTX_HOME="${HOME-}" HOME="$dir" PATH="$caller_path"
+  runtime_environment
+  export VIRTX_ARGV0="$0" PATH="$caller_path"
   exec "$dir/deno" run @FLAGS@ "$dir/main.js" "$@"
 }
 
@@ -95,8 +103,6 @@ if [ -O "${HOME:-}" ]; then
 fi
 [ -O /run ] && run_from /run/virtxd-cache "$@"
 [ -O "${XDG_RUNTIME_DIR:-}" ] && run_from "$XDG_RUNTIME_DIR/virtxd-cache" "$@"
-for temporary in "${TMPDIR:-/tmp}" /tmp; do
-  [ -k "$temporary" ] && run_from "$temporary/virtxd-$(id -u)" "$@"
-done
+[ -k "${TMPDIR:-/tmp}" ] && run_from "${TMPDIR:-/tmp}/virtxd-$(id -u)" "$@"
 echo "virtxd: there is no place to unpack the runtime to:$why" >&2
 exit 73

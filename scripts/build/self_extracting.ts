@@ -2,13 +2,20 @@ import { createHash } from "node:crypto";
 import { must } from "../command.ts";
 import { BUNDLE_MAIN } from "./bundle.ts";
 
+/** The flags of `deno run` that keep it from looking at, fetching or writing anything but the program. */
+const ISOLATION_FLAGS = ["--quiet", "--no-config", "--no-lock", "--no-remote", "--no-npm"];
+
+/** Run once on the host, after unpacking. */
+const WARM_UP = "warm.js";
+
 export interface SelfExtractingParts {
-  /** The runtime, to be run as `deno run <flags> main.js <arguments>`. */
+  /** Deno, to be run as `deno run <flags> main.js <arguments>`. */
   readonly runtime: string;
   /** Where its compressed form is kept from one build to the next; it takes longer than all else. */
   readonly packedRuntime: string;
   /** The directory with main.js and what it imports; JavaScript files only. */
   readonly program: string;
+  /** What the program may do; without spaces or quotes. */
   readonly flags: readonly string[];
   readonly output: string;
 }
@@ -30,7 +37,14 @@ export async function assemble(parts: SelfExtractingParts): Promise<void> {
     "--mode=400",
   ];
   const files = (await Array.fromAsync(Deno.readDir(parts.program))).map(({ name }) => name);
-  await must(["tar", ...reproducible, "-I", "gzip -n", "-cf", packedProgram, "-C", parts.program, ...files]);
+  await Deno.writeTextFile(`${scratch.path}/${WARM_UP}`, warmUp(files));
+  await must([
+    "tar",
+    ...reproducible,
+    ...["--use-compress-program=gzip -n", `--file=${packedProgram}`, "--create"],
+    ...[`--directory=${parts.program}`, ...files],
+    ...[`--directory=${scratch.path}`, WARM_UP],
+  ]);
 
   const runtime = await Deno.readFile(parts.packedRuntime);
   const program = await Deno.readFile(packedProgram);
@@ -41,7 +55,7 @@ export async function assemble(parts: SelfExtractingParts): Promise<void> {
     RUNTIME_PACKED: String(runtime.length),
     RUNTIME_BYTES: String((await Deno.stat(parts.runtime)).size),
     MAIN_BYTES: String((await Deno.stat(`${parts.program}/${BUNDLE_MAIN}`)).size),
-    FLAGS: parts.flags.map((flag) => `'${flag}'`).join(" "),
+    FLAGS: [...ISOLATION_FLAGS, ...parts.flags].join(" "),
   });
 
   // Aside and renamed: who runs the file at this moment keeps the old one.
@@ -53,15 +67,6 @@ export async function assemble(parts: SelfExtractingParts): Promise<void> {
   await Deno.rename(aside, parts.output);
 }
 
-/** The flags of `deno run` that keep it from looking at, fetching or writing anything but the program. */
-export const ISOLATION_FLAGS: readonly string[] = [
-  "--quiet",
-  "--no-config",
-  "--no-lock",
-  "--no-remote",
-  "--no-npm",
-];
-
 /** Puts values in place of @NAMES@, and the length of the result itself, of a fixed width, in place of @PAYLOAD_AT@. */
 function fillIn(template: string, values: Readonly<Record<string, string>>): Uint8Array {
   const text = template.replace(
@@ -71,6 +76,11 @@ function fillIn(template: string, values: Readonly<Record<string, string>>): Uin
   const offset = "@PAYLOAD_AT@";
   const bytes = new TextEncoder().encode(text).length;
   return new TextEncoder().encode(text.replace(offset, String(bytes + 1).padEnd(offset.length)));
+}
+
+/** Loads all of the program but its beginning, which would start it; so the runtime's caches get to know it. */
+function warmUp(files: readonly string[]): string {
+  return files.filter((name) => name !== BUNDLE_MAIN).map((name) => `import "./${name}";\n`).join("");
 }
 
 async function packRuntime(runtime: string, packed: string): Promise<void> {
