@@ -50,6 +50,11 @@ interface Look {
   readonly domains: readonly DomainStats[];
 }
 
+/** One look with the definitions, which were asked for at the same time. */
+interface FullLook extends Look {
+  readonly xmls: ReadonlyMap<string, string>;
+}
+
 /**
  * Keeps the inventory true to this host and its libvirt. Three sources feed it:
  * - events, which change a run state at once, or have one domain read again (definition and state);
@@ -84,10 +89,13 @@ export class HostMonitor implements AsyncDisposable {
   async start(signal: AbortSignal): Promise<void> {
     const { hypervisor, libc, domainType, inventory } = this.#o;
     const began = performance.now();
-    const host = await learnLocalHost(hypervisor, libc, domainType);
+    const [host, everything] = await Promise.all([
+      learnLocalHost(hypervisor, libc, domainType),
+      this.#lookAtAll(),
+    ]);
     signal.throwIfAborted();
     this.#state = { host, domains: new LocalDomains(host.uuid, inventory) };
-    await this.#lookAtAll();
+    await this.#takeAll(everything);
     signal.throwIfAborted();
     this.#sampler = this.#sampleRegularly();
     this.#followEvents();
@@ -210,7 +218,7 @@ export class HostMonitor implements AsyncDisposable {
   async #resynchronise(): Promise<void> {
     const { hypervisor, libc, domainType, log } = this.#o;
     using _turn = await this.#turns.lock();
-    await this.#lookAtAll();
+    await this.#takeAll(await this.#lookAtAll());
     this.#staleSince = undefined;
     // Last, as it is the least urgent: libvirt or QEMU may have been upgraded.
     const host = await learnLocalHost(hypervisor, libc, domainType);
@@ -219,25 +227,31 @@ export class HostMonitor implements AsyncDisposable {
     log.info("resynchronised with libvirt", { domains: [...this.domains()].length });
   }
 
+  /** A look with all definitions. Both take libvirt a while for many domains, so it works on them at the same time. */
+  async #lookAtAll(): Promise<FullLook> {
+    const { hypervisor } = this.#o;
+    const definitions = async () =>
+      hypervisor.definitions((await hypervisor.domains()).map(({ uuid }) => uuid));
+    const [look, xmls] = await Promise.all([this.#look(), definitions()]);
+    return { ...look, xmls };
+  }
+
   /** Replaces all that is known of the domains. */
-  async #lookAtAll(): Promise<void> {
-    const { hypervisor, clock } = this.#o;
+  async #takeAll(look: FullLook): Promise<void> {
     const { domains } = this.#here;
-    const look = await this.#look();
-    const states = new Map(look.domains.map(({ uuid, state, reason }) => [uuid, runstateOf(state, reason)]));
-    const xmls = await hypervisor.definitions([...states.keys()]);
-    const readings = await mapUnhurried(xmls, ([uuid, xml]) => ({
-      uuid,
-      definition: domains.definitionOf(uuid, xml),
-      runstate: states.get(uuid) ?? runstateOf(0, 0),
-    }));
-    domains.learnAll(readings, look.asked, clock());
+    const readings = await mapUnhurried(look.domains, ({ uuid, state, reason }) => {
+      const xml = look.xmls.get(uuid);
+      if (xml === undefined) return []; // it came between the two answers
+      return [{ uuid, definition: domains.definitionOf(uuid, xml), runstate: runstateOf(state, reason) }];
+    });
+    domains.learnAll(readings.flat(), look.asked, this.#o.clock());
     this.#takeFigures(look);
+    this.#followUp(look);
   }
 
   async #look(): Promise<Look> {
     const { hypervisor, libc } = this.#o;
-    const asked = this.#here.domains.moment;
+    const asked = this.#state?.domains.moment ?? 0;
     const atMs = performance.now();
     const host = {
       cpu: parseCpuTimes(libc.readKernelFile("/proc/stat")),
