@@ -247,16 +247,20 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   /**
-   * Ends all: pools, link, event loop. If a call hangs in libvirt, what it needs stays, threads included, and only
-   * Deno.exit() ends the process.
+   * Ends all: pools, link, event loop. It waits for calls under way, but for a moment at most: what a call that hangs in
+   * libvirt needs, threads included, stays until it returns, and Deno.exit() ends the process before that.
    */
   async [Symbol.asyncDispose](): Promise<void> {
-    await Promise.all([this.#queries[Symbol.asyncDispose](), this.#operations[Symbol.asyncDispose]()]);
     this.events.close();
-    const calls = this.#queries.unfinished + this.#operations.unfinished;
-    const ended = calls === 0 && await settlesWithin(GRACE_MS, this.#link[Symbol.asyncDispose]());
-    if (ended) await this.#runtime[Symbol.asyncDispose]();
-    else this.#log.warn("libvirt does not answer at the end", { calls });
+    const ending = this.#end();
+    if (await settlesWithin(GRACE_MS, ending)) await ending;
+    else this.#log.warn("libvirt does not answer at the end");
+  }
+
+  async #end(): Promise<void> {
+    await Promise.all([this.#queries[Symbol.asyncDispose](), this.#operations[Symbol.asyncDispose]()]);
+    await this.#link[Symbol.asyncDispose]();
+    await this.#runtime[Symbol.asyncDispose]();
   }
 
   #onEvent(event: HypervisorEvent): void {

@@ -1,6 +1,5 @@
 import { VirtxError } from "../model/error.ts";
 import type { Connection } from "./connection.ts";
-import { settlesWithin } from "./deadline.ts";
 import { libvirtAway } from "./error.ts";
 
 /** How a {@link Pool} is made. */
@@ -11,9 +10,6 @@ export interface PoolOptions {
   readonly timeoutMs: number;
   readonly open: () => Promise<Connection>;
 }
-
-/** How long the end waits for calls that are under way. */
-const GRACE_MS = 2_000;
 
 /**
  * Connections for tasks of one sort, opened when first needed and kept. Each task has a connection to itself and a
@@ -40,11 +36,6 @@ export class Pool implements AsyncDisposable {
   /** How many tasks run at a time; who has much to ask splits it in so many. */
   get size(): number {
     return this.#options.size;
-  }
-
-  /** How many tasks libvirt still holds, those included that were given up. */
-  get unfinished(): number {
-    return this.#unfinished.size;
   }
 
   /**
@@ -75,11 +66,11 @@ export class Pool implements AsyncDisposable {
     this.#closeIdle();
   }
 
-  /** Waits for what is under way, but for a moment at most; {@link unfinished} is what is left then. */
+  /** Closes all connections, each when its call has returned. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closed = true;
     this.#closeIdle();
-    await settlesWithin(GRACE_MS, Promise.allSettled(this.#unfinished));
+    await Promise.allSettled(this.#unfinished);
   }
 
   async #run<T>(lease: Lease, task: (connection: Connection) => Promise<T>): Promise<T> {

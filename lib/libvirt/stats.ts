@@ -3,7 +3,7 @@ import { STATS_NOWAIT, StatsGroup } from "./constants.ts";
 import { domainUuid } from "./domain.ts";
 import type { Libvirt } from "./ffi.ts";
 import { borrowString, OutPointer, readPointers } from "./memory.ts";
-import { TypedParameterReader, type TypedValue } from "./typed_params.ts";
+import { TypedParameters } from "./typed_params.ts";
 
 /** A network interface's counters. */
 export interface NetStats {
@@ -71,11 +71,11 @@ export async function allDomainStats(connection: Connection): Promise<DomainStat
   const array = list.value;
   if (array === null) return [];
   try {
-    const reader = new TypedParameterReader();
+    const figures = new TypedParameters();
     const all: DomainStats[] = [];
     let sliceStart = performance.now();
     for (const record of readPointers(array, count)) {
-      all.push(readRecord(libvirt, reader, record));
+      all.push(readRecord(libvirt, record, figures));
       if (performance.now() - sliceStart > SLICE_MS) {
         await nextTask();
         sliceStart = performance.now();
@@ -87,49 +87,36 @@ export async function allDomainStats(connection: Connection): Promise<DomainStat
   }
 }
 
-function readRecord(
-  libvirt: Libvirt,
-  reader: TypedParameterReader,
-  record: Deno.PointerObject,
-): DomainStats {
+/** Reads one virDomainStatsRecord, with the help of an object for its parameters. */
+function readRecord(libvirt: Libvirt, record: Deno.PointerObject, figures: TypedParameters): DomainStats {
   const view = new Deno.UnsafePointerView(record);
   const domain = view.getPointer();
   if (domain === null) throw new TypeError("A record of libvirt's has no domain");
-  const values = reader.read(view.getPointer(PARAMS_OFFSET), view.getInt32(COUNT_OFFSET));
-  const figure = (name: string) => asNumber(values.get(name));
-  const text = (name: string) => asString(values.get(name));
+  figures.load(view.getPointer(PARAMS_OFFSET), view.getInt32(COUNT_OFFSET));
   return {
     uuid: domainUuid(libvirt, domain),
     name: borrowString(libvirt.virDomainGetName(domain)),
-    state: figure("state.state") ?? 0,
-    reason: figure("state.reason") ?? 0,
-    cpuTimeNs: figure("cpu.time"),
+    state: figures.number("state.state") ?? 0,
+    reason: figures.number("state.reason") ?? 0,
+    cpuTimeNs: figures.number("cpu.time"),
     balloon: {
-      currentKiB: figure("balloon.current"),
-      maximumKiB: figure("balloon.maximum"),
-      rssKiB: figure("balloon.rss"),
+      currentKiB: figures.number("balloon.current"),
+      maximumKiB: figures.number("balloon.maximum"),
+      rssKiB: figures.number("balloon.rss"),
     },
-    net: Array.from({ length: figure("net.count") ?? 0 }, (_, n) => ({
-      name: text(`net.${n}.name`),
-      rxBytes: figure(`net.${n}.rx.bytes`),
-      txBytes: figure(`net.${n}.tx.bytes`),
+    net: Array.from({ length: figures.number("net.count") ?? 0 }, (_, n) => ({
+      name: figures.string(`net.${n}.name`),
+      rxBytes: figures.number(`net.${n}.rx.bytes`),
+      txBytes: figures.number(`net.${n}.tx.bytes`),
     })),
-    block: Array.from({ length: figure("block.count") ?? 0 }, (_, n) => ({
-      name: text(`block.${n}.name`),
-      path: text(`block.${n}.path`),
-      capacity: figure(`block.${n}.capacity`),
-      allocation: figure(`block.${n}.allocation`),
-      physical: figure(`block.${n}.physical`),
+    block: Array.from({ length: figures.number("block.count") ?? 0 }, (_, n) => ({
+      name: figures.string(`block.${n}.name`),
+      path: figures.string(`block.${n}.path`),
+      capacity: figures.number(`block.${n}.capacity`),
+      allocation: figures.number(`block.${n}.allocation`),
+      physical: figures.number(`block.${n}.physical`),
     })),
   };
-}
-
-function asNumber(value: TypedValue | undefined): number | undefined {
-  return typeof value === "number" ? value : undefined;
-}
-
-function asString(value: TypedValue | undefined): string | undefined {
-  return typeof value === "string" ? value : undefined;
 }
 
 /** Lets other work of the main thread go first. */

@@ -1,43 +1,43 @@
 import { TypedParameterType } from "./constants.ts";
 import { borrowString } from "./memory.ts";
 
-/** What a typed parameter holds; 64-bit counters as doubles, exact up to 2^53. */
-export type TypedValue = number | string | boolean;
-
 // struct _virTypedParameter { char field[80]; int type; union { … 8 bytes } value; } on LP64
-const PARAMETER_SIZE = 96, NAME_SIZE = 80, TYPE_OFFSET = 80, VALUE_OFFSET = 88;
+const PARAMETER_SIZE = 96, TYPE_OFFSET = 80, VALUE_OFFSET = 88;
 const TWO_POW_32 = 2 ** 32;
 
-const decoder = new TextDecoder();
+/** Parameters' names are ASCII; what else is in the bytes must not change their number when all are decoded at once. */
+const decoder = new TextDecoder("latin1");
 
-/** Reads arrays of virTypedParameter: each is copied out of libvirt's memory in one go into a buffer that is kept. */
-export class TypedParameterReader {
+/**
+ * An array of virTypedParameter, to look things up in by name. One object serves for many arrays, one after the other:
+ * each is copied out of libvirt's memory in one go, and only what is asked for is decoded.
+ */
+export class TypedParameters {
   #bytes = new Uint8Array(64 * PARAMETER_SIZE);
   #view = new DataView(this.#bytes.buffer);
+  readonly #offsets = new Map<string, number>();
 
-  /** The array's parameters by name; those of unknown type are left out. */
-  read(params: Deno.PointerValue, count: number): Map<string, TypedValue> {
-    const values = new Map<string, TypedValue>();
-    if (params === null) return values; // an empty array
+  /** Takes in an array, in place of the one before; NULL is an empty one. Strings stay in libvirt's memory. */
+  load(params: Deno.PointerValue, count: number): void {
+    this.#offsets.clear();
+    if (params === null) return;
     const size = count * PARAMETER_SIZE;
     if (size > this.#bytes.length) {
       this.#bytes = new Uint8Array(2 * size);
       this.#view = new DataView(this.#bytes.buffer);
     }
-    Deno.UnsafePointerView.copyInto(params, this.#bytes.subarray(0, size));
+    const bytes = this.#bytes.subarray(0, size);
+    Deno.UnsafePointerView.copyInto(params, bytes);
+    const text = decoder.decode(bytes);
     for (let start = 0; start < size; start += PARAMETER_SIZE) {
-      const value = this.#value(start);
-      if (value !== undefined) values.set(this.#name(start), value);
+      this.#offsets.set(text.slice(start, text.indexOf("\0", start)), start);
     }
-    return values;
   }
 
-  #name(start: number): string {
-    const end = this.#bytes.indexOf(0, start);
-    return decoder.decode(this.#bytes.subarray(start, Math.min(end, start + NAME_SIZE)));
-  }
-
-  #value(start: number): TypedValue | undefined {
+  /** A parameter of any numeric type; 64-bit counters are exact up to 2^53. */
+  number(name: string): number | undefined {
+    const start = this.#offsets.get(name);
+    if (start === undefined) return undefined;
     const view = this.#view, at = start + VALUE_OFFSET;
     switch (view.getInt32(start + TYPE_OFFSET, true)) {
       case TypedParameterType.int:
@@ -50,12 +50,16 @@ export class TypedParameterReader {
         return view.getUint32(at + 4, true) * TWO_POW_32 + view.getUint32(at, true);
       case TypedParameterType.double:
         return view.getFloat64(at, true);
-      case TypedParameterType.boolean:
-        return view.getInt8(at) !== 0;
-      case TypedParameterType.string:
-        return borrowString(Deno.UnsafePointer.create(view.getBigUint64(at, true)));
       default:
         return undefined;
     }
+  }
+
+  /** A parameter that is a string; the array must still be in libvirt's memory. */
+  string(name: string): string | undefined {
+    const start = this.#offsets.get(name);
+    if (start === undefined) return undefined;
+    if (this.#view.getInt32(start + TYPE_OFFSET, true) !== TypedParameterType.string) return undefined;
+    return borrowString(Deno.UnsafePointer.create(this.#view.getBigUint64(start + VALUE_OFFSET, true)));
   }
 }

@@ -111,6 +111,20 @@ Deno.test("a libvirt that accepts but does not answer fails the start in time", 
   await untilOpen(server, 0);
 });
 
+Deno.test("the end does not wait for a libvirt that hangs, and completes when it answers", async () => {
+  await using server = await LibvirtServer.start();
+  const warned = Promise.withResolvers<string>();
+  const hypervisor = await Hypervisor.open({ uri: server.uri, log: { ...log, warn: warned.resolve } });
+  server.hold(Procedure.getState);
+  const call = hypervisor.state(uuid);
+  await untilOpen(server, 2);
+  await hypervisor[Symbol.asyncDispose]();
+  assert.equal(await warned.promise, "libvirt does not answer at the end");
+  server.release(Procedure.getState);
+  assert.equal((await call).state, 5);
+  await untilOpen(server, 0);
+});
+
 /** Waits until so many connections are open. */
 async function untilOpen(server: LibvirtServer, count: number): Promise<void> {
   const deadline = performance.now() + 10_000;

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { TypedParameterType } from "../../../lib/libvirt/constants.ts";
 import { Hypervisor } from "../../../lib/libvirt/hypervisor.ts";
-import { TypedParameterReader } from "../../../lib/libvirt/typed_params.ts";
+import { TypedParameters } from "../../../lib/libvirt/typed_params.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { LibvirtServer, SERVED_DOMAIN } from "../../support/libvirt_server.ts";
 
@@ -60,7 +60,7 @@ Deno.test("a domain's figures are what libvirt says, and undefined where it says
   assert.deepEqual([bare?.cpuTimeNs, bare?.net, bare?.block], [undefined, [], []]);
 });
 
-Deno.test("typed parameters of every type are read, of unknown types left out, however many there are", () => {
+Deno.test("typed parameters are found by name and read by type, however many there are", () => {
   const longName = "n".repeat(79);
   const strings = new TextEncoder().encode("text\0");
   const parameters: [name: string, type: number, write: (view: DataView, at: number) => void][] = [
@@ -69,8 +69,7 @@ Deno.test("typed parameters of every type are read, of unknown types left out, h
     ["llong", llong, (view, at) => view.setBigInt64(at, -(2n ** 40n), true)],
     ["ullong", ullong, (view, at) => view.setBigUint64(at, 2n ** 53n - 1n, true)],
     ["double", double, (view, at) => view.setFloat64(at, 0.5, true)],
-    ["yes", boolean, (view, at) => view.setInt8(at, 1)],
-    ["no", boolean, (view, at) => view.setInt8(at, 0)],
+    ["boolean", boolean, (view, at) => view.setInt8(at, 1)],
     ["string", string, (view, at) => view.setBigUint64(at, addressOf(strings), true)],
     ["future", 99, (view, at) => view.setBigUint64(at, 1n, true)],
     [longName, int, (view, at) => view.setInt32(at, 1, true)],
@@ -88,24 +87,31 @@ Deno.test("typed parameters of every type are read, of unknown types left out, h
     view.setInt32(96 * index + 88, index, true);
   }
 
-  const reader = new TypedParameterReader();
+  const read = new TypedParameters();
   const pointer = Deno.UnsafePointer.of(array);
-  assert.ok(pointer);
-  const expected = new Map<string, unknown>([
-    ["int", -5],
-    ["uint", 0xffff_fffe],
-    ["llong", -(2 ** 40)],
-    ["ullong", 2 ** 53 - 1],
-    ["double", 0.5],
-    ["yes", true],
-    ["no", false],
-    ["string", "text"],
-    [longName, 1],
-  ]);
-  assert.deepEqual(reader.read(pointer, parameters.length), expected);
-  assert.equal(reader.read(pointer, parameters.length + 200).get("more.209"), 209);
-  assert.deepEqual(reader.read(pointer, parameters.length), expected);
-  assert.equal(reader.read(pointer, 0).size, 0);
+  const check = (count: number) => {
+    read.load(pointer, count);
+    assert.equal(read.number("int"), -5);
+    assert.equal(read.number("uint"), 0xffff_fffe);
+    assert.equal(read.number("llong"), -(2 ** 40));
+    assert.equal(read.number("ullong"), 2 ** 53 - 1);
+    assert.equal(read.number("double"), 0.5);
+    assert.equal(read.string("string"), "text");
+    assert.equal(read.number(longName), 1);
+    for (const other of ["string", "boolean", "future", "absent"]) {
+      assert.equal(read.number(other), undefined);
+    }
+    for (const other of ["int", "absent"]) assert.equal(read.string(other), undefined);
+  };
+  check(parameters.length);
+  check(parameters.length + 200);
+  assert.equal(read.number("more.208"), 208);
+  check(parameters.length);
+  assert.equal(read.number("more.208"), undefined);
+  for (const nothing of [pointer, null]) {
+    read.load(nothing, 0);
+    assert.equal(read.number("int"), undefined);
+  }
 });
 
 function addressOf(bytes: Uint8Array<ArrayBuffer>): bigint {
