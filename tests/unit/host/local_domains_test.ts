@@ -1,0 +1,107 @@
+import assert from "node:assert/strict";
+import { Inventory } from "../../../lib/cluster/inventory.ts";
+import { readDefinition } from "../../../lib/host/definition.ts";
+import { type DomainReading, LocalDomains } from "../../../lib/host/local_domains.ts";
+import type { DomainStats } from "../../../lib/libvirt/stats.ts";
+import { Runstate } from "../../../lib/model/enums.ts";
+import { testDomainXml } from "../../support/test_driver.ts";
+import { numberedUuid, vmInfo } from "../../support/vm_info.ts";
+
+const HERE = numberedUuid(1000);
+const VM = numberedUuid(1);
+const { poweroff, running, paused } = Runstate;
+
+function reading(runstate: Runstate, title = "web1", uuid = VM): DomainReading {
+  return { uuid, definition: readDefinition(testDomainXml({ uuid, name: uuid, title })), runstate };
+}
+
+function setUp() {
+  const inventory = new Inventory();
+  return { inventory, domains: new LocalDomains(HERE, inventory) };
+}
+
+Deno.test("an answer that an event overtook brings its definition, but not its run state", () => {
+  const { inventory, domains } = setUp();
+  domains.learn(reading(poweroff), domains.moment, 1);
+  const asked = domains.moment;
+  domains.hear(VM, running, 2);
+  domains.learn(reading(poweroff, "renamed"), asked, 3);
+  assert.equal(inventory.vm(VM)?.runstate, running);
+  assert.equal(inventory.vm(VM)?.name, "renamed");
+  domains.learn(reading(poweroff, "renamed"), domains.moment, 4);
+  assert.equal(inventory.vm(VM)?.runstate, poweroff);
+});
+
+Deno.test("an event that tells what is known already still outdates answers under way", () => {
+  const { inventory, domains } = setUp();
+  domains.learn(reading(running), domains.moment, 1);
+  const asked = domains.moment;
+  domains.hear(VM, running, 2);
+  assert.ok(domains.heardSince(VM, asked));
+  domains.learn(reading(poweroff), asked, 3);
+  assert.equal(inventory.vm(VM)?.runstate, running);
+  assert.equal(inventory.vm(VM)?.ts, 1);
+});
+
+Deno.test("an event about a domain that is not known is refused, so that it gets read", () => {
+  const { inventory, domains } = setUp();
+  assert.equal(domains.hear(VM, running, 1), false);
+  assert.equal(inventory.vm(VM), undefined);
+});
+
+Deno.test("a look at everything drops what is not there, but not what was heard of meanwhile", () => {
+  const { inventory, domains } = setUp();
+  const [ghost, busy] = [numberedUuid(2), numberedUuid(3)];
+  for (const uuid of [VM, ghost, busy]) domains.learn(reading(running, "x", uuid), domains.moment, 1);
+  const asked = domains.moment;
+  domains.hear(busy, paused, 2);
+  domains.learnAll([reading(poweroff)], asked, 3);
+  assert.deepEqual(Array.from(domains.values(), ({ uuid }) => uuid).sort(), [VM, busy]);
+  assert.equal(inventory.vm(ghost), undefined);
+  assert.equal(inventory.vm(VM)?.runstate, poweroff);
+  assert.equal(inventory.vm(busy)?.runstate, paused);
+});
+
+Deno.test("timestamps never go back, whatever clock events carry", () => {
+  const { inventory, domains } = setUp();
+  domains.learn(reading(poweroff), domains.moment, 100);
+  domains.hear(VM, running, 50);
+  assert.equal(inventory.vm(VM)?.ts, 100);
+});
+
+Deno.test("a domain that is gone here stays in the inventory if it is on another host by now", () => {
+  const { inventory, domains } = setUp();
+  domains.learn(reading(running), domains.moment, 1);
+  inventory.putVm(vmInfo({ uuid: VM, host: numberedUuid(1001) }));
+  domains.forget(VM);
+  assert.equal(inventory.vm(VM)?.host, numberedUuid(1001));
+  assert.equal(domains.get(VM), undefined);
+});
+
+Deno.test("rates begin anew with each run of a VM", () => {
+  const { domains } = setUp();
+  const stats = (cpuTimeNs: number): DomainStats => ({
+    uuid: VM,
+    name: VM,
+    state: 1,
+    reason: 0,
+    cpuTimeNs,
+    balloon: { currentKiB: undefined, maximumKiB: undefined, rssKiB: undefined },
+    net: [],
+    block: [],
+  });
+  const use = () => domains.get(VM)?.stats.cpu_utilization;
+  domains.learn(reading(running), domains.moment, 1);
+  domains.measure(stats(1e9), 1000, 3000);
+  assert.equal(use(), 0);
+  domains.measure(stats(2e9), 2000, 3000);
+  assert.equal(use(), 100);
+  domains.hear(VM, poweroff, 2);
+  domains.measure(stats(9e9), 3000, 3000); // libvirt tells some, even of a domain that is off
+  assert.equal(use(), 0);
+  domains.hear(VM, running, 3);
+  domains.measure(stats(20e9), 4000, 3000);
+  assert.equal(use(), 0);
+  domains.measure(stats(20.5e9), 5000, 3000);
+  assert.equal(use(), 50);
+});
