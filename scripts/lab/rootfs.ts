@@ -40,6 +40,9 @@ nogroup:x:65534:
 /** Programs that a host must not have, so that virtxd is proven to need neither. */
 const HIDDEN = ["deno", "node", "nodejs", "npm", "npx"];
 
+/** Symlinks into /usr where the system is merged, else directories. */
+const SYSTEM = ["bin", "sbin", "lib", "lib32", "lib64", "libx32"];
+
 const DIRECTORIES = [
   "dev",
   "etc",
@@ -77,8 +80,8 @@ export async function buildRoot(directories: RootDirectories, host: HostRecord):
   await Deno.writeTextFile(`${directories.host}/empty`, "", { mode: 0o444 });
   await symlink("../run", `${root}/var/run`);
   await symlink("../run/lock", `${root}/var/lock`);
-  for (const path of ["bin", "sbin", "lib", "lib32", "lib64", "libx32"]) await mirror(path, root);
-  const copied = (await Promise.all(ETC.map((name) => existing(`etc/${name}`)))).flat();
+  for (const path of await existing(SYSTEM)) await mirror(path, root);
+  const copied = await existing(ETC.map((name) => `etc/${name}`));
   await must(["cp", "--archive", "--parents", ...copied, `${root}/`], { cwd: "/" });
   await Deno.writeTextFile(`${root}/etc/hostname`, `${host.name}\n`);
   await Deno.writeTextFile(`${root}/etc/machine-id`, `${host.machineId}\n`);
@@ -92,11 +95,10 @@ export async function enterRoot(directories: RootDirectories, realm: Realm, host
   const root = `${directories.host}/root`;
   const table = `${directories.host}/fstab`;
   await Deno.writeTextFile(table, await mountTable(directories));
-  const inMachine = (argv: readonly string[]) =>
-    must(realm.enter(["mount", "pid", "net", "uts"], argv), { cwd: root });
-  await inMachine(["mount", "--all", "--fstab", table]);
-  // pivot_root(2) moves the holder, too, so that later arrivals can ask for its root.
-  await inMachine(["nsenter", `--wd=${root}`, "pivot_root", ".", "old"]);
+  const enter = (argv: readonly string[]) => must(realm.enter(["mount", "pid", "net"], argv));
+  await enter(["mount", "--all", "--fstab", table]);
+  // pivot_root(2) moves the holder, too: from now on its root is the host's.
+  await enter(["pivot_root", root, `${root}/old`]);
   await must(realm.enter(["mount", "pid", "root"], ["umount", "--lazy", "/old"]));
   await must(realm.enter(["mount", "root", "uts"], ["hostname", host.name]));
 }
@@ -123,10 +125,8 @@ async function mountTable(directories: RootDirectories): Promise<string> {
   ].map((line) => line + "\n").join("");
 }
 
-/** /bin, /lib and so on are symlinks into /usr where the system is merged; else directories to be mounted. */
+/** Makes a mount point of a directory, and a symlink of a symlink. */
 async function mirror(path: string, root: string): Promise<void> {
-  const [found] = await existing(path);
-  if (found === undefined) return;
   if (!(await Deno.lstat(`/${path}`)).isSymlink) {
     return await Deno.mkdir(`${root}/${path}`, { recursive: true });
   }
@@ -141,33 +141,35 @@ async function symlink(target: string, path: string): Promise<void> {
 }
 
 async function notMerged(): Promise<string[]> {
-  const found = (await Promise.all(["bin", "sbin", "lib", "lib32", "lib64", "libx32"].map(existing))).flat();
   const directories: string[] = [];
-  for (const path of found) if ((await Deno.lstat(`/${path}`)).isDirectory) directories.push(`/${path}`);
+  for (const path of await existing(SYSTEM)) {
+    if ((await Deno.lstat(`/${path}`)).isDirectory) directories.push(`/${path}`);
+  }
   return directories;
 }
 
 /** Where the hidden programs are on the machine, as far as a host would see them. */
 async function hiddenPrograms(): Promise<string[]> {
-  const paths = new Set<string>();
-  for (const directory of ["usr/bin", "usr/sbin"]) {
-    for (const name of HIDDEN) {
-      const [found] = await existing(`${directory}/${name}`);
-      if (found === undefined) continue;
-      const real = await Deno.realPath(`/${found}`);
-      if (real.startsWith("/usr/") && !real.startsWith("/usr/local/")) paths.add(real);
-    }
-  }
-  return [...paths];
+  const named = ["usr/bin", "usr/sbin"].flatMap((directory) => HIDDEN.map((name) => `${directory}/${name}`));
+  const real = await Promise.all((await existing(named)).map(realPath));
+  return [...new Set(real)].filter((path) => path.startsWith("/usr/") && !path.startsWith("/usr/local/"));
 }
 
-/** The path (below /) in a list if it exists, else an empty list. */
-async function existing(path: string): Promise<string[]> {
-  try {
-    await Deno.lstat(`/${path}`);
-    return [path];
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return [];
-    throw error;
+/** Where a path (below /) leads; nowhere, if it is a dangling link. */
+async function realPath(path: string): Promise<string> {
+  return await Deno.realPath(`/${path}`).catch(() => "");
+}
+
+/** Those of the paths (below /) that exist. */
+async function existing(paths: readonly string[]): Promise<string[]> {
+  const found: string[] = [];
+  for (const path of paths) {
+    try {
+      await Deno.lstat(`/${path}`);
+      found.push(path);
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error;
+    }
   }
+  return found;
 }
