@@ -3,6 +3,7 @@ import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { CallbackSet, type EventSink } from "./callbacks.ts";
 import { Connection } from "./connection.ts";
+import { settlesWithin } from "./deadline.ts";
 import { libvirtAway } from "./error.ts";
 import type { DomainEvent, HypervisorEvent } from "./events.ts";
 import { driverType, libvirtVersion } from "./node.ts";
@@ -42,7 +43,7 @@ interface Session {
 export class Link implements EventSink, AsyncDisposable {
   readonly #options: LinkOptions;
   readonly #callbacks: CallbackSet;
-  readonly #ending = new AbortController();
+  readonly #ended = Promise.withResolvers<void>();
   #session: Session | undefined;
   #lost: VirtxError | undefined;
   #peer: Peer = { driver: "", version: 0 };
@@ -102,7 +103,7 @@ export class Link implements EventSink, AsyncDisposable {
 
   /** The pools must be closed by then. */
   async [Symbol.asyncDispose](): Promise<void> {
-    this.#ending.abort();
+    this.#ended.resolve();
     await this.#recovery;
     const session = this.#session;
     this.#session = undefined;
@@ -125,7 +126,7 @@ export class Link implements EventSink, AsyncDisposable {
   async #recover(lost: Session): Promise<void> {
     const { uri, reconnectMs, log, emit } = this.#options;
     await lost.resources.disposeAsync();
-    while (await this.#pause(reconnectMs)) {
+    while (!await settlesWithin(reconnectMs, this.#ended.promise)) {
       try {
         const session = await this.#establish();
         this.#session = session;
@@ -137,19 +138,5 @@ export class Link implements EventSink, AsyncDisposable {
         log.debug("libvirt is still away", { uri, reason: errorMessage(error) });
       }
     }
-  }
-
-  /** False when it is time to end. */
-  async #pause(ms: number): Promise<boolean> {
-    const { signal } = this.#ending;
-    if (signal.aborted) return false;
-    const { promise, resolve } = Promise.withResolvers<void>();
-    const timer = setTimeout(resolve, ms);
-    const onAbort = () => resolve();
-    signal.addEventListener("abort", onAbort);
-    await promise;
-    signal.removeEventListener("abort", onAbort);
-    clearTimeout(timer);
-    return !signal.aborted;
   }
 }
