@@ -3,6 +3,7 @@ import type { Progress } from "../progress.ts";
 import { isReady, LabHost, markReady } from "./host.ts";
 import { buildSwitch, chooseSubnet, hostAddress, uplinkName } from "./network.ts";
 import { endRealms, Realm } from "./realm.ts";
+import { isRunning } from "./process_identity.ts";
 import { aliveMembers } from "./services.ts";
 import {
   BASE,
@@ -69,6 +70,14 @@ export class Lab {
       await uplinkGone(record.uplink);
     }
     await removeTree(directory);
+  }
+
+  /** Ends the labs whose owner (a test run, say) is no more. */
+  static async downOrphans(): Promise<void> {
+    for (const name of await labNames()) {
+      const owner = (await readLab(name))?.owner;
+      if (owner && !await isRunning(owner)) await Lab.down(name);
+    }
   }
 
   get name(): string {

@@ -1,23 +1,21 @@
 import { Lab } from "../../../scripts/lab/lab.ts";
 import type { LabHost } from "../../../scripts/lab/host.ts";
-import { isRunning, thisProcess } from "../../../scripts/lab/process_identity.ts";
-import { labNames, readLab } from "../../../scripts/lab/state.ts";
+import { thisProcess } from "../../../scripts/lab/process_identity.ts";
 import { silentProgress } from "../../../scripts/progress.ts";
 
 /**
- * A lab for one test: `await using lab = await TestLab.up({ hosts: 2 })`. It ends with the test, with a signal to the test
- * run, or, if the run was killed, when the next one starts a lab.
+ * A lab for one test: `await using lab = await TestLab.up({ hosts: 2 })`. It ends with the test, or with SIGTERM to the test
+ * run. Deno's test runner ends at once at SIGINT: then, as after SIGKILL, the next test that wants a lab ends the old one.
  */
 export class TestLab implements AsyncDisposable {
-  readonly #onSignal: () => void;
+  readonly #terminate = () => void this[Symbol.asyncDispose]().finally(() => Deno.exit(143));
 
   private constructor(readonly lab: Lab) {
-    this.#onSignal = () => void this[Symbol.asyncDispose]().finally(() => Deno.exit(130));
-    for (const signal of ENDING) Deno.addSignalListener(signal, this.#onSignal);
+    Deno.addSignalListener("SIGTERM", this.#terminate);
   }
 
   static async up(options: { hosts: number }): Promise<TestLab> {
-    await removeOrphans();
+    await Lab.downOrphans();
     const name = `test-${crypto.randomUUID().slice(0, 8)}`;
     const owner = await thisProcess();
     try {
@@ -38,17 +36,7 @@ export class TestLab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
-    for (const signal of ENDING) Deno.removeSignalListener(signal, this.#onSignal);
+    Deno.removeSignalListener("SIGTERM", this.#terminate);
     await Lab.down(this.lab.name);
-  }
-}
-
-const ENDING: readonly Deno.Signal[] = ["SIGINT", "SIGTERM"];
-
-/** Ends the labs of test runs that are no more. */
-async function removeOrphans(): Promise<void> {
-  for (const name of await labNames()) {
-    const owner = (await readLab(name))?.owner;
-    if (owner && !await isRunning(owner)) await Lab.down(name);
   }
 }
