@@ -8,7 +8,6 @@ export function isUuid(text: string): boolean {
 /** The textual form of 16 raw bytes, as libvirt's virDomainGetUUID gives them. */
 export function formatUuid(bytes: Uint8Array): string {
   const hex = bytes.toHex();
-  return `${hex.slice(0, 8)}-${hex.slice(8, 12)}-${hex.slice(12, 16)}-${hex.slice(16, 20)}-${hex.slice(20, 32)}`;
-    "-",
-  );
+  const part = (from: number, to: number) => hex.slice(from, to);
+  return `${part(0, 8)}-${part(8, 12)}-${part(12, 16)}-${part(16, 20)}-${part(20, 32)}`;
 }
