@@ -1,0 +1,49 @@
+import assert from "node:assert/strict";
+import { fuzzApi } from "../support/api_fuzz.ts";
+import type { DrawnRequest } from "../support/openapi_arbitrary.ts";
+import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
+import { LabDaemon } from "./support/lab_daemon.ts";
+import { TestLab } from "./support/test_lab.ts";
+
+const LARGEST_DISK_MIB = 4;
+const MOST_BOOTS = 6;
+
+/** Keeps disks small and guests few: the machine is to survive, too. */
+function tamer(): (request: DrawnRequest) => DrawnRequest | undefined {
+  let boots = 0;
+  return (request) => {
+    if (request.operation.operationId === "VmBoot" && ++boots > MOST_BOOTS) return undefined;
+    const body = request.body?.replace(/"size":(\d+)/g, (whole, size) => {
+      return Number(size) > LARGEST_DISK_MIB ? `"size":${LARGEST_DISK_MIB}` : whole;
+    });
+    return { ...request, body };
+  };
+}
+
+Deno.test("5,000 random requests to the executable on a real host bring no defect and no stall", async () => {
+  await using lab = await TestLab.up({ hosts: 1 });
+  const host = lab.host();
+  await using daemon = await LabDaemon.start(host, { args: ["--log-level", "warn"] });
+  const known = [host.record.uuid];
+  for (const name of ["one", "two", "three"]) {
+    const osdisk = disk(`/vms/ds/${name}.qcow2`, { man: 1, prov: 1, size: 4 });
+    known.push(
+      await daemon.json<string>("POST", "/vms", { vmdef: { ...SMALL_VMDEF, name, osdisk }, host: "" }),
+    );
+  }
+  const tally = await fuzzApi({
+    send: (request) => fetch(request),
+    base: `http://${host.address}:8080`,
+    runs: 5_000,
+    known,
+    tame: tamer(),
+  });
+  for (const status of [200, 201, 204, 400, 404, 422]) {
+    assert.ok((tally.get(status) ?? 0) > 0, `no request was answered with ${status}: ${[...tally]}`);
+  }
+  const errors = daemon.process.output.split("\n").filter((line) => line.includes('"level":"error"'));
+  assert.deepEqual(errors, []);
+  assert.equal((await daemon.api.request("GET", "/readyz")).status, 200);
+  const left = await host.exec(["find", "/vms", "-name", "*.tmp", "-o", "-path", "*/.journal/*"]);
+  assert.equal(left.trim(), "");
+});
