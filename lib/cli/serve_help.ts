@@ -38,6 +38,7 @@ export function serveHelp(): string {
     section("Files", [
       [DEFAULT_CONFIG_PATH, "the configuration, unless --config names another"],
       ["/run/virtxd/virtxd.sock", "the API as a unix socket"],
+      ["/var/cache/virtxd", "the runtime, if the executable is of the form that unpacks itself"],
       ["/vms", "shared storage: disks and images in /vms/ds, definitions of VMs in /vms/xml"],
     ]),
     section("Signals", [
@@ -53,6 +54,7 @@ export function serveHelp(): string {
       ["64", "wrong usage"],
       ["69", "libvirt, /vms or an address to listen at is not available"],
       ["70", "a defect of virtxd; the log has the details"],
+      ["73", "no place for the executable to unpack itself to"],
       ["77", "not enough rights"],
       ["78", "wrong configuration"],
     ]),

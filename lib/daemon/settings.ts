@@ -50,7 +50,7 @@ export const SETTINGS = {
     group: "listening",
     type: optionalPath,
     default: "/run/virtxd/virtxd.sock",
-    help: "Serve this unix socket too; who may enter its directory may do everything.",
+    help: "Serve this unix socket, below /run/virtxd, too; who may open it controls all VMs.",
   }),
   insecure: setting({
     group: "listening",
@@ -82,7 +82,7 @@ export const SETTINGS = {
       text("/dev/path", "a path below /dev", /^\/dev(\/(?!\.{1,2}(\/|$))[^\0,/]+)+$/),
     ),
     default: [],
-    help: "Block devices that VMs may have as disks. They are never formatted or wiped.",
+    help: "Block devices that VMs may have as disks, * matching any name. They are never wiped.",
   }),
   provisionConcurrency: setting({
     group: "storage",

@@ -1,0 +1,38 @@
+/**
+ * `deno task dev [flags of virtxd]`: runs the daemon from source against libvirt's test driver, and again whenever the
+ * source changes. Its shared storage is .lab/dev; the hypervisor is forgotten at each start.
+ */
+import { print } from "./progress.ts";
+
+const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
+const STORAGE = `${ROOT}/.lab/dev`;
+/** An editor saves several files, or one in several steps. */
+const SETTLE_MS = 200;
+
+function start(args: readonly string[]): Deno.ChildProcess {
+  return new Deno.Command(Deno.execPath(), {
+    args: [
+      ...["run", "--allow-all", `${ROOT}/main.ts`],
+      ...["--libvirt-uri", "test:///default", "--socket", `${STORAGE}/virtxd.sock`, "--log-level", "debug"],
+      ...args,
+    ],
+    env: { VIRTX_TEST_ROOT: STORAGE },
+  }).spawn();
+}
+
+await Deno.mkdir(`${STORAGE}/ds`, { recursive: true });
+let daemon = start(Deno.args);
+let timer: ReturnType<typeof setTimeout> | undefined;
+for await (const _change of Deno.watchFs([`${ROOT}/main.ts`, `${ROOT}/lib`])) {
+  clearTimeout(timer);
+  timer = setTimeout(async () => {
+    print("-- the source has changed: starting again\n");
+    try {
+      daemon.kill("SIGTERM");
+    } catch (error) {
+      if (!(error instanceof TypeError)) throw error; // it has ended by itself
+    }
+    await daemon.status;
+    daemon = start(Deno.args);
+  }, SETTLE_MS);
+}
