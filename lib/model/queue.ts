@@ -4,13 +4,20 @@
  */
 export class Queue<T> implements AsyncIterable<T>, Disposable {
   #items: T[] = [];
+  #size = 0;
   #closed = false;
   #wake: (() => void) | undefined;
 
   push(item: T): void {
     if (this.#closed) return;
     this.#items.push(item);
+    this.#size++;
     this.#wake?.();
+  }
+
+  /** How many wait for the consumer. */
+  get size(): number {
+    return this.#size;
   }
 
   close(): void {
@@ -26,7 +33,10 @@ export class Queue<T> implements AsyncIterable<T>, Disposable {
     for (;;) {
       const items = this.#items;
       this.#items = [];
-      yield* items;
+      for (const item of items) {
+        this.#size--;
+        yield item;
+      }
       if (this.#items.length > 0) continue;
       if (this.#closed) return;
       await new Promise<void>((resolve) => this.#wake = resolve);

@@ -18,6 +18,20 @@ Deno.test("a queue gives its items in order, to who waits too, and ends after th
   assert.deepEqual(seen, [1, 2, 3]);
 });
 
+Deno.test("a queue knows how many items wait, those that its consumer has been woken for included", async () => {
+  const queue = new Queue<string>();
+  for (const item of ["a", "b", "c"]) queue.push(item);
+  assert.equal(queue.size, 3);
+  const items = queue[Symbol.asyncIterator]();
+  await items.next();
+  assert.equal(queue.size, 2);
+  queue.push("d");
+  assert.equal(queue.size, 3);
+  queue.close();
+  while (!(await items.next()).done);
+  assert.equal(queue.size, 0);
+});
+
 Deno.test("tasks of one key run one after the other, also when one fails; those of others do not wait", async () => {
   const locks = new KeyedMutex();
   const steps: string[] = [];
