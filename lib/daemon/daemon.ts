@@ -15,6 +15,7 @@ import { VmService } from "../vm/service.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import type { LogThreshold } from "./log.ts";
 import type { Config } from "./settings.ts";
+import { keepMemoryLow } from "./memory.ts";
 import { step } from "./start_failure.ts";
 import { haltingFault, type TestHooks } from "./test_hooks.ts";
 import { within } from "./within.ts";
@@ -133,6 +134,7 @@ export class Daemon {
         () => Listeners.open(api, addresses),
       ),
     );
+    held.use(keepMemoryLow(libc));
     return new Daemon(listeners, vms, held.move());
   }
 

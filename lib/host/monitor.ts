@@ -12,12 +12,12 @@ import type { Logger } from "../model/log.ts";
 import { Mutex } from "../model/mutex.ts";
 import type { Libc } from "../posix/libc.ts";
 import { Coalescer } from "./coalescer.ts";
+import { type Definition, readDefinition } from "./definition.ts";
 import { hostResources, type HostSample } from "./figures.ts";
 import { type LocalDomain, LocalDomains, type Moment } from "./local_domains.ts";
 import { type DomainTypeSetting, learnLocalHost, type LocalHost } from "./local_host.ts";
 import { parseCpuTimes, parseMeminfo } from "./proc.ts";
 import { runstateAfter, runstateOf } from "./runstate.ts";
-import { mapUnhurried } from "./unhurried.ts";
 
 export type { LocalDomain } from "./local_domains.ts";
 
@@ -52,7 +52,7 @@ interface Look {
 
 /** One look with the definitions, which were asked for at the same time. */
 interface FullLook extends Look {
-  readonly xmls: ReadonlyMap<string, string>;
+  readonly definitions: ReadonlyMap<string, Definition>;
 }
 
 /**
@@ -95,7 +95,7 @@ export class HostMonitor implements AsyncDisposable {
     ]);
     signal.throwIfAborted();
     this.#state = { host, domains: new LocalDomains(host.uuid, inventory) };
-    await this.#takeAll(everything);
+    this.#takeAll(everything);
     signal.throwIfAborted();
     this.#sampler = this.#sampleRegularly();
     this.#followEvents();
@@ -218,7 +218,7 @@ export class HostMonitor implements AsyncDisposable {
   async #resynchronise(): Promise<void> {
     const { hypervisor, libc, domainType, log } = this.#o;
     using _turn = await this.#turns.lock();
-    await this.#takeAll(await this.#lookAtAll());
+    this.#takeAll(await this.#lookAtAll());
     this.#staleSince = undefined;
     // Last, as it is the least urgent: libvirt or QEMU may have been upgraded.
     const host = await learnLocalHost(hypervisor, libc, domainType);
@@ -230,21 +230,23 @@ export class HostMonitor implements AsyncDisposable {
   /** A look with all definitions. Both take libvirt a while for many domains, so it works on them at the same time. */
   async #lookAtAll(): Promise<FullLook> {
     const { hypervisor } = this.#o;
-    const definitions = async () =>
-      hypervisor.definitions((await hypervisor.domains()).map(({ uuid }) => uuid));
-    const [look, xmls] = await Promise.all([this.#look(), definitions()]);
-    return { ...look, xmls };
+    const read = (xml: string, uuid: string) =>
+      this.#state?.domains.definitionOf(uuid, xml) ?? readDefinition(xml);
+    const readAll = async () =>
+      hypervisor.definitions((await hypervisor.domains()).map(({ uuid }) => uuid), read);
+    const [look, definitions] = await Promise.all([this.#look(), readAll()]);
+    return { ...look, definitions };
   }
 
   /** Replaces all that is known of the domains. */
-  async #takeAll(look: FullLook): Promise<void> {
+  #takeAll(look: FullLook): void {
     const { domains } = this.#here;
-    const readings = await mapUnhurried(look.domains, ({ uuid, state, reason }) => {
-      const xml = look.xmls.get(uuid);
-      if (xml === undefined) return []; // it came between the two answers
-      return [{ uuid, definition: domains.definitionOf(uuid, xml), runstate: runstateOf(state, reason) }];
+    const readings = look.domains.flatMap(({ uuid, state, reason }) => {
+      const definition = look.definitions.get(uuid);
+      if (definition === undefined) return []; // it came between the two answers
+      return [{ uuid, definition, runstate: runstateOf(state, reason) }];
     });
-    domains.learnAll(readings.flat(), look.asked, this.#o.clock());
+    domains.learnAll(readings, look.asked, this.#o.clock());
     this.#takeFigures(look);
     this.#followUp(look);
   }

@@ -6,13 +6,15 @@ import { type Domain, listDomains, withDomain } from "./domain.ts";
 const BULK = 32;
 
 /** The task of fetching many definitions, shared by as many connections as {@link work} on it. */
-export class DefinitionsJob {
-  /** Definitions by UUID; domains that do not exist are left out. */
-  readonly found = new Map<string, string>();
+export class DefinitionsJob<T> {
+  /** What was read of the definitions, by UUID; domains that do not exist are left out. */
+  readonly found = new Map<string, T>();
   readonly #queue: Iterator<string>;
   readonly #bulk: boolean;
+  readonly #read: (xml: string, uuid: string) => T;
 
-  constructor(uuids: readonly string[]) {
+  constructor(uuids: readonly string[], read: (xml: string, uuid: string) => T) {
+    this.#read = read;
     this.#queue = uuids.values();
     this.#bulk = uuids.length >= BULK;
   }
@@ -30,7 +32,7 @@ export class DefinitionsJob {
   async #drain(fetch: (uuid: string) => Promise<string> | undefined): Promise<void> {
     for (let next = this.#queue.next(); !next.done; next = this.#queue.next()) {
       const xml = await unlessGone(fetch(next.value));
-      if (xml !== undefined) this.found.set(next.value, xml);
+      if (xml !== undefined) this.found.set(next.value, this.#read(xml, next.value));
     }
   }
 }

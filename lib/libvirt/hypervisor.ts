@@ -181,9 +181,15 @@ export class Hypervisor implements AsyncDisposable {
     return this.#askDomain("get the state of", uuid, (domain) => domain.isActive());
   }
 
-  /** Many definitions by UUID, fetched over all query connections at once; domains that are not there are left out. */
-  async definitions(uuids: readonly string[]): Promise<Map<string, string>> {
-    const job = new DefinitionsJob(uuids);
+  /**
+   * Many definitions by UUID, fetched over all query connections at once; domains that are not there are left out. Each is
+   * read by `read` while libvirt still prints the others.
+   */
+  async definitions<T>(
+    uuids: readonly string[],
+    read: (xml: string, uuid: string) => T,
+  ): Promise<Map<string, T>> {
+    const job = new DefinitionsJob(uuids, read);
     const lanes = Math.min(this.#queries.size, uuids.length);
     await Promise.all(
       Array.from({ length: lanes }, () => this.#ask("get the definitions", (c) => job.work(c))),

@@ -7,6 +7,7 @@ import {
   cString,
   LIBC_SYMBOLS,
   libcPaths,
+  MADV_DONTNEED,
   O_CLOEXEC,
   O_PATH,
   O_RDONLY,
@@ -15,6 +16,7 @@ import {
   RESOLVE_NO_MAGICLINKS,
   SYS_OPENAT2,
 } from "./symbols.ts";
+import { programRanges } from "./memory_map.ts";
 import { availableBytes, STATVFS_SIZE, Statx, STATX_BASIC, STATX_SIZE } from "./structs.ts";
 
 /** More than any file of /proc or /sys that is read here can have. */
@@ -69,6 +71,22 @@ export class Libc implements Disposable {
 
   [Symbol.dispose](): void {
     this.#library.close();
+  }
+
+  /** malloc_trim(3): gives what malloc keeps of freed memory back to the system. */
+  async trimMemory(): Promise<void> {
+    await this.#library.symbols.mallocTrimOnPool(0n);
+  }
+
+  /**
+   * madvise(2), MADV_DONTNEED: a program's code and constants count as resident no longer. Most of them served the start alone;
+   * what is needed again comes from the page cache at once.
+   * @param path the full path of the program that this process runs
+   */
+  forgetProgram(path: string): void {
+    for (const { begin, bytes } of programRanges(this.readKernelFile("/proc/self/maps"), path)) {
+      this.#library.symbols.madvise(begin, bytes, MADV_DONTNEED);
+    }
   }
 
   /** The whole text of a file of /proc or /sys. PosixError if it cannot be read. */

@@ -23,6 +23,10 @@ export const LIBC_SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
+  // int malloc_trim(size_t pad);
+  mallocTrimOnPool: { name: "malloc_trim", parameters: ["usize"], result: "i32", nonblocking: true },
+  // int madvise(void *addr, size_t length, int advice); the address as the number that it is
+  madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
   // int statvfs(const char *path, struct statvfs *buf);
   statvfsOnPool: { name: "statvfs", parameters: ["buffer", "buffer"], result: "i32", nonblocking: true },
 } as const satisfies Deno.ForeignLibraryInterface;
@@ -36,13 +40,14 @@ export function libcPaths(arch: string = Deno.build.arch): readonly string[] {
     .map((directory) => `${directory}/libc.so.6`);
 }
 
-/** From <fcntl.h> and <linux/openat2.h>; the same on x86_64 and aarch64 but for O_DIRECTORY, which is left unused. */
+/** From <fcntl.h>, <sys/mman.h> and <linux/openat2.h>; the same on x86_64 and aarch64 but for O_DIRECTORY, which is left unused. */
 export const O_RDONLY = 0;
 export const O_CLOEXEC = 0o2000000;
 export const O_PATH = 0o10000000;
 export const AT_FDCWD = -100;
 export const AT_SYMLINK_NOFOLLOW = 0x100;
 export const AT_EMPTY_PATH = 0x1000;
+export const MADV_DONTNEED = 4;
 export const SYS_OPENAT2 = 437n;
 export const RESOLVE_NO_MAGICLINKS = 0x02n;
 export const RESOLVE_BENEATH = 0x08n;

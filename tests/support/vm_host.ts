@@ -49,7 +49,7 @@ export class VmHost implements AsyncDisposable {
   async state(): Promise<unknown> {
     const uuids = (await this.host.hypervisor.domains()).map(({ uuid }) => uuid).sort();
     return {
-      domains: Object.fromEntries(await this.host.hypervisor.definitions(uuids)),
+      domains: Object.fromEntries(await this.host.hypervisor.definitions(uuids, String)),
       registry: (await this.registry.list()).sort(),
       files: await this.shared.names(),
       open: (await this.journal.list()).length,
