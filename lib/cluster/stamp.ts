@@ -1,0 +1,17 @@
+/**
+ * Which state of an origin something is. Every host is the origin of its own host record and of its own VMs; what it says
+ * is ordered by its own counting and by no clock.
+ */
+export interface Stamp {
+  /** Which life of the origin: grows with every start of its daemon. UTC milliseconds, or more if a clock went back. */
+  readonly epoch: number;
+  /** How many things it had said in that life. */
+  readonly seq: number;
+  /** Of its VMs at that point: see VmDigest. 16 hexadecimal digits. */
+  readonly digest: string;
+}
+
+/** Negative: a is older than b, positive: newer, 0: the same point in the same life. */
+export function compareStamps(a: Stamp, b: Stamp): number {
+  return a.epoch - b.epoch || a.seq - b.seq;
+}
