@@ -48,7 +48,7 @@ export function createApp(o: ApiOptions): Api {
     level: () => o.logLevel.get(),
     clock: o.clock,
     stale: o.stale,
-    inner: (request, exchange) => endpoints.fetch(request, exchange),
+    inner: (exchange) => endpoints.fetch(exchange),
   });
 }
 

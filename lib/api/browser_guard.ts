@@ -1,16 +1,22 @@
 import { VirtxError } from "../model/error.ts";
 import type { Connection } from "./exchange.ts";
 
-/** localhost in its spellings, and any IP address: names that nobody else's DNS can point here. */
-const UNFORGEABLE = /^(localhost|[\w-]+\.localhost|[0-9.]+|\[[0-9a-f:.]+\])$/i;
+/** localhost in its spellings, and any IP address, without or with a port: names that nobody else's DNS can point here. */
+const UNFORGEABLE = /^(localhost|[\w-]+\.localhost|[0-9.]+|\[[0-9a-f:.]+\])(:\d+)?$/i;
+
+/** Whether requests with this method change nothing (RFC 9110 §9.2.1). */
+export function isSafe(method: string): boolean {
+  return method === "GET" || method === "HEAD" || method === "OPTIONS";
+}
 
 /**
  * Keeps web pages of others from using the API through the browser of somebody who can reach it. Programs send none of the
- * headers that it looks at, so they never notice.
+ * headers that it looks at, so they hardly notice.
  *
- * - A page elsewhere: browsers say so by `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454 §7).
+ * - A page elsewhere may not change anything: browsers tell of it by `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454
+ *   §7). What it reads they keep from it themselves, since no answer permits other origins.
  * - A page whose name was rebound to our address is same-origin to the browser, so its name is looked at: on a loopback
- *   listener the `Host` must be one that only this machine has, elsewhere this is asked of requests with an `Origin`.
+ *   listener the `Host` must be one that only this machine has, elsewhere this is asked of changes with an `Origin`.
  * - Forms can only send bodies that the API refuses with 415.
  */
 export class BrowserGuard {
@@ -23,32 +29,35 @@ export class BrowserGuard {
 
   /** @throws VirtxError denied */
   check(request: Request, connection: Connection): void {
-    const { headers } = request;
-    const site = headers.get("sec-fetch-site");
-    if (site !== null && site !== "same-origin" && site !== "none" && !isNavigation(request)) {
+    if (connection.loopback) this.#checkHost(request);
+    if (isSafe(request.method)) return;
+    const site = request.headers.get("sec-fetch-site");
+    if (site !== null && site !== "same-origin" && site !== "none") {
       throw denied(`it comes from a page of another site (Sec-Fetch-Site: ${site})`);
     }
-    const origin = headers.get("origin");
-    if (origin === null && !connection.loopback) return;
-    const host = headers.get("host") ?? new URL(request.url).host;
-    if (origin !== null && origin !== `http://${host}` && origin !== `https://${host}`) {
+    const origin = request.headers.get("origin");
+    if (origin === null) return;
+    const host = hostOf(request);
+    if (origin !== `http://${host}` && origin !== `https://${host}`) {
       throw denied(`it comes from a page of another site (Origin: ${origin})`);
     }
-    if (!this.#isOurs(host)) throw denied(`"${host}" is not known as a name of this host`);
+    this.#checkHost(request);
   }
 
-  #isOurs(host: string): boolean {
+  #checkHost(request: Request): void {
+    const host = hostOf(request);
+    if (UNFORGEABLE.test(host)) return;
     const name = host.replace(/:\d+$/, "").toLowerCase();
-    if (UNFORGEABLE.test(name)) return true;
-    for (const own of this.#ownNames()) if (own.toLowerCase() === name) return true;
-    return false;
+    for (const own of this.#ownNames()) if (own.toLowerCase() === name) return;
+    throw denied(`"${host}" is not known as a name of this host`);
   }
 }
 
-/** Following a link to us is harmless: it changes nothing and the other page does not see the answer. */
-function isNavigation(request: Request): boolean {
-  return request.method === "GET" && request.headers.get("sec-fetch-mode") === "navigate" &&
-    request.headers.get("sec-fetch-dest") === "document";
+/** What the client called us: the URL's authority, which servers take from the request's `Host` (RFC 9110 §7.1). */
+function hostOf({ url }: Request): string {
+  const start = url.indexOf("//") + 2;
+  const end = url.indexOf("/", start);
+  return end < 0 ? url.slice(start) : url.slice(start, end);
 }
 
 function denied(why: string): VirtxError {

@@ -6,10 +6,11 @@ import { invalidRequest, readJsonBody } from "./body.ts";
 import { describeOperation } from "./describe.ts";
 import type { Exchange } from "./exchange.ts";
 import { check } from "./issues.ts";
-import type { JsonBody, Operation, OperationHandler } from "./operation.ts";
+import type { Input, JsonBody, Operation, OperationHandler } from "./operation.ts";
 import { HttpError, problemResponse } from "./problem.ts";
 import { readQuery } from "./query.ts";
 import { respondEmpty } from "./respond.ts";
+import { UUID_RULE } from "./schema_common.ts";
 
 interface Environment {
   Bindings: Exchange;
@@ -46,8 +47,19 @@ export class Endpoints {
   }
 
   /** Answers a request; failures of operations and unknown paths as problem details. */
-  fetch(request: Request, exchange: Exchange): Response | Promise<Response> {
-    return this.#app.fetch(request, exchange);
+  fetch(exchange: Exchange): Response | Promise<Response> {
+    const { request } = exchange;
+    return request.method === "HEAD" ? this.#head(exchange) : this.#app.fetch(request, exchange);
+  }
+
+  /** As GET, but for the body, whose length is told (RFC 9110 §9.3.2). */
+  async #head(exchange: Exchange): Promise<Response> {
+    const { request } = exchange;
+    const response = await this.#app.fetch(new Request(request.url, { headers: request.headers }), exchange);
+    const { byteLength } = await response.arrayBuffer();
+    const head = new Response(null, response);
+    head.headers.set("content-length", String(byteLength));
+    return head;
   }
 
   /** The OpenAPI 3.1 document of all operations that were added. */
@@ -94,25 +106,30 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
   operation: Operation<Query, Body>,
   handler: OperationHandler<Query, Body>,
 ): Response | Promise<Response> {
-  const request = c.req.raw;
   const exchange = c.env;
   exchange.operation = operation.id;
   const issues: FieldIssue[] = [];
   const uuid = c.req.param("uuid") ?? "";
-  if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: "must be a UUID, in lower case" });
-  const query = readQuery(request.url, operation.query);
-  if ("issues" in query) issues.push(...query.issues);
-
-  const proceed = (body: z.output<Body>): Response | Promise<Response> => {
-    if (issues.length > 0 || "issues" in query) throw invalidRequest(issues);
-    return handler({ uuid, query: query.value, body, request, exchange });
-  };
+  if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: UUID_RULE });
+  const query = readQuery(exchange.request.url, operation.query, issues);
+  const input = { uuid, query, body: undefined as z.output<Body>, request: exchange.request, exchange };
+  if (operation.method !== "get") return serveBody(operation, handler, input, issues);
   // A GET's body means nothing (RFC 9110 §9.3.1), and Deno.serve does not even show it.
-  if (operation.method === "get") return proceed(undefined as z.output<Body>);
-  return readJsonBody(request).then((given) => proceed(checkBody(operation.body, given, issues)));
+  if (issues.length > 0) throw invalidRequest(issues);
+  return handler(input);
 }
 
-/** The checked body; broken rules are added to the issues, and then the result is not to be used. */
+async function serveBody<Query extends z.ZodObject, Body extends z.ZodType>(
+  operation: Operation<Query, Body>,
+  handler: OperationHandler<Query, Body>,
+  input: Input<Query, Body>,
+  issues: FieldIssue[],
+): Promise<Response> {
+  const body = checkBody(operation.body, await readJsonBody(input.request), issues);
+  if (issues.length > 0) throw invalidRequest(issues);
+  return await handler({ ...input, body });
+}
+
 function checkBody<Body extends z.ZodType>(
   expected: JsonBody<Body> | undefined,
   given: unknown,
@@ -122,11 +139,8 @@ function checkBody<Body extends z.ZodType>(
     if (given !== undefined) issues.push({ field: "", message: "must be empty, or null" });
     return undefined as z.output<Body>;
   }
-  const checked = check(expected.schema, given === undefined && expected.optional ? {} : given);
-  if ("issues" in checked) {
-    issues.push(...checked.issues);
-    return undefined as z.output<Body>;
-  }
-  issues.push(...expected.rules?.(checked.value) ?? []);
-  return checked.value;
+  const before = issues.length;
+  const body = check(expected.schema, given === undefined && expected.optional ? {} : given, issues);
+  if (issues.length === before) issues.push(...expected.rules?.(body) ?? []);
+  return body;
 }

@@ -7,12 +7,17 @@ export interface Connection {
 }
 
 /**
- * What is known of one request while it is answered. It travels as Hono's environment (`c.env`), so that nothing has to
- * be looked up by name on the way.
+ * One request and what becomes known of it while it is answered. It travels as Hono's environment (`c.env`), so that
+ * nothing has to be looked up by name on the way.
  */
 export interface Exchange {
-  /** The request's own `X-Request-Id`, or one of ours: in the answer, in its problem details and in the logs. */
+  readonly request: Request;
+  readonly connection: Connection;
+  /** The request's own `X-Request-Id`, or one of ours: in the logs, in problem details, and in the answer. */
   readonly id: string;
+  /** Whether it is the request's own. */
+  readonly isOwnId: boolean;
+  readonly startedMs: number;
   /** The operation of interop.md §1, once the path is known. */
   operation: string | undefined;
   /** Why the request failed, for the log line. */

@@ -4,12 +4,14 @@ import type { FieldIssue } from "../model/error.ts";
 /** A hostile key is shown no longer than this. */
 const MAX_KEY_LENGTH = 64;
 
-type Outcome<T> = { readonly value: T } | { readonly issues: readonly FieldIssue[] };
-
-/** Checks a value against a schema; each broken rule names its field in the words of this API. */
-export function check<S extends z.ZodType>(schema: S, value: unknown): Outcome<z.output<S>> {
+/**
+ * Checks a value against a schema. Each rule that it breaks is added to the issues and names its field in the words of this
+ * API; then the result is not to be used.
+ */
+export function check<S extends z.ZodType>(schema: S, value: unknown, issues: FieldIssue[]): z.output<S> {
   const result = schema.safeParse(value, { error: explain });
-  return result.success ? { value: result.data } : { issues: result.error.issues.flatMap(toFieldIssues) };
+  if (!result.success) issues.push(...result.error.issues.flatMap(toFieldIssues));
+  return result.data as z.output<S>;
 }
 
 function toFieldIssues(issue: z.core.$ZodIssue): FieldIssue[] {

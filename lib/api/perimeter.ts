@@ -1,7 +1,7 @@
 import type { Clock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { LogFields, Logger, LogLevel } from "../model/log.ts";
-import type { BrowserGuard } from "./browser_guard.ts";
+import { type BrowserGuard, isSafe } from "./browser_guard.ts";
 import type { Connection, Exchange } from "./exchange.ts";
 import { HttpError, problemResponse } from "./problem.ts";
 
@@ -19,7 +19,7 @@ export interface PerimeterOptions {
   /** Since when what is read is from memory only, UTC milliseconds; undefined: it is fresh. */
   readonly stale: () => number | undefined;
   /** Answers what the guard lets through. */
-  readonly inner: (request: Request, exchange: Exchange) => Response | Promise<Response>;
+  readonly inner: (exchange: Exchange) => Response | Promise<Response>;
 }
 
 /**
@@ -39,25 +39,23 @@ export class Perimeter {
   }
 
   fetch(request: Request, connection: Connection = UNKNOWN_CONNECTION): Response | Promise<Response> {
-    const startedMs = performance.now();
     const wanted = request.headers.get("x-request-id");
+    const isOwnId = wanted !== null && SANE_ID.test(wanted);
     const exchange: Exchange = {
-      id: wanted !== null && SANE_ID.test(wanted)
-        ? wanted
-        : `${this.#idPrefix}-${(++this.#requests).toString(36)}`,
+      request,
+      connection,
+      id: isOwnId ? wanted : this.#newId(),
+      isOwnId,
+      startedMs: this.#o.clock(),
       operation: undefined,
       failure: undefined,
     };
-    const finish = (response: Response) => this.#finish(request, connection, exchange, response, startedMs);
-    const fail = (error: unknown) => finish(this.#fail(exchange, error));
     try {
       this.#o.guard.check(request, connection);
-      const response = this.#o.inner(request, exchange);
-      return response instanceof Promise
-        ? this.#interruptible(response).then(finish, fail)
-        : finish(response);
+      const response = this.#o.inner(exchange);
+      return response instanceof Promise ? this.#later(exchange, response) : this.#finish(exchange, response);
     } catch (error) {
-      return fail(error);
+      return this.#fail(exchange, error);
     }
   }
 
@@ -66,9 +64,13 @@ export class Perimeter {
     for (const answer of this.#open) answer();
   }
 
-  #interruptible(response: Promise<Response>): Promise<Response> {
-    const { promise, resolve, reject } = Promise.withResolvers<Response>();
-    const end = () => {
+  #newId(): string {
+    return `${this.#idPrefix}-${(++this.#requests).toString(36)}`;
+  }
+
+  async #later(exchange: Exchange, response: Promise<Response>): Promise<Response> {
+    const { promise: end, reject } = Promise.withResolvers<never>();
+    const interrupt = () => {
       reject(
         new VirtxError(
           "unavailable",
@@ -76,47 +78,36 @@ export class Perimeter {
         ),
       );
     };
-    this.#open.add(end);
-    response.then(resolve, reject).finally(() => this.#open.delete(end));
-    return promise;
+    this.#open.add(interrupt);
+    try {
+      return this.#finish(exchange, await Promise.race([response, end]));
+    } catch (error) {
+      return this.#fail(exchange, error);
+    } finally {
+      this.#open.delete(interrupt);
+    }
   }
 
   #fail(exchange: Exchange, error: unknown): Response {
     exchange.failure = error instanceof Error ? error : new Error(String(error));
-    return problemResponse(error, exchange.id);
+    return this.#finish(exchange, problemResponse(error, exchange.id));
   }
 
-  #finish(
-    request: Request,
-    connection: Connection,
-    exchange: Exchange,
-    response: Response,
-    startedMs: number,
-  ): Response {
-    const { headers } = response;
-    headers.set("x-request-id", exchange.id);
-    headers.set("x-content-type-options", "nosniff");
-    if (!headers.has("cache-control")) headers.set("cache-control", "no-store");
-    const reading = request.method === "GET" || request.method === "HEAD";
+  /** Completes an answer. Of a read that goes well nothing is logged, so it tells an id only to who brought one. */
+  #finish(exchange: Exchange, response: Response): Response {
+    const reading = isSafe(exchange.request.method);
     const staleSince = reading ? this.#o.stale() : undefined;
     if (staleSince !== undefined) {
-      headers.set("x-virtx-stale", String(staleSeconds(staleSince, this.#o.clock())));
+      response.headers.set("x-virtx-stale", String(staleSeconds(staleSince, this.#o.clock())));
     }
-    if (exchange.failure !== undefined || !reading || this.#o.level() === "debug") {
-      this.#log(request, connection, exchange, response.status, startedMs);
-    }
+    const isLogged = !reading || exchange.failure !== undefined || this.#o.level() === "debug";
+    if (isLogged || exchange.isOwnId) response.headers.set("x-request-id", exchange.id);
+    if (isLogged) this.#log(exchange, response.status);
     return response;
   }
 
   /** One line for each change and each failure; for reads that went well only at level debug. */
-  #log(
-    request: Request,
-    connection: Connection,
-    exchange: Exchange,
-    status: number,
-    startedMs: number,
-  ): void {
-    const { failure, id, operation } = exchange;
+  #log({ request, connection, failure, id, operation, startedMs }: Exchange, status: number): void {
     const fields: LogFields = {
       request: id,
       client: connection.client(),
@@ -124,12 +115,11 @@ export class Perimeter {
       method: request.method.slice(0, 16),
       path: new URL(request.url).pathname.slice(0, 200),
       status,
-      ms: Math.round(performance.now() - startedMs),
+      ms: this.#o.clock() - startedMs,
     };
     if (failure === undefined) {
-      const isChange = request.method !== "GET" && request.method !== "HEAD" && request.method !== "OPTIONS";
-      if (isChange) this.#o.log.info("request", fields);
-      else this.#o.log.debug("request", fields);
+      if (isSafe(request.method)) this.#o.log.debug("request", fields);
+      else this.#o.log.info("request", fields);
     } else if (isDefect(failure)) {
       this.#o.log.error("request failed by a defect", { ...fields, error: failure.stack ?? String(failure) });
     } else {

@@ -1,17 +1,14 @@
 export const JSON_TYPE = "application/json";
 
-const encoder = new TextEncoder();
-
 /**
- * An answer with a body. Its length is always stated: the prototype's client takes a chunked answer for an error
- * (interop.md §1). Headers are set one by one because the init object of `Response` costs ten times as much.
+ * An answer with a body, kept by nobody unless its headers are made to say otherwise. Deno.serve states the length of
+ * bodies that are whole, as this API's are: the prototype's client takes a chunked answer for an error (interop.md §1).
+ * Headers are set one by one because an init object with several costs ten times as much.
  */
 export function respond(status: number, body: string | Uint8Array<ArrayBuffer>, type: string): Response {
-  const bytes = typeof body === "string" ? encoder.encode(body) : body;
-  const response = status === 200 ? new Response(bytes) : new Response(bytes, { status });
+  const response = status === 200 ? new Response(body) : new Response(body, { status });
   response.headers.set("content-type", type);
-  response.headers.set("content-length", String(bytes.byteLength));
-  return response;
+  return guarded(response);
 }
 
 /** An answer of JSON. */
@@ -19,9 +16,23 @@ export function respondJson(status: number, value: unknown): Response {
   return respond(status, JSON.stringify(value), JSON_TYPE);
 }
 
-/** An answer without a body. A 204 must not state a length (RFC 9110 §8.6); the others state that it is 0. */
+/** An answer without a body. */
 export function respondEmpty(status: number): Response {
-  const response = new Response(null, { status });
-  if (status !== 204 && status !== 304) response.headers.set("content-length", "0");
+  return guarded(new Response(null, { status }));
+}
+
+const JSON_ONLY: ResponseInit = { headers: { "content-type": JSON_TYPE } };
+
+/**
+ * An answer of JSON for what is asked all the time: with no header but its type, Deno.serve has a quicker path for it,
+ * which makes a quarter of the request. It must hold no text of anybody's own, which a browser might take for something else.
+ */
+export function respondBriefly(value: unknown): Response {
+  return new Response(JSON.stringify(value), JSON_ONLY);
+}
+
+function guarded(response: Response): Response {
+  response.headers.set("cache-control", "no-store");
+  response.headers.set("x-content-type-options", "nosniff");
   return response;
 }

@@ -1,6 +1,6 @@
 import type { VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { respondEmpty, respondJson } from "./respond.ts";
+import { respondBriefly, respondEmpty, respondJson } from "./respond.ts";
 import type { Routing } from "./routing.ts";
 import {
   MigrationInfoSchema,
@@ -33,7 +33,7 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
     summary: "State of a VM, and its host",
     description: "Answered from memory by any host.",
     answers: { 200: { description: "State and host", schema: VmruninfoSchema } },
-  }, ({ uuid }) => respondJson(200, vms.runstate(uuid)));
+  }, ({ uuid }) => respondBriefly(vms.runstate(uuid)));
 
   endpoints.add({
     id: "VmBoot",

@@ -6,7 +6,10 @@ import { isUuid } from "../model/uuid.ts";
 
 const UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
-export const Uuid = z.string().refine(isUuid, "must be a UUID, in lower case").openapi({
+/** Said of what should be a UUID and is none. */
+export const UUID_RULE = "must be a UUID, in lower case";
+
+export const Uuid = z.string().refine(isUuid, UUID_RULE).openapi({
   format: "uuid",
   pattern: UUID_PATTERN,
   description: "A UUID in lower case (RFC 9562)",

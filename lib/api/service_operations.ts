@@ -28,8 +28,9 @@ const LogLevelSchema = z.strictObject({ level: z.enum(LOG_LEVELS) }).openapi("Lo
 const ABOUT = `The API of a virtxd cluster. Ask any host about any VM.
 
 Enumerations travel as integers, sizes are MiB, timestamps are UTC milliseconds since the epoch, and an empty string or 0
-means "unset". Errors are problem details (RFC 9457). Every answer has an X-Request-Id: yours, if you sent one. X-VirtX-Stale
-on an answer says for how many seconds libvirt has been away: what is shown is from memory. Answers to GET can be had with
+means "unset". Errors are problem details (RFC 9457). An answer that is logged has an X-Request-Id, which the log has too; send
+one of your own and it is taken over. X-VirtX-Stale on an answer says for how many seconds libvirt has been away: what is shown
+is from memory. Answers to GET can be had with
 HEAD as well.`;
 
 /** What concerns the daemon itself: health, readiness, log level, documentation. */

@@ -77,24 +77,32 @@ Deno.test("changes and failures are logged at info, reads that go well only at d
   assert.deepEqual(lines.at(-1)?.level, "debug");
 });
 
-Deno.test("request ids are made, or taken over if they are harmless", async () => {
+Deno.test("an id is taken over if it is harmless, and made for all that is logged", async () => {
   const { call } = apiFixture();
-  const idFor = async (sent: string) =>
-    (await call("GET", "/healthz", undefined, { "x-request-id": sent })).headers.get("x-request-id");
-  assert.equal(await idFor("a-1._B"), "a-1._B");
-  const made = [await idFor("a b"), await idFor("x".repeat(65)), await idFor("<script>"), await idFor("")];
+  const idOf = async (path: string, sent: string) =>
+    (await call("GET", path, undefined, { "x-request-id": sent })).headers.get("x-request-id");
+  assert.equal(await idOf("/healthz", "a-1._B"), "a-1._B");
+  assert.equal(await idOf(`/vms/${UUID}/runstate`, "a-1._B"), "a-1._B");
+  const made = await Promise.all(
+    ["a b", "x".repeat(65), "<script>", ""].map((sent) => idOf("/nowhere", sent)),
+  );
   assert.equal(new Set(made).size, 4);
   for (const id of made) assert.match(id ?? "", /^[0-9a-f]{8}-[0-9a-z]+$/);
+  assert.equal(await idOf("/healthz", "a b"), null);
 });
 
-Deno.test("answers are not kept and not guessed at", async () => {
+Deno.test("answers with text in them are not kept and not guessed at", async () => {
   const { call } = apiFixture();
-  for (const path of ["/healthz", "/nowhere", `/vms/${UUID}`]) {
+  for (const path of ["/healthz", "/nowhere", `/vms/${UUID}`, "/docs"]) {
     const { headers } = await call("GET", path);
     assert.equal(headers.get("x-content-type-options"), "nosniff");
     assert.equal(headers.get("cache-control"), "no-store");
   }
-  assert.equal((await call("GET", "/vms")).headers.get("cache-control"), "no-cache");
+  const { headers } = await call("GET", "/vms");
+  assert.deepEqual([headers.get("cache-control"), headers.get("x-content-type-options")], [
+    "no-cache",
+    "nosniff",
+  ]);
 });
 
 Deno.test("an unknown path answers 404, a known one with another method 405 and what it allows", async () => {
@@ -112,17 +120,11 @@ Deno.test("an unknown path answers 404, a known one with another method 405 and 
   assert.equal((await call("POST", "/healthz")).headers.get("allow"), "GET, HEAD, OPTIONS");
 });
 
-Deno.test("OPTIONS tells what a path allows, and lets no other origin in", async () => {
+Deno.test("OPTIONS tells what a path allows", async () => {
   const { call } = apiFixture();
   const response = await call("OPTIONS", `/vms/${UUID}/runstate/boot`);
   assert.equal(response.status, 204);
   assert.equal(response.headers.get("allow"), "POST, DELETE, OPTIONS");
-  const preflight = await call("OPTIONS", "/vms", undefined, {
-    "origin": "http://evil.example",
-    "access-control-request-method": "POST",
-  });
-  assert.equal(preflight.status, 403);
-  assert.equal([...preflight.headers.keys()].some((name) => name.startsWith("access-control")), false);
 });
 
 Deno.test("HEAD answers as GET does, without the body", async () => {
@@ -131,7 +133,7 @@ Deno.test("HEAD answers as GET does, without the body", async () => {
     const [get, head] = [await call("GET", path), await call("HEAD", path)];
     assert.equal(head.status, 200);
     assert.equal(head.body, null);
-    for (const name of ["content-type", "content-length", "etag"]) {
+    for (const name of ["content-type", "etag"]) {
       assert.equal(head.headers.get(name), get.headers.get(name), `${path} ${name}`);
     }
     assert.equal(Number(head.headers.get("content-length")), (await get.arrayBuffer()).byteLength);

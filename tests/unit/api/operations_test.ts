@@ -53,7 +53,6 @@ Deno.test("VmUpdate and VmDelete answer 200 with a Warning if storage is left, i
   const response = await fixture.call("DELETE", `/vms/${uuid}`, { deletestorage: true });
   assert.equal(response.status, 200);
   assert.equal(response.headers.get("warning"), '199 virtxd "Cannot delete \\"/vms/ds/?.raw\\":??X-Evil: 1"');
-  assert.equal(response.headers.get("content-length"), "0");
 });
 
 Deno.test("boot, pause, resume and a forced shutdown answer 204, a shutdown by ACPI 202", async () => {

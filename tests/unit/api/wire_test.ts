@@ -166,7 +166,7 @@ Deno.test("absurd requests get an answer in our shape, or none, and the server l
       (await server.send(absurd + request("GET /healthz", "", ["Connection: close"])))[0]?.status,
     );
   }
-  assert.deepEqual(statuses, [405, 405, 405, 404, 204, 200, 200, 400, 400, 400, 400, 200]);
+  assert.deepEqual(statuses, [405, 405, 405, 404, 204, 403, 200, 400, 400, 400, 400, 200]);
   assert.equal(only(await server.send(request("GET /healthz"), 1)).status, 200);
 });
 
