@@ -3,8 +3,10 @@ import type { Connection } from "./connection.ts";
 import { CloseReason, EventId } from "./constants.ts";
 import { domainUuid } from "./domain.ts";
 import type { DomainEvent } from "./events.ts";
+import { readEndedJob } from "./job.ts";
 import { borrowString } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
+import { TypedParameters } from "./typed_params.ts";
 
 /** What a {@link CallbackSet} reports to. Called within libvirt's callback: must not wait, nor call libvirt. */
 export interface EventSink {
@@ -27,6 +29,10 @@ const BLOCK_JOB = {
 } as const;
 // void (*)(virConnectPtr conn, virDomainPtr dom, int type, const char *nsuri, void *opaque)
 const METADATA = { parameters: ["pointer", "pointer", "i32", "pointer", "pointer"], result: "void" } as const;
+// void (*)(virConnectPtr conn, virDomainPtr dom, int iteration, void *opaque)
+const ITERATION = { parameters: ["pointer", "pointer", "i32", "pointer"], result: "void" } as const;
+// void (*)(virConnectPtr conn, virDomainPtr dom, virTypedParameterPtr params, int nparams, void *opaque)
+const JOB = { parameters: ["pointer", "pointer", "pointer", "i32", "pointer"], result: "void" } as const;
 // void (*)(virConnectPtr conn, int reason, void *opaque)
 const CLOSE = { parameters: ["pointer", "i32", "pointer"], result: "void" } as const;
 
@@ -43,6 +49,8 @@ export class CallbackSet implements Disposable {
   readonly #reboot: Deno.UnsafeCallback<typeof GENERIC>;
   readonly #blockJob: Deno.UnsafeCallback<typeof BLOCK_JOB>;
   readonly #metadata: Deno.UnsafeCallback<typeof METADATA>;
+  readonly #iteration: Deno.UnsafeCallback<typeof ITERATION>;
+  readonly #job: Deno.UnsafeCallback<typeof JOB>;
   readonly #close: Deno.UnsafeCallback<typeof CLOSE>;
 
   constructor(runtime: Runtime, sink: EventSink, clock: Clock) {
@@ -62,6 +70,14 @@ export class CallbackSet implements Disposable {
     });
     this.#metadata = Deno.UnsafeCallback.threadSafe(METADATA, (_connection, domain, type, uri) => {
       sink.domainEvent({ kind: "metadata", uuid: uuidOf(domain), type, uri: borrowString(uri) });
+    });
+    this.#iteration = Deno.UnsafeCallback.threadSafe(ITERATION, (_connection, domain, iteration) => {
+      sink.domainEvent({ kind: "migration_iteration", uuid: uuidOf(domain), iteration });
+    });
+    this.#job = Deno.UnsafeCallback.threadSafe(JOB, (_connection, domain, params, count) => {
+      const figures = new TypedParameters();
+      figures.load(params, count);
+      sink.domainEvent({ kind: "job_completed", uuid: uuidOf(domain), job: readEndedJob(figures) });
     });
     this.#close = Deno.UnsafeCallback.threadSafe(CLOSE, (connection, reason) => {
       for (const subscriber of this.#subscribers) {
@@ -84,6 +100,8 @@ export class CallbackSet implements Disposable {
       [EventId.lifecycle, this.#lifecycle.pointer],
       [EventId.reboot, this.#reboot.pointer],
       [EventId.blockJob2, this.#blockJob.pointer],
+      [EventId.migrationIteration, this.#iteration.pointer],
+      [EventId.jobCompleted, this.#job.pointer],
       [EventId.metadataChange, this.#metadata.pointer],
     ];
     for (const [event, callback] of events) {
@@ -110,9 +128,8 @@ export class CallbackSet implements Disposable {
 
   /** All connections must be closed, and libvirt's loop have turned since. */
   [Symbol.dispose](): void {
-    for (const callback of [this.#lifecycle, this.#reboot, this.#blockJob, this.#metadata, this.#close]) {
-      callback.close();
-    }
+    const all = [this.#lifecycle, this.#reboot, this.#blockJob, this.#metadata, this.#iteration, this.#job];
+    for (const callback of [...all, this.#close]) callback.close();
   }
 }
 

@@ -13,6 +13,8 @@ export const ErrorCode = {
   operationInvalid: 55,
   operationTimeout: 68,
   argumentUnsupported: 74,
+  operationAborted: 78,
+  cpuIncompatible: 91,
 } as const;
 
 /** virDomainState */
@@ -46,6 +48,8 @@ export const EventId = {
   reboot: 1,
   /** Names the disk by its target (vda) rather than by its path. */
   blockJob2: 16,
+  migrationIteration: 20,
+  jobCompleted: 21,
   metadataChange: 23,
 } as const;
 
@@ -59,7 +63,7 @@ export const MetadataType = { description: 0, title: 1, element: 2 } as const;
 export const Affect = { live: 1 << 0, config: 1 << 1 } as const;
 
 /** virDomainXMLFlags */
-export const XmlFlag = { inactive: 1 << 1 } as const;
+export const XmlFlag = { inactive: 1 << 1, updateCpu: 1 << 2, migratable: 1 << 3 } as const;
 
 /** virDomainDefineFlags */
 export const DefineFlag = { validate: 1 << 0 } as const;
@@ -79,6 +83,46 @@ export const ShutdownFlag = { acpiPowerButton: 1 << 0 } as const;
 
 /** virDomainDestroyFlagsValues: graceful ends QEMU by SIGTERM only. */
 export const DestroyFlag = { graceful: 1 << 0 } as const;
+
+/** virDomainMigrateFlags */
+export const MigrateFlag = {
+  live: 1 << 0,
+  peer2peer: 1 << 1,
+  persistDestination: 1 << 3,
+  undefineSource: 1 << 4,
+  offline: 1 << 10,
+  abortOnError: 1 << 12,
+  autoConverge: 1 << 13,
+  postCopy: 1 << 15,
+  parallel: 1 << 17,
+  /** Since libvirt 8.5. */
+  postCopyResume: 1 << 19,
+} as const;
+
+/** virDomainJobType: what is known of the end of a domain's job */
+export const JobType = { none: 0, bounded: 1, unbounded: 2, completed: 3, failed: 4, cancelled: 5 } as const;
+
+/** virDomainJobOperation: what a job is for */
+export const JobOperation = {
+  unknown: 0,
+  start: 1,
+  save: 2,
+  restore: 3,
+  migrationIn: 4,
+  migrationOut: 5,
+} as const;
+
+/** virDomainGetJobStatsFlags: ask for the last job that has ended, and leave what is known of it there. */
+export const JobStatsFlag = { completed: 1 << 0, keepCompleted: 1 << 1 } as const;
+
+/** virCPUCompareResult: what the host's processor is, compared with another */
+export const CpuCompareResult = { incompatible: 0, identical: 1, superset: 2 } as const;
+
+/** virConnectCompareCPUFlags: tell incompatibility by an error, which says why. */
+export const CompareCpuFlag = { failIncompatible: 1 << 0 } as const;
+
+/** virConnectListAllNetworksFlags */
+export const NetworkListFlag = { active: 1 << 1 } as const;
 
 /** virConnectListAllDomainsFlags */
 export const ListFlag = { persistent: 1 << 2, transient: 1 << 3 } as const;

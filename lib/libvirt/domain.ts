@@ -1,9 +1,20 @@
 import { VirtxError } from "../model/error.ts";
 import { formatUuid, isUuid } from "../model/uuid.ts";
 import type { Connection } from "./connection.ts";
-import { Affect, DefineFlag, DestroyFlag, MetadataType, XmlFlag } from "./constants.ts";
+import {
+  Affect,
+  DefineFlag,
+  DestroyFlag,
+  JobStatsFlag,
+  JobType,
+  MetadataType,
+  XmlFlag,
+} from "./constants.ts";
 import type { Libvirt } from "./ffi.ts";
+import { type DomainJob, readJob } from "./job.ts";
 import { cString, optionalCString, OutPointer, readPointers, takeString } from "./memory.ts";
+import { TypedParameters } from "./typed_params.ts";
+import { encodeTypedParameters, type TypedParameter } from "./typed_params_encode.ts";
 
 const UUID_BYTES = 16;
 
@@ -50,6 +61,16 @@ export class Domain implements Disposable {
   /** virDomainGetXMLDesc: what runs now; for a domain that does not run, its definition. */
   liveXml(): Promise<string> {
     return this.#xml(0);
+  }
+
+  /** virDomainGetXMLDesc: what a migration would tell the target of the domain. */
+  migratableXml(): Promise<string> {
+    return this.#xml(XmlFlag.migratable);
+  }
+
+  /** virDomainGetXMLDesc: as {@link liveXml}, with the processor that the guest sees in place of "host-model". */
+  xmlWithProcessor(): Promise<string> {
+    return this.#xml(XmlFlag.updateCpu);
   }
 
   /** virDomainGetState */
@@ -116,6 +137,53 @@ export class Domain implements Disposable {
     return this.#do((domain) =>
       this.#libvirt.virDomainSetMetadata(domain, MetadataType.element, xml, key, uri, impact)
     );
+  }
+
+  /** virDomainMigrateToURI3, with MigrateFlags: returns when the domain is at the target, or not. */
+  migrate(destination: string, parameters: readonly TypedParameter[], flags: number): Promise<void> {
+    const uri = cString(destination);
+    const encoded = encodeTypedParameters(parameters);
+    return this.#do((domain) =>
+      this.#libvirt.virDomainMigrateToURI3(domain, uri, encoded, parameters.length, flags)
+    );
+  }
+
+  /** virDomainMigrateStartPostCopy: lets the guest run at the target from now on, and fetch its memory as it needs it. */
+  startPostCopy(): Promise<void> {
+    return this.#do((domain) => this.#libvirt.virDomainMigrateStartPostCopy(domain, 0));
+  }
+
+  /** virDomainMigrateSetMaxDowntime: for how long the guest may stand still at the end of a migration. */
+  setMaxDowntime(ms: number): Promise<void> {
+    return this.#do((domain) => this.#libvirt.virDomainMigrateSetMaxDowntime(domain, BigInt(ms), 0));
+  }
+
+  /** virDomainAbortJob */
+  abortJob(): Promise<void> {
+    return this.#do((domain) => this.#libvirt.virDomainAbortJob(domain));
+  }
+
+  /** virDomainGetJobStats: the job that is under way; undefined: there is none. */
+  job(): Promise<DomainJob | undefined> {
+    return this.#job(0);
+  }
+
+  /** virDomainGetJobStats: the last job that ended well, as long as libvirt remembers it. */
+  completedJob(): Promise<DomainJob | undefined> {
+    return this.#job(JobStatsFlag.completed | JobStatsFlag.keepCompleted);
+  }
+
+  async #job(flags: number): Promise<DomainJob | undefined> {
+    const type = new Int32Array(1), count = new Int32Array(1);
+    const array = new OutPointer();
+    await this.#int((domain) => this.#libvirt.virDomainGetJobStats(domain, type, array.buffer, count, flags));
+    const figures = new TypedParameters();
+    try {
+      figures.load(array.value, count[0] ?? 0);
+      return readJob(type[0] ?? JobType.none, figures);
+    } finally {
+      this.#libvirt.virTypedParamsFree(array.value, count[0] ?? 0);
+    }
   }
 
   #int(call: (domain: Deno.PointerObject) => Promise<number>): Promise<number> {

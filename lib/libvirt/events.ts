@@ -1,3 +1,5 @@
+import type { DomainJob } from "./job.ts";
+
 /** What libvirt tells of a domain without being asked. */
 export type DomainEvent =
   | {
@@ -29,6 +31,18 @@ export type DomainEvent =
     readonly type: number;
     /** virConnectDomainEventBlockJobStatus */
     readonly status: number;
+  }
+  | {
+    readonly kind: "migration_iteration";
+    readonly uuid: string;
+    /** The memory of a guest that migrates is gone through for the n-th time, counted from 1. */
+    readonly iteration: number;
+  }
+  | {
+    readonly kind: "job_completed";
+    readonly uuid: string;
+    /** How it went. A migration is told of so before the domain leaves the host. */
+    readonly job: DomainJob;
   };
 
 /** News for the layer above: domains' events, and whether there is a libvirt to speak of. */

@@ -84,6 +84,19 @@ const SYMBOLS = {
   virConnectGetSysinfo: { parameters: ["pointer", "u32"], result: "pointer", nonblocking: true },
   // int virNodeGetInfo(virConnectPtr conn, virNodeInfoPtr info);
   virNodeGetInfo: { parameters: ["pointer", "buffer"], result: "i32", nonblocking: true },
+  // int virConnectCompareHypervisorCPU(virConnectPtr conn, const char *emulator, const char *arch,
+  //     const char *machine, const char *virttype, const char *xmlCPU, unsigned int flags);
+  virConnectCompareHypervisorCPU: {
+    parameters: ["pointer", "buffer", "buffer", "buffer", "buffer", "buffer", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // int virConnectListAllNetworks(virConnectPtr conn, virNetworkPtr **nets, unsigned int flags);
+  virConnectListAllNetworks: { parameters: ["pointer", "buffer", "u32"], result: "i32", nonblocking: true },
+  // const char *virNetworkGetName(virNetworkPtr network);
+  virNetworkGetName: { parameters: ["pointer"], result: "pointer" },
+  // int virNetworkFree(virNetworkPtr network);
+  virNetworkFree: { parameters: ["pointer"], result: "i32" },
 
   // int virConnectListAllDomains(virConnectPtr conn, virDomainPtr **domains, unsigned int flags);
   virConnectListAllDomains: { parameters: ["pointer", "buffer", "u32"], result: "i32", nonblocking: true },
@@ -136,6 +149,29 @@ const SYMBOLS = {
     result: "i32",
     nonblocking: true,
   },
+
+  // int virDomainMigrateToURI3(virDomainPtr domain, const char *dconnuri, virTypedParameterPtr params,
+  //     unsigned int nparams, unsigned int flags);
+  virDomainMigrateToURI3: {
+    parameters: ["pointer", "buffer", "buffer", "u32", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // int virDomainMigrateSetMaxDowntime(virDomainPtr domain, unsigned long long downtime, unsigned int flags);
+  virDomainMigrateSetMaxDowntime: { parameters: ["pointer", "u64", "u32"], result: "i32", nonblocking: true },
+  // int virDomainMigrateStartPostCopy(virDomainPtr domain, unsigned int flags);
+  virDomainMigrateStartPostCopy: { parameters: ["pointer", "u32"], result: "i32", nonblocking: true },
+  // int virDomainAbortJob(virDomainPtr domain);
+  virDomainAbortJob: { parameters: ["pointer"], result: "i32", nonblocking: true },
+  // int virDomainGetJobStats(virDomainPtr domain, int *type, virTypedParameterPtr *params, int *nparams,
+  //     unsigned int flags);
+  virDomainGetJobStats: {
+    parameters: ["pointer", "buffer", "buffer", "buffer", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // void virTypedParamsFree(virTypedParameterPtr params, int nparams);
+  virTypedParamsFree: { parameters: ["pointer", "i32"], result: "void" },
 
   // void free(void *ptr); of libc, which libvirt brings along: for the strings and arrays that libvirt hands over
   free: { parameters: ["pointer"], result: "void" },

@@ -3,6 +3,7 @@ import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { Queue } from "../model/queue.ts";
 import type { Connection } from "./connection.ts";
+import { compareCpu, type CpuComparison } from "./cpu.ts";
 import { ListFlag, ShutdownFlag, UndefineFlag } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
 import { DefinitionsJob } from "./definitions.ts";
@@ -16,7 +17,10 @@ import {
 } from "./domain.ts";
 import { libvirtAway } from "./error.ts";
 import type { HypervisorEvent } from "./events.ts";
+import type { DomainJob } from "./job.ts";
 import { Link } from "./link.ts";
+import { migrate, type MigrationOptions, type MigrationOutcome } from "./migration.ts";
+import { activeNetworks } from "./network.ts";
 import * as node from "./node.ts";
 import { Pool } from "./pool.ts";
 import { Runtime } from "./runtime.ts";
@@ -44,6 +48,8 @@ export interface KnownDomain {
 }
 
 const QUERY_CONNECTIONS = 4, OPERATION_CONNECTIONS = 4;
+/** How many domains migrate at a time; others wait for their turn. */
+const MIGRATION_CONNECTIONS = 8;
 /** How long the end waits for libvirt. */
 const GRACE_MS = 2_000;
 const QUERY_TIMEOUT_MS = 30_000, OPERATION_TIMEOUT_MS = 120_000;
@@ -62,6 +68,7 @@ export class Hypervisor implements AsyncDisposable {
   readonly #link: Link;
   readonly #queries: Pool;
   readonly #operations: Pool;
+  readonly #migrations: Pool;
 
   private constructor(runtime: Runtime, o: HypervisorOptions) {
     const { uri, log, clock = systemClock, reconnectMs = 5_000 } = o;
@@ -73,10 +80,12 @@ export class Hypervisor implements AsyncDisposable {
       const open = () => Promise.resolve(this.#link.share());
       this.#queries = new Pool({ size: 1, timeoutMs: operationTimeoutMs, open });
       this.#operations = this.#queries;
+      this.#migrations = this.#queries;
     } else {
       const open = () => this.#link.open();
       this.#queries = new Pool({ size: QUERY_CONNECTIONS, timeoutMs: queryTimeoutMs, open });
       this.#operations = new Pool({ size: OPERATION_CONNECTIONS, timeoutMs: operationTimeoutMs, open });
+      this.#migrations = new Pool({ size: MIGRATION_CONNECTIONS, open });
     }
   }
 
@@ -145,6 +154,16 @@ export class Hypervisor implements AsyncDisposable {
     return this.#ask("get the capabilities of domains", (c) => node.domainCapabilities(c, guest));
   }
 
+  /** Whether the host's processor offers guests of this kind what a `<cpu>` element says; see {@link compareCpu}. */
+  compareCpu(cpuXml: string, guest: node.GuestKind): Promise<CpuComparison> {
+    return this.#ask("compare processors", (c) => compareCpu(c, cpuXml, guest));
+  }
+
+  /** The names of the virtual networks that are active. */
+  activeNetworks(): Promise<string[]> {
+    return this.#ask("list the networks", activeNetworks);
+  }
+
   /** All domains, in two round trips. */
   domains(): Promise<KnownDomain[]> {
     return this.#ask("list the domains", async (connection) => {
@@ -170,6 +189,16 @@ export class Hypervisor implements AsyncDisposable {
   /** What runs now. XML. */
   liveXml(uuid: string): Promise<string> {
     return this.#askDomain("get the XML of", uuid, (domain) => domain.liveXml());
+  }
+
+  /** What a migration would tell the target of the domain. XML. */
+  migratableXml(uuid: string): Promise<string> {
+    return this.#askDomain("get the migratable XML of", uuid, (domain) => domain.migratableXml());
+  }
+
+  /** As {@link liveXml}, with the processor that the guest sees in place of "host-model". XML. */
+  xmlWithProcessor(uuid: string): Promise<string> {
+    return this.#askDomain("get the processor of", uuid, (domain) => domain.xmlWithProcessor());
   }
 
   state(uuid: string): Promise<StateReason> {
@@ -253,6 +282,46 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   /**
+   * Moves a domain to another host and waits for the end, without a deadline: the signal aborts it.
+   *
+   * @throws VirtxError `refused`: it failed, and the domain is here as before. `unavailable`: libvirt went away, and how
+   *   it ended, or will end, is unknown.
+   */
+  migrate(uuid: string, options: MigrationOptions, signal?: AbortSignal): Promise<MigrationOutcome> {
+    const control = { signal, abort: () => this.abortJob(uuid) };
+    return this.#use(
+      this.#migrations,
+      `migrate domain ${uuid} to ${options.destination}`,
+      (connection) => withDomain(connection, uuid, (domain) => migrate(domain, options, control)),
+    );
+  }
+
+  /** What a domain is busy with, a migration mostly, and how far it is; undefined: nothing. */
+  job(uuid: string): Promise<DomainJob | undefined> {
+    return this.#askDomain("get the job of", uuid, (domain) => domain.job());
+  }
+
+  /** How the last job went that ended well; on the target this is how the migration went that brought the domain. */
+  completedJob(uuid: string): Promise<DomainJob | undefined> {
+    return this.#askDomain("get the completed job of", uuid, (domain) => domain.completedJob());
+  }
+
+  /** Ends the job; resolves when libvirt has taken note, not when it has ended. */
+  abortJob(uuid: string): Promise<void> {
+    return this.#change("abort the job of", uuid, (domain) => domain.abortJob());
+  }
+
+  /** For how long the guest may stand still at the end of its migration; before the migration, or while it lasts. */
+  setMaxDowntime(uuid: string, ms: number): Promise<void> {
+    return this.#change("set the downtime of", uuid, (domain) => domain.setMaxDowntime(ms));
+  }
+
+  /** Lets a guest that migrates run at the target from now on; the migration must have been started so. No way back. */
+  startPostCopy(uuid: string): Promise<void> {
+    return this.#change("start post-copy of", uuid, (domain) => domain.startPostCopy());
+  }
+
+  /**
    * Ends all: pools, link, event loop. It waits for calls under way, but for a moment at most: what a call that hangs in
    * libvirt needs, threads included, stays until it returns, and Deno.exit() ends the process before that.
    */
@@ -264,7 +333,8 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    await Promise.all([this.#queries[Symbol.asyncDispose](), this.#operations[Symbol.asyncDispose]()]);
+    const pools = [this.#queries, this.#operations, this.#migrations];
+    await Promise.all(pools.map((pool) => pool[Symbol.asyncDispose]()));
     await this.#link[Symbol.asyncDispose]();
     await this.#runtime[Symbol.asyncDispose]();
   }
@@ -272,8 +342,7 @@ export class Hypervisor implements AsyncDisposable {
   #onEvent(event: HypervisorEvent): void {
     if (event.kind === "disconnected") {
       const away = libvirtAway(`libvirt is away: ${event.reason}`);
-      this.#queries.reset(away);
-      this.#operations.reset(away);
+      for (const pool of [this.#queries, this.#operations, this.#migrations]) pool.reset(away);
     }
     this.events.push(event);
   }

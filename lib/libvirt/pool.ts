@@ -6,8 +6,8 @@ import { libvirtAway } from "./error.ts";
 export interface PoolOptions {
   /** How many tasks run at a time. */
   readonly size: number;
-  /** How long a task may take, its wait for a connection included. */
-  readonly timeoutMs: number;
+  /** How long a task may take, its wait for a connection included; left out: as long as it takes. */
+  readonly timeoutMs?: number;
   readonly open: () => Promise<Connection>;
 }
 
@@ -45,13 +45,12 @@ export class Pool implements AsyncDisposable {
    *   {@link reset} was told.
    */
   async use<T>(task: (connection: Connection) => Promise<T>): Promise<T> {
-    const { size, timeoutMs } = this.#options;
     const lease = new Lease();
     this.#leases.add(lease);
-    const timer = setTimeout(() => {
-      const what = lease.started ? "libvirt did not answer" : `all ${size} connections to libvirt were busy`;
-      this.#giveUp(lease, new VirtxError("timeout", `${what} for ${timeoutMs / 1000} s`));
-    }, timeoutMs);
+    const { timeoutMs } = this.#options;
+    const timer = timeoutMs === undefined
+      ? undefined
+      : setTimeout(() => this.#expire(lease, timeoutMs), timeoutMs);
     try {
       return await Promise.race([this.#track(this.#run(lease, task)), lease.givenUp]);
     } finally {
@@ -90,6 +89,13 @@ export class Pool implements AsyncDisposable {
       if (lease.replaced) this.#stuck--;
       else this.#giveSlot();
     }
+  }
+
+  #expire(lease: Lease, timeoutMs: number): void {
+    const what = lease.started
+      ? "libvirt did not answer"
+      : `all ${this.#options.size} connections to libvirt were busy`;
+    this.#giveUp(lease, new VirtxError("timeout", `${what} for ${timeoutMs / 1000} s`));
   }
 
   /** Fails the task now, and lets another run in its place if its call is stuck and not too many are. */

@@ -1,8 +1,8 @@
 import { TypedParameterType } from "./constants.ts";
 import { borrowString } from "./memory.ts";
 
-// struct _virTypedParameter { char field[80]; int type; union { … 8 bytes } value; } on LP64
-const PARAMETER_SIZE = 96, TYPE_OFFSET = 80, VALUE_OFFSET = 88;
+/** struct _virTypedParameter { char field[80]; int type; union { … 8 bytes } value; } on LP64, in bytes. */
+export const PARAMETER_SIZE = 96, TYPE_OFFSET = 80, VALUE_OFFSET = 88;
 const TWO_POW_32 = 2 ** 32;
 
 /** Parameters' names are ASCII; what else is in the bytes must not change their number when all are decoded at once. */
@@ -55,11 +55,22 @@ export class TypedParameters {
     }
   }
 
+  boolean(name: string): boolean | undefined {
+    const start = this.#find(name, TypedParameterType.boolean);
+    return start === undefined ? undefined : this.#view.getInt8(start + VALUE_OFFSET) !== 0;
+  }
+
   /** A parameter that is a string; the array must still be in libvirt's memory. */
   string(name: string): string | undefined {
-    const start = this.#offsets.get(name);
+    const start = this.#find(name, TypedParameterType.string);
     if (start === undefined) return undefined;
-    if (this.#view.getInt32(start + TYPE_OFFSET, true) !== TypedParameterType.string) return undefined;
     return borrowString(Deno.UnsafePointer.create(this.#view.getBigUint64(start + VALUE_OFFSET, true)));
+  }
+
+  /** Where the parameter of this name and virTypedParameterType begins. */
+  #find(name: string, type: number): number | undefined {
+    const start = this.#offsets.get(name);
+    if (start === undefined || this.#view.getInt32(start + TYPE_OFFSET, true) !== type) return undefined;
+    return start;
   }
 }

@@ -97,11 +97,12 @@ Deno.test("typed parameters are found by name and read by type, however many the
     assert.equal(read.number("ullong"), 2 ** 53 - 1);
     assert.equal(read.number("double"), 0.5);
     assert.equal(read.string("string"), "text");
+    assert.equal(read.boolean("boolean"), true);
     assert.equal(read.number(longName), 1);
     for (const other of ["string", "boolean", "future", "absent"]) {
       assert.equal(read.number(other), undefined);
     }
-    for (const other of ["int", "absent"]) assert.equal(read.string(other), undefined);
+    for (const other of ["int", "absent"]) assert.equal(read.string(other) ?? read.boolean(other), undefined);
   };
   check(parameters.length);
   check(parameters.length + 200);
