@@ -19,7 +19,7 @@ export type PackableStruct = Readonly<Record<string, Packable>>;
  */
 export class MessagePack {
   // Without records, which are msgpackr's own extension
-  readonly #packr = new Packr({ useRecords: false });
+  readonly #packr = new Packr({ useRecords: false, variableMapSize: true });
   // Maps and not objects, as keys (of tags) are the choice of others; copies, as the buffer below is used again
   readonly #unpackr = new Unpackr({
     useRecords: false,
