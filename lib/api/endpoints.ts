@@ -8,12 +8,19 @@ import type { Exchange } from "./exchange.ts";
 import { check } from "./issues.ts";
 import type { Input, JsonBody, Operation, OperationHandler } from "./operation.ts";
 import { HttpError, problemResponse } from "./problem.ts";
-import { readQuery } from "./query.ts";
+import { NO_QUERY, readQuery } from "./query.ts";
 import { respondEmpty } from "./respond.ts";
-import { UUID_RULE } from "./schema_common.ts";
+import { UUID_PATTERN, UUID_RULE } from "./schema_common.ts";
 
 interface Environment {
   Bindings: Exchange;
+}
+
+/** An operation that is found without the router. */
+interface HotPath {
+  /** Of whole URLs; its group is the UUID. */
+  readonly pattern: RegExp;
+  readonly answer: (uuid: string, exchange: Exchange) => Response | Promise<Response>;
 }
 
 /** The document that describes the API, as plain data. */
@@ -27,6 +34,7 @@ export class Endpoints {
   readonly #app = new OpenAPIHono<Environment>();
   /** The methods that each path template has. */
   readonly #methods = new Map<string, string[]>();
+  readonly #hot: HotPath[] = [];
 
   constructor() {
     this.#app.notFound((c) => this.#unrouted(c.req.raw));
@@ -44,12 +52,20 @@ export class Endpoints {
     this.#app.openAPIRegistry.registerPath(describeOperation(operation));
     this.#methods.set(path, [...this.#methods.get(path) ?? [], method.toUpperCase()]);
     this.#app.on(method, path.replace("{uuid}", ":uuid"), (c) => serve(c, operation, handler));
+    if (operation.hot) this.#hot.push(hotPath(operation, handler));
   }
 
   /** Answers a request; failures of operations and unknown paths as problem details. */
   fetch(exchange: Exchange): Response | Promise<Response> {
     const { request } = exchange;
-    return request.method === "HEAD" ? this.#head(exchange) : this.#app.fetch(request, exchange);
+    if (request.method === "HEAD") return this.#head(exchange);
+    if (request.method === "GET") {
+      for (const { pattern, answer } of this.#hot) {
+        const uuid = pattern.exec(request.url)?.[1];
+        if (uuid !== undefined) return answer(uuid, exchange);
+      }
+    }
+    return this.#app.fetch(request, exchange);
   }
 
   /** As GET, but for the body, whose length is told (RFC 9110 §9.3.2). */
@@ -98,6 +114,20 @@ export class Endpoints {
     }
     return undefined;
   }
+}
+
+function hotPath<Query extends z.ZodObject, Body extends z.ZodType>(
+  { id, path }: Operation<Query, Body>,
+  handler: OperationHandler<Query, Body>,
+): HotPath {
+  return {
+    pattern: new RegExp(`^https?://[^/]+${path.replace("{uuid}", `(${UUID_PATTERN.slice(1, -1)})`)}$`),
+    answer(uuid, exchange) {
+      exchange.operation = id;
+      const nothing = { query: NO_QUERY as z.output<Query>, body: undefined as z.output<Body> };
+      return handler({ uuid, ...nothing, request: exchange.request, exchange });
+    },
+  };
 }
 
 /** Checks a request against its operation and hands it on. */

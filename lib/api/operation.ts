@@ -20,6 +20,8 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly body?: JsonBody<Body>;
   /** What success looks like, by status. */
   readonly answers: Readonly<Record<number, Answer>>;
+  /** It is asked so often that even the router counts: where its path is met exactly, a GET goes straight to it. */
+  readonly hot?: boolean;
   /** How it may fail, beyond what any request may: that it is invalid or denied. */
   readonly failures?: readonly ErrorKind[];
 }

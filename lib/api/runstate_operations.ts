@@ -32,6 +32,7 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
     tag: "VMs",
     summary: "State of a VM, and its host",
     description: "Answered from memory by any host.",
+    hot: true,
     answers: { 200: { description: "State and host", schema: VmruninfoSchema } },
   }, ({ uuid }) => respondBriefly(vms.runstate(uuid)));
 

@@ -4,7 +4,8 @@ import { isUuid } from "../model/uuid.ts";
 
 /** What the schemas of requests and answers are made of. Types are those of interop.md §1. */
 
-const UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
+/** A UUID as {@link isUuid} has it. */
+export const UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
 /** Said of what should be a UUID and is none. */
 export const UUID_RULE = "must be a UUID, in lower case";
