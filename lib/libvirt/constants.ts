@@ -90,6 +90,7 @@ export const MigrateFlag = {
   peer2peer: 1 << 1,
   persistDestination: 1 << 3,
   undefineSource: 1 << 4,
+  paused: 1 << 5,
   offline: 1 << 10,
   abortOnError: 1 << 12,
   autoConverge: 1 << 13,

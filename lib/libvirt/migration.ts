@@ -22,6 +22,8 @@ export interface LiveMigrationOptions {
   readonly xml?: string;
   /** Over how many connections memory is sent, in place of one. */
   readonly parallelConnections?: number;
+  /** Leave the guest paused at the target, for the caller to resume when it is sure that it is nowhere else. */
+  readonly paused?: boolean;
   /** Slow the guest down when it writes faster than memory can be sent. */
   readonly autoConverge?: { readonly initialPercent?: number; readonly incrementPercent?: number };
   /** Allow {@link Domain.startPostCopy}. Needs userfaultfd on the target, or else fails at the start. */
@@ -83,6 +85,7 @@ export function migrationFlags({ live }: MigrationOptions): number {
   const common = peer2peer | persistDestination | undefineSource;
   if (live === undefined) return common | offline;
   return common | abortOnError | MigrateFlag.live |
+    (live.paused ? MigrateFlag.paused : 0) |
     (live.parallelConnections === undefined ? 0 : MigrateFlag.parallel) |
     (live.autoConverge === undefined ? 0 : MigrateFlag.autoConverge) |
     (live.postCopy ? MigrateFlag.postCopy : 0) |

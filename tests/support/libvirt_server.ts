@@ -15,13 +15,18 @@ export const Procedure = {
   authList: 66,
   isActive: 150,
   getLibVersion: 157,
+  abortJob: 164,
   create: 196,
   getState: 212,
+  getJobStats: 298,
+  migrate: 305,
   registerEvent: 316,
   getAllDomainStats: 344,
   lifecycle: 318,
   reboot: 319,
   blockJob2: 339,
+  migrationIteration: 359,
+  jobCompleted: 363,
   metadataChange: 379,
 } as const;
 
@@ -29,8 +34,11 @@ export const Procedure = {
 const PROGRAM = 0x20008086, VERSION = 1, REPLY = 1, MESSAGE = 2, OK = 0, ERROR = 1;
 /** Length word, program, version, procedure, type, serial, status; then the body. */
 const HEADER_BYTES = 28;
-/** VIR_DRV_FEATURE_REMOTE_EVENT_CALLBACK: each event is subscribed to by itself. */
-const EVENT_CALLBACKS = 14;
+/**
+ * What the server says it can (virDrvFeature): MIGRATION_P2P, MIGRATION_PARAMS, and REMOTE_EVENT_CALLBACK, by which each
+ * event is subscribed to by itself.
+ */
+const FEATURES: readonly number[] = [4, 13, 14];
 /** VIR_FROM_QEMU, VIR_ERR_ERROR, VIR_DOMAIN_SHUTOFF */
 const FROM_QEMU = 10, LEVEL_ERROR = 2, SHUTOFF = 5;
 
@@ -43,7 +51,13 @@ interface Call {
 /** A typed parameter: its name, virTypedParameterType and value. */
 export type Figure = readonly [name: string, type: number, value: number | string];
 
-type Answer = XdrWriter | { readonly code: number; readonly message: string };
+/** An error of libvirt's: virErrorNumber and message. */
+export interface Failure {
+  readonly code: number;
+  readonly message: string;
+}
+
+type Answer = XdrWriter | Failure;
 
 /**
  * A libvirt daemon as seen through its socket, which can be told to fall silent, to die and to come back. It speaks
@@ -58,6 +72,10 @@ export class LibvirtServer implements AsyncDisposable {
   readonly #calls = new Map<number, number>();
   /** What virConnectGetAllDomainStats tells of the domain. */
   figures: readonly Figure[] = [];
+  /** The domain's job, as virDomainGetJobStats tells it. */
+  job: { readonly type: number; readonly figures: readonly Figure[] } = { type: 0, figures: [] };
+  /** Procedures that fail, and how. */
+  readonly failures = new Map<number, Failure>();
   /** How many connections have been opened. */
   opened = 0;
 
@@ -125,10 +143,15 @@ export class LibvirtServer implements AsyncDisposable {
     for (const socket of this.#sockets) await send(socket, procedure, MESSAGE, 0, OK, body);
   }
 
-  #stats(): XdrWriter {
-    const answer = writeDomain(new XdrWriter().int(1)).int(this.figures.length);
-    for (const [name, type, value] of this.figures) writeFigure(answer.string(name).int(type), type, value);
-    return answer;
+  #answer(call: Call): Answer {
+    switch (call.procedure) {
+      case Procedure.getAllDomainStats:
+        return writeFigures(writeDomain(new XdrWriter().int(1)), this.figures);
+      case Procedure.getJobStats:
+        return writeFigures(new XdrWriter().int(this.job.type), this.job.figures);
+      default:
+        return answerTo(call);
+    }
   }
 
   async #accept(listener: Deno.UnixListener): Promise<void> {
@@ -147,9 +170,10 @@ export class LibvirtServer implements AsyncDisposable {
       for (let call = await receive(socket); call !== undefined; call = await receive(socket)) {
         const { procedure, serial } = call;
         this.#calls.set(procedure, this.calls(procedure) + 1);
-        const answer = procedure === Procedure.getAllDomainStats ? this.#stats() : answerTo(call);
+        const answering = call;
         const reply = () => {
           if (!this.#sockets.has(socket)) return;
+          const answer = this.failures.get(procedure) ?? this.#answer(answering);
           if (answer instanceof XdrWriter) void send(socket, procedure, REPLY, serial, OK, answer);
           else void send(socket, procedure, REPLY, serial, ERROR, writeError(answer));
         };
@@ -169,7 +193,7 @@ function answerTo({ procedure, body }: Call): Answer {
     case Procedure.authList: // one type: none
       return answer.int(1).int(0);
     case Procedure.supportsFeature:
-      return answer.int(body.getInt32(0) === EVENT_CALLBACKS ? 1 : 0);
+      return answer.int(FEATURES.includes(body.getInt32(0)) ? 1 : 0);
     case Procedure.getType:
       return answer.string("QEMU");
     case Procedure.getLibVersion:
@@ -184,6 +208,7 @@ function answerTo({ procedure, body }: Call): Answer {
     case Procedure.create:
       return writeDomain(answer);
     case Procedure.isActive:
+    case Procedure.migrate: // no cookie
       return answer.int(0);
     case Procedure.getState:
       return answer.int(SHUTOFF).int(0);
@@ -197,6 +222,12 @@ function writeDomain(to: XdrWriter): XdrWriter {
   return to.string(SERVED_DOMAIN.name).opaque(uuid).int(-1);
 }
 
+function writeFigures(to: XdrWriter, figures: readonly Figure[]): XdrWriter {
+  to.int(figures.length);
+  for (const [name, type, value] of figures) writeFigure(to.string(name).int(type), type, value);
+  return to;
+}
+
 function writeFigure(to: XdrWriter, type: number, value: number | string): void {
   if (typeof value === "string") to.string(value);
   else if (type === TypedParameterType.llong || type === TypedParameterType.ullong) to.hyper(value);
@@ -205,7 +236,7 @@ function writeFigure(to: XdrWriter, type: number, value: number | string): void 
 }
 
 /** struct remote_error: code, domain, message, level, and seven fields that stay empty. */
-function writeError(error: { code: number; message: string }): XdrWriter {
+function writeError(error: Failure): XdrWriter {
   const body = new XdrWriter().int(error.code).int(FROM_QEMU).optionalString(error.message).int(LEVEL_ERROR);
   for (let field = 0; field < 7; field++) body.int(0);
   return body;

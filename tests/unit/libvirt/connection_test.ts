@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { CallbackSet } from "../../../lib/libvirt/callbacks.ts";
 import { Connection } from "../../../lib/libvirt/connection.ts";
 import { defineDomain, listDomains, lookupDomain, withDomain } from "../../../lib/libvirt/domain.ts";
+import { activeNetworks } from "../../../lib/libvirt/network.ts";
 import { hostname } from "../../../lib/libvirt/node.ts";
 import { libvirtAway } from "../../../lib/libvirt/error.ts";
 import { systemClock } from "../../../lib/model/clock.ts";
@@ -62,6 +63,9 @@ Deno.test("closing a connection leaves no reference, whatever was done with it",
           await domain.suspend();
         }));
         await refusal(lookupDomain(connection, numberedUuid(9000)));
+        await refusal(withDomain(connection, uuid, (domain) => domain.job()));
+        await refusal(withDomain(connection, uuid, (domain) => domain.migrate("test:///default", [], 0)));
+        await activeNetworks(connection);
       }
     }
     assert.equal(await connection.close(), 0);
