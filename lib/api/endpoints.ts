@@ -88,15 +88,10 @@ export class Endpoints {
     const path = new URL(request.url).pathname;
     const methods = path === "/*" ? [...this.#methods.values()].flat() : this.#methodsOf(path);
     if (methods === undefined) throw new HttpError("no_such_path", `There is no path ${path.slice(0, 200)}`);
-    const allow = [...new Set([...methods, ...(methods.includes("GET") ? ["HEAD"] : []), "OPTIONS"])].join(
-      ", ",
-    );
+    const allow = allowed(methods);
     if (request.method !== "OPTIONS") {
-      throw new HttpError(
-        "method_not_allowed",
-        `${path} has no method ${request.method}, but ${allow}`,
-        allow,
-      );
+      const why = `${path} has no method ${request.method}, but ${allow}`;
+      throw new HttpError("method_not_allowed", why, allow);
     }
     const response = respondEmpty(204);
     response.headers.set("allow", allow);
@@ -114,6 +109,12 @@ export class Endpoints {
     }
     return undefined;
   }
+}
+
+/** The value of the Allow header for a path with these operations. */
+function allowed(methods: readonly string[]): string {
+  const head = methods.includes("GET") ? ["HEAD"] : [];
+  return [...new Set([...methods, ...head, "OPTIONS"])].join(", ");
 }
 
 function hotPath<Query extends z.ZodObject, Body extends z.ZodType>(

@@ -70,14 +70,8 @@ export class Perimeter {
 
   async #later(exchange: Exchange, response: Promise<Response>): Promise<Response> {
     const { promise: end, reject } = Promise.withResolvers<never>();
-    const interrupt = () => {
-      reject(
-        new VirtxError(
-          "unavailable",
-          "virtxd is shutting down before this is done: see later what came of it",
-        ),
-      );
-    };
+    const why = "virtxd is shutting down before this is done: see later what came of it";
+    const interrupt = () => reject(new VirtxError("unavailable", why));
     this.#open.add(interrupt);
     try {
       return this.#finish(exchange, await Promise.race([response, end]));
@@ -122,6 +116,8 @@ export class Perimeter {
       else this.#o.log.info("request", fields);
     } else if (isDefect(failure)) {
       this.#o.log.error("request failed by a defect", { ...fields, error: failure.stack ?? String(failure) });
+    } else if (status >= 500) {
+      this.#o.log.warn("request failed", { ...fields, error: failure.message });
     } else {
       this.#o.log.info("request refused", { ...fields, error: failure.message });
     }

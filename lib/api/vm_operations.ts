@@ -63,7 +63,7 @@ export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; rout
     tag: "VMs",
     summary: "Definition, state and figures of a VM",
     answers: { 200: { description: "The VM", schema: VmSchema } },
-    failures: ["refused", "unreachable", "unavailable", "loop"],
+    failures: ["refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
   }, async ({ uuid, request }) => {
     routing.requireHostOf(uuid, request);
     return respondJson(200, await vms.get(uuid));

@@ -47,7 +47,7 @@ Deno.test("a failure says what libvirt said, when to try again, and which reques
     libvirt,
   });
   assert.equal(lines.length, 1);
-  assert.equal(lines[0]?.level, "info");
+  assert.equal(lines[0]?.level, "warn");
   assert.equal(lines[0]?.fields["request"], "mine-1");
 });
 

@@ -64,15 +64,9 @@ Deno.test("every answer with a body states its length in bytes and is neither ch
 
 Deno.test("204 has neither body nor length, other empty answers have the length 0", async () => {
   await using server = await listening();
-  const paused = only(await server.send(likeGo(`POST /vms/${UUID}/runstate/pause`, null), 1));
-  // The double has no definition of this VM; a register needs none.
-  assert.equal(paused.status, 404);
-  const level = only(await server.send(likeGo("PUT /loglevel", { level: "info" }), 1));
-  assert.deepEqual([
-    level.status,
-    level.headers.has("content-length"),
-    level.headers.has("transfer-encoding"),
-  ], [204, false, false]);
+  const changed = only(await server.send(likeGo("PUT /loglevel", { level: "info" }), 1));
+  assert.equal(changed.status, 204);
+  assert.equal(changed.headers.has("content-length") || changed.headers.has("transfer-encoding"), false);
   const registered = only(await server.send(likeGo(`PUT /vms/${UUID}/register`, { host: "" }), 1));
   assert.deepEqual([registered.status, registered.headers.get("content-length")], [200, "0"]);
 });
