@@ -22,6 +22,7 @@ export const LAB_PACKAGES = [
   "serf",
   "strace",
   "syslinux",
+  "tcc",
 ] as const;
 
 /** Packages are missing and this user may not install them; the message has the line to run. */

@@ -1,5 +1,6 @@
 import { must } from "../command.ts";
 import type { Realm } from "./realm.ts";
+import { compileSharedStorage, SHARED_STORAGE } from "./shared_storage.ts";
 import type { HostRecord } from "./state.ts";
 
 /**
@@ -75,9 +76,15 @@ export interface RootDirectories {
 export async function buildRoot(directories: RootDirectories, host: HostRecord): Promise<void> {
   const root = `${directories.host}/root`;
   const local = `${directories.host}/local`;
-  const all = [...DIRECTORIES.map((path) => `${root}/${path}`), `${local}/bin`, `${local}/sbin`];
+  const all = [
+    ...DIRECTORIES.map((path) => `${root}/${path}`),
+    `${local}/bin`,
+    `${local}/sbin`,
+    `${local}/lib`,
+  ];
   await Promise.all(all.map((path) => Deno.mkdir(path, { recursive: true })));
   await Deno.writeTextFile(`${directories.host}/empty`, "", { mode: 0o444 });
+  await compileSharedStorage(`${local}/lib/${SHARED_STORAGE}`);
   await symlink("../run", `${root}/var/run`);
   await symlink("../run/lock", `${root}/var/lock`);
   for (const path of await existing(SYSTEM)) await mirror(path, root);

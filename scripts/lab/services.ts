@@ -1,3 +1,4 @@
+import { SHARED_STORAGE } from "./shared_storage.ts";
 import type { HostRecord, LabRecord } from "./state.ts";
 import { until } from "./until.ts";
 
@@ -15,6 +16,12 @@ export interface ServiceHost {
 /** Serf's RPC address on every host. */
 export const SERF_RPC = "127.0.0.1:7373";
 
+/** A peer that does not answer for 8 s is gone; by libvirt's defaults, for 30 s. That is how long a broken link is not seen. */
+const KEEPALIVE = `
+keepalive_interval = 2
+keepalive_count = 3
+`;
+
 const LIBVIRTD_CONF = (host: HostRecord) => `
 host_uuid = "${host.uuid}"
 listen_tls = 0
@@ -23,6 +30,7 @@ auth_tcp = "none"
 auth_unix_ro = "none"
 auth_unix_rw = "none"
 log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
+${KEEPALIVE.trim()}
 `;
 
 /** No security driver, no cgroups and no private /dev for QEMU: the lab host is the fence, and it has none of these. */
@@ -35,6 +43,7 @@ security_driver = "none"
 namespaces = []
 cgroup_controllers = []
 stdio_handler = "file"
+${KEEPALIVE.trim()}
 `;
 
 /** The network "default" is the host's bridge, so that libvirt needs neither dnsmasq nor a firewall for it. */
@@ -78,9 +87,14 @@ export async function writeHosts(host: ServiceHost, lab: LabRecord): Promise<voi
 export async function startLibvirtd(host: ServiceHost): Promise<void> {
   // It goes into the background by itself, once it listens.
   const args = ["--daemon", "--listen", "--pid-file=/run/libvirtd.pid"];
-  await host.exec(
-    startStop("start", "libvirtd", ["--oknodo", "--startas", "/usr/sbin/libvirtd", "--", ...args]),
-  );
+  const start = startStop("start", "libvirtd", [
+    "--oknodo",
+    "--startas",
+    "/usr/sbin/libvirtd",
+    "--",
+    ...args,
+  ]);
+  await host.exec(["env", `LD_PRELOAD=/usr/local/lib/${SHARED_STORAGE}`, ...start]);
   await until(`libvirtd on ${host.record.name} to answer`, async () => {
     try {
       return await host.exec(["virsh", "--connect=qemu:///system", "uri"]);
