@@ -7,7 +7,10 @@ const CHANGES = ["join", "leave", "failed", "update", "reap"] as const;
 /** update: the tags or address changed; reap: a member that left or failed long ago is forgotten. */
 export type MemberChange = (typeof CHANGES)[number];
 
-/** Members changed: the agent collects changes of one kind for 1 to 3 s. */
+/**
+ * Members changed. The agent waits for 1 to 3 s whether more changes come, and tells of each member only the last: one
+ * that failed, came back and set its tags is told as `update`. What counts is each member's status.
+ */
 export interface MembersEvent {
   readonly kind: "members";
   readonly change: MemberChange;
