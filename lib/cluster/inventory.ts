@@ -1,7 +1,11 @@
+import { HostState } from "../model/enums.ts";
 import type { Host } from "../model/host.ts";
 import type { VmInfo } from "../model/vm.ts";
+import { compareClaims, entryOf, saidOf, type VmEntry } from "./claims.ts";
 import { deepFreeze } from "./freeze.ts";
 import { type ReadonlyTable, Table } from "./table.ts";
+
+export type { VmEntry } from "./claims.ts";
 
 /** A host whose details are known. */
 export type HostEntry = Host;
@@ -12,10 +16,23 @@ export type VmKey = "name" | "host" | "runstate" | "vlanid" | "ts" | "uuid";
 /** What hosts can be sorted by. */
 export type HostKey = "name" | "cstate" | "memoryavailable" | "hpavailable" | "osid" | "ts" | "uuid";
 
+/** What is told of each change. The watcher is called at once, and must not throw. */
+export interface InventoryWatcher {
+  /** Another entry is shown of a host; undefined: none any more. */
+  host?(uuid: string, entry: HostEntry | undefined): void;
+  /** Another entry is shown of a VM; undefined: none any more. */
+  vm?(uuid: string, entry: VmEntry | undefined): void;
+  /** A host says otherwise of one of its VMs, shown or not; undefined: it has it no more. */
+  claim?(host: string, uuid: string, claim: VmEntry | undefined): void;
+}
+
+const NO_CLAIMS: ReadonlyMap<string, VmEntry> = new Map();
+
 /**
  * All hosts and VMs that are known of, in memory: what the lists and VmRunstateGet are answered from (interop.md §1).
  * Entries are frozen and replaced, never changed in place, so whoever holds one may cache what it derives from it.
- * It is told, it decides nothing: whose news is to be believed is for those who put it here.
+ * It is told, it decides nothing but this: of several hosts that claim a VM, whose claim is shown (see compareClaims). The
+ * others are kept, so that when one goes, the next shows.
  */
 export class Inventory {
   readonly #hosts = new Table<HostEntry, HostKey>({
@@ -27,7 +44,7 @@ export class Inventory {
     ts: (host) => host.ts,
     uuid: (host) => host.uuid,
   });
-  readonly #vms = new Table<VmInfo, VmKey>({
+  readonly #vms = new Table<VmEntry, VmKey>({
     name: (vm) => vm.name,
     host: (vm) => vm.host,
     runstate: (vm) => vm.runstate,
@@ -35,10 +52,15 @@ export class Inventory {
     ts: (vm) => vm.ts,
     uuid: (vm) => vm.uuid,
   });
-  /** The UUIDs of each host's VMs. */
-  readonly #vmsOf = new Map<string, Set<string>>();
+  /** The claims of each host, by the VM's UUID. The shown ones are the very entries of the table. */
+  readonly #claims = new Map<string, Map<string, VmEntry>>();
+  /** The hosts that claim a VM, where they are several. */
+  readonly #rivals = new Map<string, Set<string>>();
+  readonly #hostStates = new Map<string, HostState>();
+  readonly #seen = new Map<string, number>();
+  readonly #watchers = new Set<InventoryWatcher>();
 
-  /** Grows with every change of anything. */
+  /** Grows with every change of anything that is shown. */
   get version(): number {
     return this.#hosts.version + this.#vms.version;
   }
@@ -49,7 +71,7 @@ export class Inventory {
   }
 
   /** The VMs alone, with their orders, for search; its version grows only when a VM changes. */
-  get vmTable(): ReadonlyTable<VmInfo, VmKey> {
+  get vmTable(): ReadonlyTable<VmEntry, VmKey> {
     return this.#vms;
   }
 
@@ -61,68 +83,142 @@ export class Inventory {
     return this.#hosts.values();
   }
 
-  vm(uuid: string): VmInfo | undefined {
+  vm(uuid: string): VmEntry | undefined {
     return this.#vms.get(uuid);
   }
 
-  vms(): Iterable<VmInfo> {
+  vms(): Iterable<VmEntry> {
     return this.#vms.values();
   }
 
   /** The VMs that are on a host. */
-  *vmsOf(host: string): Iterable<VmInfo> {
-    for (const uuid of this.#vmsOf.get(host) ?? []) {
-      const vm = this.#vms.get(uuid);
-      if (vm) yield vm;
+  *vmsOf(host: string): Iterable<VmEntry> {
+    for (const claim of this.claimsOf(host).values()) {
+      if (this.#vms.get(claim.uuid) === claim) yield claim;
     }
   }
 
+  /** All that a host says it has, by UUID, shown or not. */
+  claimsOf(host: string): ReadonlyMap<string, VmEntry> {
+    return this.#claims.get(host) ?? NO_CLAIMS;
+  }
+
+  /**
+   * When what is known of a host and its VMs was last confirmed by it, UTC milliseconds on this host's clock; undefined: not
+   * since this daemon runs.
+   */
+  seen(host: string): number | undefined {
+    return this.#seen.get(host);
+  }
+
+  /** Has the watcher told of all changes from now on, until disposed. */
+  watch(watcher: InventoryWatcher): Disposable {
+    this.#watchers.add(watcher);
+    return { [Symbol.dispose]: () => this.#watchers.delete(watcher) };
+  }
+
+  /** Takes over what is known of a host; its state in the cluster is what {@link setHostState} said, if it did. */
   putHost(entry: HostEntry): void {
-    this.#hosts.put(deepFreeze(entry));
+    const cstate = this.#hostStates.get(entry.uuid) ?? entry.cstate;
+    const put = deepFreeze(cstate === entry.cstate ? entry : { ...entry, cstate });
+    this.#hosts.put(put);
+    for (const watcher of this.#watchers) watcher.host?.(put.uuid, put);
   }
 
-  /** Takes over what is known of a VM; the same again is no change. */
-  putVm(info: VmInfo): void {
-    const before = this.#vms.get(info.uuid);
-    if (before && sameVm(before, info)) return;
-    if (before?.host !== info.host) {
-      if (before) this.#leaveHost(before);
-      const uuids = this.#vmsOf.get(info.host);
-      if (uuids) uuids.add(info.uuid);
-      else this.#vmsOf.set(info.host, new Set([info.uuid]));
+  /** Forgets a host and all that it claimed. */
+  removeHost(uuid: string): void {
+    for (const vm of [...this.claimsOf(uuid).keys()]) this.#drop(uuid, vm);
+    this.#hostStates.delete(uuid);
+    this.#seen.delete(uuid);
+    if (!this.#hosts.get(uuid)) return;
+    this.#hosts.delete(uuid);
+    for (const watcher of this.#watchers) watcher.host?.(uuid, undefined);
+  }
+
+  /** Whether a host is there, according to Serf: while it is not, the state of its VMs is unknown. */
+  setHostState(uuid: string, cstate: HostState): void {
+    if (this.#hostStates.get(uuid) === cstate) return;
+    this.#hostStates.set(uuid, cstate);
+    const host = this.#hosts.get(uuid);
+    if (host) this.putHost({ ...host, cstate });
+    const claims = this.#claims.get(uuid);
+    if (!claims) return;
+    for (const claim of claims.values()) {
+      claims.set(claim.uuid, deepFreeze(entryOf(saidOf(claim), cstate)));
+      this.#show(claim.uuid, uuid);
     }
-    this.#vms.put(deepFreeze(info));
   }
 
-  /** Forgets a VM, unless what is known of it is newer than the news that it is gone. */
-  removeVm(uuid: string, ts: number): void {
-    const before = this.#vms.get(uuid);
-    if (!before || before.ts > ts) return;
-    this.#vms.delete(uuid);
-    this.#leaveHost(before);
+  /** What is known of a host and its VMs is so at this time. */
+  confirm(host: string, at: number): void {
+    this.#seen.set(host, at);
+  }
+
+  /** Takes over what the VM's host says of it; the same again is no change. */
+  putVm(info: VmInfo): void {
+    const { uuid, host } = info;
+    const claims = this.#claims.get(host) ?? new Map<string, VmEntry>();
+    const before = claims.get(uuid);
+    if (before && saysTheSame(before, info)) return;
+    const claim = deepFreeze(entryOf(info, this.#hostStates.get(host) ?? HostState.active));
+    claims.set(uuid, claim);
+    this.#claims.set(host, claims);
+    const shown = this.#vms.get(uuid);
+    if (shown && shown.host !== host) {
+      const rivals = this.#rivals.get(uuid);
+      if (rivals) rivals.add(host);
+      else this.#rivals.set(uuid, new Set([shown.host, host]));
+    }
+    this.#show(uuid, host);
+    for (const watcher of this.#watchers) watcher.claim?.(host, uuid, claim);
+  }
+
+  /**
+   * Forgets what a host says of a VM, unless that is newer than the news that it is gone.
+   * @param host by default the one that the VM is shown on
+   */
+  removeVm(uuid: string, ts: number, host = this.#vms.get(uuid)?.host): void {
+    const claim = host === undefined ? undefined : this.claimsOf(host).get(uuid);
+    if (claim && claim.ts <= ts) this.#drop(claim.host, uuid);
   }
 
   /** Makes these all the VMs of a host: others that it was said to have vanish (resynchronisation). */
   replaceVmsOf(host: string, infos: readonly VmInfo[]): void {
     const present = new Set(infos.map((info) => info.uuid));
-    for (const ghost of [...this.vmsOf(host)]) {
-      if (!present.has(ghost.uuid)) this.removeVm(ghost.uuid, Infinity);
-    }
+    for (const uuid of [...this.claimsOf(host).keys()]) if (!present.has(uuid)) this.#drop(host, uuid);
     for (const info of infos) this.putVm(info);
   }
 
-  #leaveHost(vm: VmInfo): void {
-    const uuids = this.#vmsOf.get(vm.host);
-    uuids?.delete(vm.uuid);
-    if (uuids?.size === 0) this.#vmsOf.delete(vm.host);
+  #drop(host: string, uuid: string): void {
+    const claims = this.#claims.get(host);
+    if (!claims?.delete(uuid)) return;
+    if (claims.size === 0) this.#claims.delete(host);
+    const rivals = this.#rivals.get(uuid);
+    rivals?.delete(host);
+    this.#show(uuid, host);
+    if (rivals?.size === 1) this.#rivals.delete(uuid);
+    for (const watcher of this.#watchers) watcher.claim?.(host, uuid, undefined);
+  }
+
+  /** Shows the best of the claims to a VM, where that of this host has come, changed or gone. */
+  #show(uuid: string, changed: string): void {
+    let best: VmEntry | undefined;
+    for (const host of this.#rivals.get(uuid) ?? [changed]) {
+      const claim = this.#claims.get(host)?.get(uuid);
+      if (claim && (!best || compareClaims(claim, best) < 0)) best = claim;
+    }
+    if (best === this.#vms.get(uuid)) return;
+    if (best) this.#vms.put(best);
+    else this.#vms.delete(uuid);
+    for (const watcher of this.#watchers) watcher.vm?.(uuid, best);
   }
 }
 
-function sameVm(a: VmInfo, b: VmInfo): boolean {
-  return a === b ||
-    (a.host === b.host && a.runstate === b.runstate && a.ts === b.ts && a.name === b.name &&
-      a.vlanid === b.vlanid && a.vcpus === b.vcpus && a.custom.length === b.custom.length &&
-      a.custom.every((field, at) =>
-        field.name === b.custom[at]?.name && field.value === b.custom[at]?.value
-      ));
+function saysTheSame(claim: VmEntry, info: VmInfo): boolean {
+  return claim.lastrunstate === info.runstate && claim.ts === info.ts && claim.name === info.name &&
+    claim.vlanid === info.vlanid && claim.vcpus === info.vcpus &&
+    claim.custom.length === info.custom.length &&
+    claim.custom.every((field, at) =>
+      field.name === info.custom[at]?.name && field.value === info.custom[at]?.value
+    );
 }

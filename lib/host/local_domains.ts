@@ -150,7 +150,7 @@ export class LocalDomains {
   forget(uuid: string): void {
     this.#moment++;
     if (!this.#entries.delete(uuid)) return;
-    if (this.#inventory.vm(uuid)?.host === this.#host) this.#inventory.removeVm(uuid, Infinity);
+    this.#inventory.removeVm(uuid, Infinity, this.#host);
   }
 
   /** What each takes of the host. */

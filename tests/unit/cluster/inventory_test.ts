@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
-import { Runstate } from "../../../lib/model/enums.ts";
+import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
 const HERE = numberedUuid(1000);
@@ -60,13 +60,94 @@ Deno.test("a removal that is older than what is known of the VM is ignored", () 
   assert.deepEqual(uuidsOf(inventory, HERE), []);
 });
 
-Deno.test("a VM that moves is on its new host only", () => {
+Deno.test("of several claims to a VM one is shown, whatever came first, and the next when that one goes", () => {
+  const claims = [
+    vmInfo({ host: HERE, runstate: Runstate.running, ts: 1 }),
+    vmInfo({ host: THERE, runstate: Runstate.migrating, ts: 9 }),
+    vmInfo({ host: numberedUuid(1002), runstate: Runstate.poweroff, ts: 8 }),
+    vmInfo({ host: numberedUuid(1003), runstate: Runstate.crashed, ts: 7 }),
+    vmInfo({ host: numberedUuid(1004), runstate: Runstate.poweroff, ts: 7 }),
+  ];
+  for (const order of [claims, claims.toReversed(), [2, 4, 0, 3, 1].flatMap((at) => claims[at] ?? [])]) {
+    const inventory = new Inventory();
+    for (const claim of order) inventory.putVm(claim);
+    for (const [at, { host }] of claims.entries()) {
+      assert.equal(inventory.vm(numberedUuid(1))?.host, host);
+      assert.deepEqual(uuidsOf(inventory, host), [numberedUuid(1)]);
+      for (const { host: rival } of claims.slice(at + 1)) assert.deepEqual(uuidsOf(inventory, rival), []);
+      assert.equal([...inventory.vms()].length, 1);
+      inventory.removeVm(numberedUuid(1), Infinity, host);
+    }
+    assert.equal(inventory.vm(numberedUuid(1)), undefined);
+  }
+});
+
+Deno.test("VMs of a host that is not there are shown as unknown, and lose against one that is there", () => {
   const inventory = new Inventory();
+  inventory.putHost(hostEntry({ uuid: HERE }));
+  inventory.putVm(vmInfo({ host: HERE, runstate: Runstate.running }));
+  inventory.putVm(vmInfo({ host: THERE, runstate: Runstate.poweroff }));
+  inventory.putVm(vmInfo({ uuid: numberedUuid(2), host: HERE, runstate: Runstate.running }));
+  const runstates = () =>
+    [1, 2].map((number) => {
+      const vm = inventory.vm(numberedUuid(number));
+      return [vm?.host, vm?.runstate, vm?.lastrunstate, vm?.cstate];
+    });
+  const { active, failed } = HostState;
+  const { none, running, poweroff } = Runstate;
+  assert.deepEqual(runstates(), [[HERE, running, running, active], [HERE, running, running, active]]);
+  inventory.setHostState(HERE, failed);
+  assert.equal(inventory.host(HERE)?.cstate, failed);
+  assert.deepEqual(runstates(), [[THERE, poweroff, poweroff, active], [HERE, none, running, failed]]);
+  inventory.putVm(vmInfo({ uuid: numberedUuid(2), host: HERE, runstate: poweroff }));
+  inventory.putHost(hostEntry({ uuid: HERE })); // what it says of itself does not count
+  assert.equal(inventory.host(HERE)?.cstate, failed);
+  assert.deepEqual(runstates()[1], [HERE, none, poweroff, failed]);
+  inventory.setHostState(HERE, active);
+  assert.deepEqual(runstates(), [[HERE, running, running, active], [HERE, poweroff, poweroff, active]]);
+});
+
+Deno.test("a host that is forgotten takes its claims along", () => {
+  const inventory = new Inventory();
+  inventory.putHost(hostEntry({ uuid: HERE }));
   inventory.putVm(vmInfo({ host: HERE }));
-  inventory.putVm(vmInfo({ host: THERE }));
-  assert.deepEqual(uuidsOf(inventory, HERE), []);
-  assert.deepEqual(uuidsOf(inventory, THERE), [numberedUuid(1)]);
-  assert.equal([...inventory.vms()].length, 1);
+  inventory.putVm(vmInfo({ host: THERE, runstate: Runstate.poweroff }));
+  inventory.putVm(vmInfo({ uuid: numberedUuid(2), host: HERE }));
+  inventory.confirm(HERE, 5);
+  inventory.removeHost(HERE);
+  assert.equal(inventory.host(HERE), undefined);
+  assert.equal(inventory.seen(HERE), undefined);
+  assert.equal(inventory.vm(numberedUuid(1))?.host, THERE);
+  assert.equal(inventory.vm(numberedUuid(2)), undefined);
+});
+
+Deno.test("watchers are told what is shown anew and what is claimed anew, until disposed", () => {
+  const inventory = new Inventory();
+  const told: string[] = [];
+  const name = (uuid: string) => uuid.slice(-4);
+  const watch = inventory.watch({
+    host: (uuid, entry) => told.push(`host ${name(uuid)} ${entry?.cstate}`),
+    vm: (uuid, entry) => told.push(`vm ${name(uuid)} ${entry && name(entry.host)} ${entry?.runstate}`),
+    claim: (host, uuid, claim) => told.push(`claim ${name(host)} ${name(uuid)} ${claim?.lastrunstate}`),
+  });
+  const expect = (...news: string[]) => assert.deepEqual(told.splice(0), news);
+  inventory.putHost(hostEntry({ uuid: HERE }));
+  expect("host 1000 1");
+  inventory.putVm(vmInfo({ host: HERE }));
+  expect("vm 0001 1000 4", "claim 1000 0001 4");
+  inventory.putVm(vmInfo({ host: HERE }));
+  expect();
+  inventory.putVm(vmInfo({ host: THERE, runstate: Runstate.poweroff }));
+  expect("claim 1001 0001 2");
+  inventory.setHostState(HERE, HostState.left);
+  expect("host 1000 2", "vm 0001 1001 2");
+  inventory.removeVm(numberedUuid(1), Infinity, THERE);
+  expect("vm 0001 1000 0", "claim 1001 0001 undefined");
+  inventory.removeVm(numberedUuid(1), Infinity);
+  expect("vm 0001 undefined undefined", "claim 1000 0001 undefined");
+  watch[Symbol.dispose]();
+  inventory.putVm(vmInfo());
+  expect();
 });
 
 Deno.test("resynchronising a host brings new VMs, drops ghosts, and leaves other hosts alone", () => {
