@@ -1,0 +1,317 @@
+import type { Clock } from "../model/clock.ts";
+import { HostState } from "../model/enums.ts";
+import { errorMessage } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import { Archive } from "./archive.ts";
+import { Budget } from "./budget.ts";
+import type { OriginState, Vector, Want } from "./exchange.ts";
+import { Gossip } from "./gossip.ts";
+import type { Inventory } from "./inventory.ts";
+import { Knowledge } from "./knowledge.ts";
+import { LocalOrigin } from "./local_origin.ts";
+import { type HostMember, type MemberChange, Members, requireUnique, TAGS } from "./members.ts";
+import type { Peer, PeerPort, SerfEvent, SerfPort } from "./ports.ts";
+import { Prototypes } from "./prototypes.ts";
+import { Pulls } from "./pulls.ts";
+import { Questions } from "./questions.ts";
+import { decodeRecord, type GossipRecord } from "./records.ts";
+import { Repair } from "./repair.ts";
+import { Repetition } from "./repetition.ts";
+import type { Random, Timers } from "./timers.ts";
+
+/** The agent drops news when its queue is full, so its list of members is read again this often. */
+const RECONCILE_MS = 60_000;
+
+/** The version of what virtxd says beyond the prototype's protocol. */
+const PROTOCOL = "1";
+
+/** What a {@link Cluster} is made from. */
+export interface ClusterOptions {
+  /** Undefined: this host is alone. */
+  readonly serf: SerfPort | undefined;
+  readonly peers: PeerPort;
+  /** Which the host's monitor has filled already, and goes on to. */
+  readonly inventory: Inventory;
+  /** The UUID of this host. */
+  readonly self: string;
+  /** Of this host's API, for the others. */
+  readonly apiPort: number;
+  /** Of this life: greater than those of all lives before, as far as they are remembered. */
+  readonly epoch: number;
+  /** It turned out that there was a later life: this one goes on as such, which is to be remembered. */
+  readonly onEpoch: (epoch: number) => void;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Logger;
+}
+
+/**
+ * This host as part of the cluster: tells the others what changes here, and makes the inventory true to what they tell.
+ * Serf tells who is alive and spreads news; what it loses is asked for over HTTP.
+ */
+export class Cluster implements Disposable {
+  readonly #o: ClusterOptions;
+  readonly #members: Members;
+  readonly #origin: LocalOrigin;
+  readonly #knowledge: Knowledge;
+  readonly #archive: Archive;
+  readonly #prototypes: Prototypes;
+  readonly #budget: Budget;
+  readonly #gossip: Gossip;
+  readonly #repetition: Repetition;
+  readonly #repair: Repair;
+  readonly #held = new DisposableStack();
+  /** The others that are there and can be asked. */
+  #peers: readonly Peer[] = [];
+  #stopped = false;
+  #reconciliation: Disposable | undefined;
+  #staleSince: number | undefined;
+
+  constructor(options: ClusterOptions) {
+    const { inventory, clock, timers, random, log, self } = this.#o = options;
+    const members = () => this.#members.alive;
+    const say = (name: string, payload: Uint8Array) => this.#say(name, payload);
+    const peers = () => this.#peers;
+    const adopt = (states: readonly OriginState[], from: Peer) => this.#adopt(states, from);
+    this.#members = new Members(log);
+    this.#budget = new Budget({ timers, members });
+    this.#origin = this.#held.use(
+      new LocalOrigin({ inventory, self, epoch: options.epoch, onPending: () => this.#gossip.vmChanged() }),
+    );
+    this.#gossip = this.#held.use(
+      new Gossip({
+        inventory,
+        origin: this.#origin,
+        budget: this.#budget,
+        timers,
+        random,
+        log,
+        members,
+        say,
+      }),
+    );
+    this.#repetition = this.#held.use(
+      new Repetition({ inventory, self, budget: this.#budget, timers, members, say }),
+    );
+    this.#prototypes = new Prototypes({ inventory, timers });
+    this.#knowledge = new Knowledge({ inventory, clock, timers, log, onLack: (uuid) => pulls.pull(uuid) });
+    this.#held.use(inventory.watch({
+      host: (uuid) => {
+        if (uuid === self) inventory.confirm(self, clock());
+      },
+    }));
+    this.#archive = new Archive(this.#origin, this.#knowledge);
+    const questions = this.#held.use(new Questions({ port: options.peers, timers }));
+    const pulls = this.#held.use(
+      new Pulls({ questions, knowledge: this.#knowledge, peers, adopt, timers, random, log }),
+    );
+    this.#repair = this.#held.use(
+      new Repair({
+        questions,
+        archive: this.#archive,
+        knowledge: this.#knowledge,
+        peers,
+        isMember: (uuid) => this.#members.host(uuid) !== undefined,
+        adopt,
+        pull: (uuid) => pulls.pull(uuid),
+        onLaterLife: (epoch) => this.#renew(epoch),
+        timers,
+        random,
+        log,
+      }),
+    );
+  }
+
+  /**
+   * Joins: from now on this host speaks and listens, until disposed.
+   * @throws {VirtxError} kind unavailable, if another live member has this host's UUID, or what the agent answers
+   */
+  async start(): Promise<void> {
+    const { serf, self } = this.#o;
+    if (!serf) return;
+    const [own, members] = await Promise.all([serf.self(), serf.members()]);
+    requireUnique(members, own.name, self);
+    this.#followEvents(serf);
+    await serf.setTags(this.#tags());
+    this.#takeChanges(this.#members.replace(members));
+    this.#gossip.start();
+    this.#repair.start();
+    this.#planReconciliation(serf);
+    this.#o.log.info("joined the cluster", { host: self, member: own.name, members: members.length });
+  }
+
+  /** Where a host is to be reached, and whether it is there; undefined: Serf knows no such host. */
+  member(uuid: string): HostMember | undefined {
+    return this.#members.host(uuid);
+  }
+
+  /** UTC milliseconds since when Serf is away, and with it the news of who is there; undefined: it is there. */
+  get staleSince(): number | undefined {
+    return this.#staleSince;
+  }
+
+  /** Whether this host knows what the others know: it has asked one, or there is none to ask. */
+  get caughtUp(): boolean {
+    return this.#peers.length === 0 || this.#repair.lastComparison !== undefined;
+  }
+
+  /** For a peer that asks how far this host's knowledge goes; undefined: as far as that of the peer. */
+  vector(known: string): Vector | undefined {
+    const vector = this.#archive.vector();
+    return vector.digest === known ? undefined : vector;
+  }
+
+  /** For a peer that asks what this host knows. */
+  states(wants: readonly Want[]): readonly OriginState[] {
+    return this.#archive.states(wants);
+  }
+
+  /** Leaves off speaking and listening; the agent stays a member. */
+  [Symbol.dispose](): void {
+    this.#stopped = true;
+    this.#reconciliation?.[Symbol.dispose]();
+    this.#held.dispose();
+  }
+
+  async #followEvents(serf: SerfPort): Promise<void> {
+    for await (const event of serf.events) {
+      if (this.#stopped) return;
+      this.#hear(event, serf);
+    }
+  }
+
+  #hear(event: SerfEvent, serf: SerfPort): void {
+    switch (event.kind) {
+      case "connected":
+        return void this.#rejoin(serf);
+      case "disconnected":
+        this.#staleSince ??= this.#o.clock();
+        this.#gossip.hush();
+        return this.#o.log.warn("Serf is away, showing the cluster as it was", { reason: event.reason });
+      case "members":
+        return this.#takeChanges(
+          event.change === "reap" ? this.#members.reap(event.members) : this.#members.update(event.members),
+        );
+      case "user":
+        return this.#hearRecord(event.name, event.payload);
+    }
+  }
+
+  #hearRecord(name: string, payload: Uint8Array): void {
+    let record: GossipRecord | undefined;
+    try {
+      record = decodeRecord(name, payload);
+    } catch (error) {
+      return this.#o.log.warn("a gossip record is not as it should be", { name, error: errorMessage(error) });
+    }
+    if (!record) return;
+    const uuid = originOf(record);
+    if (record.kind !== "host") this.#budget.heard(uuid);
+    const member = this.#members.host(uuid);
+    if (uuid === this.#o.self || !member) return;
+    const { origin } = record;
+    if (origin) this.#knowledge.hear(uuid, { ...record, origin });
+    else if (member.peer.prototype) this.#prototypes.hear(record);
+  }
+
+  /** Everything that the agent may have forgotten, or that was missed, after it was away. */
+  async #rejoin(serf: SerfPort): Promise<void> {
+    try {
+      await serf.setTags(this.#tags());
+      await this.#reconcile(serf);
+      this.#staleSince = undefined;
+      this.#gossip.start();
+      this.#o.log.info("Serf is back");
+    } catch (error) {
+      this.#o.log.warn("cannot rejoin the cluster", { error: errorMessage(error) }); // it will connect again
+    }
+  }
+
+  #planReconciliation(serf: SerfPort): void {
+    this.#reconciliation = this.#o.timers.after(RECONCILE_MS, async () => {
+      if (serf.connected) {
+        await this.#reconcile(serf).catch((error) => {
+          this.#o.log.warn("cannot read Serf's members", { error: errorMessage(error) });
+        });
+      }
+      if (!this.#stopped) this.#planReconciliation(serf);
+    });
+  }
+
+  async #reconcile(serf: SerfPort): Promise<void> {
+    const members = await serf.members();
+    if (this.#stopped) return;
+    this.#takeChanges(this.#members.replace(members));
+    for (const { peer, cstate } of this.#members.hosts()) {
+      if (peer.prototype && cstate === HostState.active) this.#prototypes.sweep(peer.uuid);
+    }
+  }
+
+  #takeChanges(changes: readonly MemberChange[]): void {
+    const { inventory, self, log } = this.#o;
+    this.#peers = [...this.#members.hosts()]
+      .filter(({ peer, cstate }) => cstate === HostState.active && !peer.prototype && peer.uuid !== self)
+      .map(({ peer }) => peer);
+    for (const { uuid, before, after } of changes) {
+      if (uuid === self) continue;
+      const name = (after ?? before)?.peer.name;
+      log.info("a host has changed", { host: uuid, name, before: before?.cstate, after: after?.cstate });
+      if (!after) {
+        this.#knowledge.forget(uuid);
+        this.#prototypes.forget(uuid);
+        inventory.removeHost(uuid);
+        continue;
+      }
+      inventory.setHostState(uuid, after.cstate);
+      const isBack = after.cstate === HostState.active && before?.cstate !== HostState.active;
+      if (isBack && !after.peer.prototype) this.#repair.meet(after.peer);
+    }
+    this.#repetition.active = [...this.#members.hosts()].some(({ peer, cstate }) =>
+      peer.prototype && cstate === HostState.active && peer.uuid !== self
+    );
+  }
+
+  #adopt(states: readonly OriginState[], from: Peer): void {
+    const { inventory, clock, self } = this.#o;
+    for (const state of states) {
+      if (state.uuid === self || !this.#members.host(state.uuid)) continue;
+      this.#knowledge.adopt(state);
+      if (state.uuid === from.uuid) inventory.confirm(from.uuid, clock());
+    }
+  }
+
+  #renew(epoch: number): void {
+    const { log, onEpoch, self } = this.#o;
+    if (epoch < this.#origin.stamp.epoch) return;
+    log.warn("others remember a later life of this host, going on after it", { host: self, epoch });
+    this.#origin.renew(epoch + 1);
+    onEpoch(epoch + 1);
+    this.#gossip.announce();
+  }
+
+  #say(name: string, payload: Uint8Array): void {
+    const { serf, log } = this.#o;
+    if (!serf?.connected) return;
+    serf.userEvent(name, payload).catch((error) => {
+      log.warn("cannot tell the others", { name, error: errorMessage(error) }); // they will notice the gap
+    });
+  }
+
+  #tags(): Readonly<Record<string, string>> {
+    const { self, apiPort } = this.#o;
+    return { [TAGS.uuid]: self, [TAGS.protocol]: PROTOCOL, [TAGS.api]: String(apiPort) };
+  }
+}
+
+/** The host that says it. */
+function originOf(record: GossipRecord): string {
+  switch (record.kind) {
+    case "host":
+      return record.host.uuid;
+    case "vm":
+      return record.vm.host;
+    case "event":
+      return record.event.host;
+  }
+}

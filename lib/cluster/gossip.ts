@@ -1,0 +1,175 @@
+import { Runstate } from "../model/enums.ts";
+import type { Host } from "../model/host.ts";
+import type { Logger } from "../model/log.ts";
+import type { Budget } from "./budget.ts";
+import type { Inventory } from "./inventory.ts";
+import type { LocalOrigin, Publication } from "./local_origin.ts";
+import {
+  encodeHostInfo,
+  encodeVmEvent,
+  encodeVmInfo,
+  EVENT_OVERHEAD,
+  type HostInfo,
+  hostInfoOf,
+  RECORD_NAMES,
+} from "./records.ts";
+import { jittered, type Random, type Timers } from "./timers.ts";
+
+/** Of a usual event, encoded; to tell how long many will take. */
+const USUAL_EVENT_BYTES = 160;
+
+/** What would take longer to say than this is not said one by one, but pulled by the others. */
+const PATIENCE_MS = 2000;
+
+/** A host's figures are said again when memory has moved by this share of the total. */
+const NOTICEABLE = 0.05;
+/** Between two HIs because of figures, and because of nothing; in large clusters more, for a host or two each second. */
+const FIGURES_MS = 15_000;
+const SILENCE_MS = 60_000;
+const FIGURES_MS_PER_MEMBER = 500;
+const SILENCE_MS_PER_MEMBER = 1000;
+
+/** What {@link Gossip} is made from. */
+export interface GossipOptions {
+  readonly inventory: Inventory;
+  readonly origin: LocalOrigin;
+  readonly budget: Budget;
+  readonly timers: Timers;
+  readonly random: Random;
+  readonly log: Logger;
+  /** How many members are alive, this one included. */
+  readonly members: () => number;
+  /** Tells all others. */
+  readonly say: (name: string, payload: Uint8Array) => void;
+}
+
+/**
+ * Decides what this host tells the others, and when. A change of a VM is said at once while the budget lasts; then the last
+ * state of each VM that waits, in the order that they came. If too much waits, one HI is said whose stamp shows the
+ * others that they miss something, and they pull it.
+ */
+export class Gossip implements Disposable {
+  readonly #o: GossipOptions;
+  readonly #watch: Disposable;
+  #silent = true;
+  #turn: Disposable | undefined;
+  #reminder: Disposable | undefined;
+  #hostSaid: { readonly info: HostInfo; readonly total: number; readonly at: number } | undefined;
+
+  constructor(options: GossipOptions) {
+    this.#o = options;
+    this.#watch = options.inventory.watch({
+      host: (uuid, entry) => {
+        if (uuid === options.origin.uuid && entry) this.#considerHost(entry);
+      },
+    });
+  }
+
+  /** Begins to speak, or again after {@link hush}: who and how far this host is, at once. */
+  start(): void {
+    this.#silent = false;
+    this.announce();
+    this.vmChanged();
+  }
+
+  /** Says who and how far this host is. */
+  announce(): void {
+    this.#sayHost();
+  }
+
+  /** Nobody can be told; what changes is published for those who ask. */
+  hush(): void {
+    this.#silent = true;
+    this.#reminder?.[Symbol.dispose]();
+    this.vmChanged();
+  }
+
+  /** Something is pending at the origin. What changes together is looked at together. */
+  vmChanged(): void {
+    this.#turn ??= this.#o.timers.after(0, () => this.#sayPending());
+  }
+
+  [Symbol.dispose](): void {
+    this.#silent = true;
+    this.#watch[Symbol.dispose]();
+    this.#turn?.[Symbol.dispose]();
+    this.#reminder?.[Symbol.dispose]();
+  }
+
+  #sayPending(): void {
+    const { origin, budget, timers } = this.#o;
+    this.#turn = undefined;
+    if (this.#silent) return origin.publishAll();
+    if (origin.pending.size > 1 && budget.waitMs(origin.pending.size * USUAL_EVENT_BYTES) > PATIENCE_MS) {
+      this.#o.log.info("too much has changed to be said, letting the others pull it", {
+        vms: origin.pending.size,
+      });
+      origin.publishAll();
+      return this.#sayHost();
+    }
+    for (const uuid of origin.pending) {
+      const waitMs = budget.waitMs(USUAL_EVENT_BYTES);
+      if (waitMs > 0) {
+        this.#turn = timers.after(waitMs, () => this.#sayPending());
+        return;
+      }
+      const publication = origin.publish(uuid);
+      if (publication && !this.#sayVm(publication)) this.#sayHost(); // too long: to be pulled
+    }
+  }
+
+  /** Says what became of a VM. False: it does not fit into a record. */
+  #sayVm({ before, after }: Publication): boolean {
+    const { stamp } = this.#o.origin;
+    if (!after) {
+      if (!before) return true;
+      const event = { ...before, runstate: Runstate.deleted };
+      return this.#say(RECORD_NAMES.event, encodeVmEvent(event, stamp));
+    }
+    const onlyRunstate = before && before.name === after.name && before.vlanid === after.vlanid &&
+      before.vcpus === after.vcpus && JSON.stringify(before.custom) === JSON.stringify(after.custom);
+    return onlyRunstate
+      ? this.#say(RECORD_NAMES.event, encodeVmEvent(after, stamp))
+      : this.#say(RECORD_NAMES.vm, encodeVmInfo(after, stamp));
+  }
+
+  /** Says the host's record if it has changed noticeably, and was not said lately. */
+  #considerHost(host: Host): void {
+    if (this.#silent || !this.#hostSaid) return;
+    const { info, total, at } = this.#hostSaid;
+    const { memoryavailable, hpavailable, ...rest } = hostInfoOf(host);
+    const moved = Math.max(
+      Math.abs(memoryavailable - info.memoryavailable),
+      Math.abs(hpavailable - info.hpavailable),
+    );
+    const isOther = Object.entries(rest).some(([field, value]) =>
+      field !== "ts" && info[field as keyof HostInfo] !== value
+    );
+    const sinceMs = this.#o.timers.now() - at;
+    const figuresMs = Math.max(FIGURES_MS, this.#o.members() * FIGURES_MS_PER_MEMBER);
+    if (isOther || (moved >= NOTICEABLE * total && sinceMs >= figuresMs)) this.#sayHost();
+  }
+
+  #sayHost(): void {
+    const { origin, inventory, timers, random, members } = this.#o;
+    const host = inventory.host(origin.uuid);
+    if (!host || this.#silent) return;
+    origin.publishHost();
+    const info = hostInfoOf(host);
+    const { memory, hp } = host.resources;
+    this.#hostSaid = { info, total: Math.max(1, memory.total + hp.total), at: timers.now() };
+    if (!this.#say(RECORD_NAMES.host, encodeHostInfo(info, origin.stamp))) {
+      this.#o.log.warn("this host's record is too long to be told", { host: origin.uuid });
+    }
+    const silenceMs = Math.max(SILENCE_MS, members() * SILENCE_MS_PER_MEMBER);
+    this.#reminder?.[Symbol.dispose]();
+    this.#reminder = timers.after(jittered(silenceMs, 0.1, random), () => this.#sayHost());
+  }
+
+  #say(name: string, payload: Uint8Array | undefined): boolean {
+    if (!payload) return false;
+    this.#o.budget.spend(payload.length + EVENT_OVERHEAD);
+    this.#o.say(name, payload);
+    return true;
+  }
+}

@@ -1,0 +1,228 @@
+import type { Clock } from "../model/clock.ts";
+import { Runstate } from "../model/enums.ts";
+import type { Logger } from "../model/log.ts";
+import type { VmInfo } from "../model/vm.ts";
+import { saidOf } from "./claims.ts";
+import type { OriginState, VectorEntry, Want } from "./exchange.ts";
+import { hostOf } from "./host_record.ts";
+import type { Inventory } from "./inventory.ts";
+import { Progress } from "./progress.ts";
+import type { GossipRecord, HostInfo, VmEvent } from "./records.ts";
+import { compareStamps, type Stamp } from "./stamp.ts";
+import { stateFor } from "./state.ts";
+import type { Timers } from "./timers.ts";
+
+/** Records that overtake each other arrive within this time; after it, one that is missing is lost. */
+const REORDERING_MS = 200;
+
+/** Records that are kept until an earlier one arrives, of each origin. */
+const HELD_MAX = 64;
+
+/** A record that is ordered. */
+type StampedRecord = GossipRecord & { readonly origin: Stamp };
+
+interface Origin {
+  readonly progress: Progress;
+  /** Records for which earlier ones are missing, by sequence. */
+  readonly held: Map<number, StampedRecord>;
+  /** The newest point of the origin's story that was heard of. */
+  latest: Stamp;
+  /** What is known does not add up: all must be told anew. */
+  broken: boolean;
+}
+
+/** What {@link Knowledge} is made from. */
+export interface KnowledgeOptions {
+  readonly inventory: Inventory;
+  readonly clock: Clock;
+  readonly timers: Timers;
+  readonly log: Logger;
+  /** Something is missing of an origin: see {@link Knowledge.lack}. */
+  readonly onLack: (uuid: string) => void;
+}
+
+/**
+ * What this host knows of the other origins, in the order that each of them gave it: by epoch and sequence. News is
+ * applied if it is the next; older news is dropped; a gap, another digest or a new epoch means that something is missing.
+ */
+export class Knowledge {
+  readonly #o: KnowledgeOptions;
+  readonly #origins = new Map<string, Origin>();
+  /** Origins of which nothing is known but that they have said something. */
+  readonly #unknown = new Set<string>();
+
+  constructor(options: KnowledgeOptions) {
+    this.#o = options;
+  }
+
+  /** How far the knowledge of each origin goes, if it adds up. */
+  *entries(): Iterable<VectorEntry> {
+    for (const [uuid, { progress, broken }] of this.#origins) {
+      if (!broken) yield { uuid, ...progress.stamp, count: this.#o.inventory.claimsOf(uuid).size };
+    }
+  }
+
+  /** What is known of an origin, for somebody who asks; undefined: nothing, or nothing that adds up. */
+  state(want: Want): OriginState | undefined {
+    const { uuid } = want;
+    const origin = this.#origins.get(uuid);
+    if (!origin || origin.broken) return undefined;
+    const { inventory } = this.#o;
+    const claims = inventory.claimsOf(uuid);
+    return stateFor(want, {
+      uuid,
+      progress: origin.progress,
+      host: inventory.host(uuid),
+      vm: (vm) => {
+        const claim = claims.get(vm);
+        return claim && saidOf(claim);
+      },
+      vms: () => claims.values().map(saidOf),
+    });
+  }
+
+  /** What is to be asked for, to make good what is missing of an origin; undefined: nothing is missing. */
+  lack(uuid: string): Want | undefined {
+    const origin = this.#origins.get(uuid);
+    if (!origin) return this.#unknown.has(uuid) ? { uuid, since: undefined } : undefined;
+    const { epoch, seq } = origin.progress;
+    if (origin.broken || origin.latest.epoch > epoch) return { uuid, since: undefined };
+    return origin.latest.seq > seq ? { uuid, since: { epoch, seq } } : undefined;
+  }
+
+  /** Takes over what an origin has said. */
+  hear(uuid: string, record: StampedRecord): void {
+    const { origin: stamp } = record;
+    const origin = this.#origins.get(uuid);
+    if (origin?.progress.epoch !== stamp.epoch || stamp.seq <= origin.progress.seq) {
+      const renewed = origin !== undefined && stamp.epoch > origin.progress.epoch;
+      if (this.learn(uuid, stamp)) this.#o.onLack(uuid);
+      else if (renewed && record.kind === "host") this.#applyHost(record.host);
+      return;
+    }
+    const { progress, held } = origin;
+    if (held.size < HELD_MAX) held.set(stamp.seq, record);
+    this.#takeHeld(uuid, origin);
+    if (stamp.seq <= progress.seq) return;
+    if (compareStamps(stamp, origin.latest) > 0) origin.latest = stamp;
+    this.#o.timers.after(REORDERING_MS, () => {
+      if (progress.epoch === stamp.epoch && progress.seq < stamp.seq) this.#o.onLack(uuid);
+    });
+  }
+
+  /** Learns how far an origin is. Whether something is missing now. */
+  learn(uuid: string, stamp: Stamp): boolean {
+    const origin = this.#origins.get(uuid);
+    if (!origin) {
+      this.#unknown.add(uuid);
+      return true;
+    }
+    const { progress } = origin;
+    const order = compareStamps(stamp, progress.stamp);
+    if (order < 0) return false;
+    const isSame = stamp.digest === progress.stamp.digest;
+    if (order === 0) {
+      if (!isSame) origin.broken = true;
+      return !isSame;
+    }
+    if (isSame && !origin.broken && stamp.epoch > progress.epoch) { // nothing is new but its life
+      progress.renew(stamp.epoch, stamp.seq);
+      return false;
+    }
+    if (compareStamps(stamp, origin.latest) > 0) origin.latest = stamp;
+    return true;
+  }
+
+  /** Takes over what somebody knows of an origin; what is older than what is known already is not used. */
+  adopt(state: OriginState): void {
+    const { uuid, epoch, seq, base, host } = state;
+    const origin = this.#origins.get(uuid);
+    const order = origin ? compareStamps(state, origin.progress.stamp) : 1;
+    if (order < 0 || (order === 0 && !origin?.broken)) return;
+    if (base === undefined) this.#adoptAll(state, origin);
+    else if (origin?.progress.epoch !== epoch || origin.progress.seq < base) return;
+    else this.#adoptChanges(state, origin);
+    if (host) this.#o.inventory.putHost(host);
+    const now = this.#origins.get(uuid);
+    if (now) this.#takeHeld(uuid, now);
+    this.#o.log.debug("learnt an origin's state", { host: uuid, epoch, seq, vms: state.vms.length });
+  }
+
+  /** Forgets an origin. */
+  forget(uuid: string): void {
+    this.#origins.delete(uuid);
+    this.#unknown.delete(uuid);
+  }
+
+  #adoptAll(state: OriginState, before: Origin | undefined): void {
+    const { uuid, epoch, seq, vms } = state;
+    const progress = new Progress(epoch, seq, vms);
+    const latest = before && compareStamps(before.latest, state) > 0 ? before.latest : progress.stamp;
+    const held = before?.latest.epoch === epoch ? before.held : new Map<number, StampedRecord>();
+    this.#origins.set(uuid, { progress, latest, held, broken: false });
+    this.#unknown.delete(uuid);
+    this.#o.inventory.replaceVmsOf(uuid, vms.map((vm) => ({ ...vm, host: uuid }))); // one string, not one for each
+    if (progress.stamp.digest === state.digest) return;
+    this.#o.log.error("a host's VMs are not what its digest says; is it of another version?", { host: uuid });
+  }
+
+  #adoptChanges({ uuid, seq, digest, vms, gone }: OriginState, origin: Origin): void {
+    for (const vm of vms) this.#put(uuid, vm, origin.progress, seq);
+    for (const vm of gone) this.#put(uuid, vm, origin.progress, seq);
+    origin.progress.reach(seq);
+    this.#verify(uuid, origin, digest);
+  }
+
+  /** Applies what is next, as far as it is there. */
+  #takeHeld(uuid: string, origin: Origin): void {
+    const { progress, held } = origin;
+    for (const seq of held.keys()) if (seq <= progress.seq) held.delete(seq);
+    for (;;) {
+      const next = held.get(progress.seq + 1);
+      if (!next || next.origin.epoch !== progress.epoch) return;
+      held.delete(next.origin.seq);
+      this.#apply(uuid, next, progress);
+      progress.reach(next.origin.seq);
+      this.#o.inventory.confirm(uuid, this.#o.clock());
+      this.#verify(uuid, origin, next.origin.digest);
+    }
+  }
+
+  #apply(uuid: string, record: StampedRecord, progress: Progress): void {
+    if (record.kind === "host") return this.#applyHost(record.host);
+    const { seq } = record.origin;
+    const vm = record.kind === "vm" ? record.vm : this.#after(uuid, record.event);
+    if (vm?.runstate === Runstate.deleted) this.#put(uuid, vm.uuid, progress, seq);
+    else if (vm) this.#put(uuid, vm, progress, seq);
+  }
+
+  /** What an event makes of a VM; undefined: it is not known, which the digest will show. */
+  #after(uuid: string, event: VmEvent): VmInfo | undefined {
+    const claim = this.#o.inventory.claimsOf(uuid).get(event.uuid);
+    return claim && { ...saidOf(claim), runstate: event.runstate, ts: event.ts };
+  }
+
+  #applyHost(info: HostInfo): void {
+    const { inventory, clock } = this.#o;
+    inventory.putHost(hostOf(info, inventory.host(info.uuid), info.cstate));
+    inventory.confirm(info.uuid, clock());
+  }
+
+  /** Makes it what an origin says of a VM; of a mere UUID: that it has it no more. */
+  #put(origin: string, vm: VmInfo | string, progress: Progress, seq: number): void {
+    const { inventory } = this.#o;
+    const uuid = typeof vm === "string" ? vm : vm.uuid;
+    const claim = inventory.claimsOf(origin).get(uuid);
+    const after = typeof vm === "string" ? undefined : { ...vm, host: origin };
+    progress.change(claim && saidOf(claim), after, seq);
+    if (after) inventory.putVm(after);
+    else inventory.removeVm(uuid, Infinity, origin);
+  }
+
+  #verify(uuid: string, origin: Origin, digest: string): void {
+    if (origin.progress.stamp.digest === digest) return;
+    origin.broken = true;
+    this.#o.log.warn("what is known of a host does not add up, asking for all", { host: uuid });
+    this.#o.onLack(uuid);
+  }
+}

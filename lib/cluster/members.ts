@@ -1,0 +1,173 @@
+import { HostState } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import { isUuid } from "../model/uuid.ts";
+import type { Member, Peer } from "./ports.ts";
+
+/** The tags that virtxd sets on its Serf agent; the prototype sets `uuid` alone. */
+export const TAGS = {
+  /** The UUID of libvirt's host. */
+  uuid: "uuid",
+  /** The version of what is said beyond the prototype's protocol. */
+  protocol: "virtxd",
+  /** The port of the API. */
+  api: "api",
+} as const;
+
+/** Where the prototype's API is, and virtxd's unless its tag says otherwise. */
+const API_PORT = 8080;
+
+/** A member that is a host. */
+export interface HostMember {
+  readonly peer: Peer;
+  readonly cstate: HostState;
+}
+
+/** What changed about a host; undefined: it was not there before, or is not there any more. */
+export interface MemberChange {
+  readonly uuid: string;
+  readonly before: HostMember | undefined;
+  readonly after: HostMember | undefined;
+}
+
+const CLUSTER_STATES: Readonly<Record<Member["status"], HostState>> = {
+  alive: HostState.active,
+  leaving: HostState.left,
+  left: HostState.left,
+  failed: HostState.failed,
+  none: HostState.failed,
+};
+
+/**
+ * Which hosts there are: Serf's members, by the host's UUID in their tags. Of two live members with one UUID the one that was
+ * here first stays, and the other is refused. (Serf itself sees to it that node names are unique.)
+ */
+export class Members {
+  readonly #log: Logger;
+  /** By node name. */
+  readonly #members = new Map<string, Member>();
+  /** By UUID. */
+  readonly #hosts = new Map<string, HostMember>();
+  /** The node names of those that were refused. */
+  readonly #refused = new Set<string>();
+
+  constructor(log: Logger) {
+    this.#log = log;
+  }
+
+  /** How many members are alive, hosts or not: those among whom Serf spreads events. */
+  get alive(): number {
+    let count = 0;
+    for (const { status } of this.#members.values()) if (status === "alive") count++;
+    return count;
+  }
+
+  host(uuid: string): HostMember | undefined {
+    return this.#hosts.get(uuid);
+  }
+
+  /** All hosts, this one among them. */
+  hosts(): Iterable<HostMember> {
+    return this.#hosts.values();
+  }
+
+  /** Takes over that these have changed. */
+  update(members: readonly Member[]): readonly MemberChange[] {
+    for (const member of members) this.#members.set(member.name, member);
+    return this.#settle();
+  }
+
+  /** Takes over that Serf has forgotten these. */
+  reap(members: readonly Member[]): readonly MemberChange[] {
+    for (const { name } of members) this.#members.delete(name);
+    return this.#settle();
+  }
+
+  /** Takes over that these are all. */
+  replace(members: readonly Member[]): readonly MemberChange[] {
+    this.#members.clear();
+    return this.update(members);
+  }
+
+  #settle(): readonly MemberChange[] {
+    const hosts = this.#choose();
+    const changes: MemberChange[] = [];
+    for (const uuid of new Set([...this.#hosts.keys(), ...hosts.keys()])) {
+      const before = this.#hosts.get(uuid);
+      const after = hosts.get(uuid);
+      if (!sameHost(before, after)) changes.push({ uuid, before, after });
+      if (after) this.#hosts.set(uuid, after);
+      else this.#hosts.delete(uuid);
+    }
+    return changes;
+  }
+
+  /** The member that stands for each host. */
+  #choose(): Map<string, HostMember> {
+    const hosts = new Map<string, HostMember>();
+    const refused = new Set<string>();
+    for (const member of this.#members.values()) {
+      const uuid = member.tags.get(TAGS.uuid);
+      if (uuid === undefined || !isUuid(uuid)) continue;
+      const candidate = { peer: peerOf(uuid, member), cstate: CLUSTER_STATES[member.status] };
+      const rival = hosts.get(uuid);
+      const [chosen, other] = rival && this.#isBefore(rival, candidate)
+        ? [rival, candidate]
+        : [candidate, rival];
+      hosts.set(uuid, chosen);
+      if (other?.cstate === HostState.active) refused.add(other.peer.name);
+      if (other?.cstate === HostState.active && !this.#refused.has(other.peer.name)) {
+        this.#log.error("two members have the same host UUID, refusing one", {
+          host: uuid,
+          member: chosen.peer.name,
+          refused: other.peer.name,
+          address: other.peer.address,
+        });
+      }
+    }
+    this.#refused.clear();
+    for (const name of refused) this.#refused.add(name);
+    return hosts;
+  }
+
+  /** Whether a is to stand for its host rather than b: who is there, then who was accepted before, then by name. */
+  #isBefore(a: HostMember, b: HostMember): boolean {
+    const active = (host: HostMember) => host.cstate === HostState.active;
+    if (active(a) !== active(b)) return active(a);
+    const incumbent = this.#hosts.get(a.peer.uuid)?.peer.name;
+    if (a.peer.name === incumbent || b.peer.name === incumbent) return a.peer.name === incumbent;
+    return a.peer.name < b.peer.name;
+  }
+}
+
+/**
+ * Makes sure that this host may join: no other member that is alive has its UUID.
+ * @param name the node name of this host's agent
+ * @throws {VirtxError} kind unavailable
+ */
+export function requireUnique(members: readonly Member[], name: string, uuid: string): void {
+  for (const member of members) {
+    if (member.name === name || member.status !== "alive" || member.tags.get(TAGS.uuid) !== uuid) continue;
+    throw new VirtxError(
+      "unavailable",
+      `Cannot join the cluster as "${name}": its host UUID ${uuid} is that of "${member.name}" at ${member.address}`,
+    );
+  }
+}
+
+function peerOf(uuid: string, { name, address, tags }: Member): Peer {
+  const port = Number(tags.get(TAGS.api));
+  return {
+    uuid,
+    name,
+    address,
+    port: Number.isInteger(port) && port > 0 && port < 0x10000 ? port : API_PORT,
+    prototype: !tags.has(TAGS.protocol),
+  };
+}
+
+function sameHost(a: HostMember | undefined, b: HostMember | undefined): boolean {
+  if (!a || !b) return a === b;
+  return a.cstate === b.cstate && a.peer.name === b.peer.name && a.peer.address === b.peer.address &&
+    a.peer.port === b.peer.port && a.peer.prototype === b.peer.prototype;
+}

@@ -1,0 +1,59 @@
+import type { OriginState, Vector, Want } from "./exchange.ts";
+
+/** One of Serf's members, as its agent lists it (RPC command `members`). */
+export interface Member {
+  /** The node name, unique in the cluster. */
+  readonly name: string;
+  /** Textual IPv4 or IPv6 address. */
+  readonly address: string;
+  /** Of Serf's own gossip. */
+  readonly port: number;
+  readonly status: "alive" | "leaving" | "left" | "failed" | "none";
+  readonly tags: ReadonlyMap<string, string>;
+}
+
+/** What an agent tells without being asked (RPC command `stream`). */
+export type SerfEvent =
+  | { readonly kind: "connected" }
+  | { readonly kind: "disconnected"; readonly reason: string }
+  | {
+    readonly kind: "members";
+    readonly change: "join" | "leave" | "failed" | "update" | "reap";
+    readonly members: readonly Member[];
+  }
+  | { readonly kind: "user"; readonly name: string; readonly payload: Uint8Array };
+
+/** What the cluster needs of a Serf agent. */
+export interface SerfPort {
+  readonly connected: boolean;
+  /** Ends when the agent is let go. */
+  readonly events: AsyncIterable<SerfEvent>;
+  members(): Promise<readonly Member[]>;
+  /** The member that the agent itself is. */
+  self(): Promise<Member>;
+  /** Adds to the agent's tags. */
+  setTags(tags: Readonly<Record<string, string>>): Promise<void>;
+  /** Tells all agents, this one too; never coalesced. */
+  userEvent(name: string, payload: Uint8Array): Promise<void>;
+}
+
+/** Where another host is to be reached. */
+export interface Peer {
+  readonly uuid: string;
+  /** Its Serf node name, for messages. */
+  readonly name: string;
+  /** Textual IPv4 or IPv6 address, from Serf. */
+  readonly address: string;
+  /** Of its API. */
+  readonly port: number;
+  /** Whether it is a host of the Go prototype, which knows no exchange. */
+  readonly prototype: boolean;
+}
+
+/** How hosts ask each other for what they know; all fail with a VirtxError, and when the signal says so. */
+export interface PeerPort {
+  /** What the peer knows of all origins; undefined: its vector has this digest, so there is nothing to say. */
+  vector(peer: Peer, known: string, signal: AbortSignal): Promise<Vector | undefined>;
+  /** What the peer knows of these origins. Those it does not know are left out. */
+  states(peer: Peer, wants: readonly Want[], signal: AbortSignal): Promise<readonly OriginState[]>;
+}

@@ -1,0 +1,28 @@
+import type { Host } from "../model/host.ts";
+import type { VmInfo } from "../model/vm.ts";
+import type { OriginState, Want } from "./exchange.ts";
+import type { Progress } from "./progress.ts";
+
+/** What somebody knows of an origin; its VMs are as the origin says they are. */
+export interface Known {
+  readonly uuid: string;
+  readonly progress: Progress;
+  readonly host: Host | undefined;
+  readonly vm: (uuid: string) => VmInfo | undefined;
+  readonly vms: () => Iterable<VmInfo>;
+}
+
+/** The answer to a wish: what has changed since, if that is still remembered, else everything. */
+export function stateFor({ since }: Want, { uuid, progress, host, vm, vms }: Known): OriginState {
+  const { stamp } = progress;
+  const changed = since?.epoch === stamp.epoch ? progress.changedSince(since.seq) : undefined;
+  if (!since || !changed) return { uuid, ...stamp, host, base: undefined, vms: [...vms()], gone: [] };
+  const present: VmInfo[] = [];
+  const gone: string[] = [];
+  for (const changedVm of changed) {
+    const info = vm(changedVm);
+    if (info) present.push(info);
+    else gone.push(changedVm);
+  }
+  return { uuid, ...stamp, host, base: since.seq, vms: present, gone };
+}

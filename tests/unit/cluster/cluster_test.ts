@@ -1,0 +1,239 @@
+import assert from "node:assert/strict";
+import { HostState, Runstate } from "../../../lib/model/enums.ts";
+import { ClusterSim, type SimHost } from "../../support/cluster_sim.ts";
+
+/** After the last change, and with all members known to be alive, all inventories are equal within this time. */
+const REPAIR_MS = 15_000;
+const HOUR_MS = 3_600_000;
+
+/** Waits until all hosts show what all have, and says what is wrong if that takes too long. */
+async function assertAgreement(sim: ClusterSim, limitMs = REPAIR_MS): Promise<number> {
+  const ms = await sim.time.until(() => sim.agrees(), limitMs);
+  assert.equal(sim.disagreement(), undefined);
+  const [first, ...others] = sim.hosts.filter((host) => host.running).map((host) => sim.shownBy(host));
+  for (const other of others) assert.equal(other, first);
+  return ms ?? Infinity;
+}
+
+/** So many changes of VMs on random hosts, spread over a time. */
+async function churn(sim: ClusterSim, hosts: readonly SimHost[], changes: number, ms: number): Promise<void> {
+  for (let change = 0; change < changes; change++) {
+    const host = hosts[Math.floor(sim.random() * hosts.length)];
+    const dice = sim.random();
+    if (dice < 0.1) host?.put();
+    else if (dice < 0.2) host?.remove([...host.vms.keys()].at(-1) ?? "");
+    else host?.changeSomething();
+    await sim.time.pass(ms / changes * 2 * sim.random());
+  }
+}
+
+Deno.test("hosts that start together know each other's VMs in a few seconds", async () => {
+  using sim = new ClusterSim({ hosts: 20, vmsPerHost: 50, wire: true });
+  await sim.start();
+  await assertAgreement(sim);
+});
+
+Deno.test("a change is known everywhere within two seconds, and without asking", async () => {
+  using sim = new ClusterSim({ hosts: 20, vmsPerHost: 10 });
+  await sim.start();
+  const before = sim.http.states;
+  for (let change = 0; change < 10; change++) {
+    sim.hosts[change]?.changeSomething();
+    const ms = await sim.time.until(() => sim.agrees(), 2000, 10);
+    assert.notEqual(ms, undefined, sim.disagreement());
+    await sim.time.pass(1000);
+  }
+  assert.equal(sim.http.states, before);
+});
+
+Deno.test("nothing is repeated while nothing changes: less than an event in two seconds", async () => {
+  using sim = new ClusterSim({ hosts: 20, vmsPerHost: 50 });
+  await sim.start();
+  await sim.time.pass(60_000);
+  const before = { events: sim.serf.traffic.events, ...sim.http };
+  await sim.time.pass(600_000);
+  assert.ok(sim.serf.traffic.events - before.events <= 20 * 12, `${sim.serf.traffic.events - before.events}`);
+  assert.equal(sim.http.vms, before.vms);
+});
+
+Deno.test("with 30 % loss all inventories are equal soon after the last change", async () => {
+  using sim = new ClusterSim({ hosts: 20, vmsPerHost: 50, seed: 3 });
+  await sim.start();
+  sim.network.loss = 0.3;
+  await churn(sim, sim.hosts, 300, 60_000);
+  await assertAgreement(sim);
+});
+
+Deno.test("if Serf carries nothing at all, comparing notes does", async () => {
+  using sim = new ClusterSim({ hosts: 20, vmsPerHost: 20, seed: 4 });
+  await sim.start();
+  const silence = sim.hosts.map(({ agent }) => {
+    const say = agent.userEvent;
+    agent.userEvent = () => Promise.resolve();
+    return () => agent.userEvent = say;
+  });
+  await churn(sim, sim.hosts, 50, 10_000);
+  await assertAgreement(sim, 30_000);
+  for (const end of silence) end();
+});
+
+Deno.test("the halves of a partition show each other as failed and unknown, and agree after it heals", async () => {
+  using sim = new ClusterSim({ hosts: 12, vmsPerHost: 20, seed: 5 });
+  await sim.start();
+  const [left, right] = [sim.hosts.slice(0, 8), sim.hosts.slice(8)];
+  sim.partition(left, right);
+  await sim.time.pass(20_000);
+  for (const [here, there] of [[left, right], [right, left]] as const) {
+    for (const observer of here) {
+      for (const subject of there) {
+        assert.equal(observer.inventory.host(subject.uuid)?.cstate, HostState.failed);
+        for (const vm of observer.inventory.vmsOf(subject.uuid)) {
+          assert.equal(vm.runstate, Runstate.none);
+          assert.equal(vm.cstate, HostState.failed);
+          assert.equal(vm.lastrunstate, subject.vms.get(vm.uuid)?.runstate);
+        }
+      }
+    }
+    assert.ok(sim.agrees(here));
+  }
+  await churn(sim, sim.hosts, 300, 600_000);
+  assert.ok(await sim.time.until(() => sim.agrees(left) && sim.agrees(right), REPAIR_MS) !== undefined);
+  sim.heal();
+  const allActive = () =>
+    sim.hosts.every((observer) =>
+      sim.hosts.every(({ uuid }) => observer.inventory.host(uuid)?.cstate === HostState.active)
+    );
+  assert.notEqual(await sim.time.until(allActive, 60_000), undefined);
+  const ms = await assertAgreement(sim);
+  assert.ok(ms <= 5000, `${ms} ms after Serf has met again`);
+});
+
+Deno.test("where packets go one way only between two hosts, the others help out", async () => {
+  using sim = new ClusterSim({ hosts: 6, vmsPerHost: 20, seed: 6 });
+  await sim.start();
+  const [a, b] = sim.hosts;
+  assert.ok(a && b);
+  sim.blockOneWay(a, b);
+  await churn(sim, [a, b], 60, 20_000);
+  await assertAgreement(sim);
+});
+
+Deno.test("daemons that restart again and again, with and without their epoch, are believed", async () => {
+  using sim = new ClusterSim({ hosts: 10, vmsPerHost: 20, seed: 7 });
+  await sim.start();
+  for (let restart = 0; restart < 40; restart++) {
+    const host = sim.hosts[restart % 10];
+    assert.ok(host);
+    if (restart % 3 === 0) {
+      host.forgetEpoch();
+      host.skewMs -= 5 * 60_000; // and the clock goes back
+    }
+    host.stop();
+    host.changeSomething();
+    await sim.time.pass(500 * sim.random());
+    host.start();
+    host.changeSomething();
+    await sim.time.pass(500 * sim.random());
+  }
+  await assertAgreement(sim);
+});
+
+Deno.test("an hour of clock skew changes nothing", async () => {
+  using sim = new ClusterSim({ hosts: 6, vmsPerHost: 20, seed: 8 });
+  for (const [number, host] of sim.hosts.entries()) host.skewMs = [-1, 0, 1][number % 3] as number * HOUR_MS;
+  await sim.start();
+  await churn(sim, sim.hosts, 100, 30_000);
+  await assertAgreement(sim);
+  for (const { uuid } of sim.hosts) {
+    for (const observer of sim.hosts) {
+      const seen = observer.inventory.seen(uuid) ?? 0;
+      assert.ok(Math.abs(seen - observer.clock()) < 120_000, "seen is on the observer's clock");
+    }
+  }
+});
+
+Deno.test("whatever the clocks, a VM that has migrated is shown where it runs", async () => {
+  for (const skewMs of [-HOUR_MS, HOUR_MS]) {
+    using sim = new ClusterSim({ hosts: 3, vmsPerHost: 5 });
+    const [source, target, observer] = sim.hosts;
+    assert.ok(source && target && observer);
+    source.skewMs = skewMs;
+    await sim.start();
+    const [vm] = source.vms.values();
+    assert.ok(vm);
+    const shown = async () => {
+      await sim.time.pass(3000);
+      const hosts = sim.hosts.map(({ inventory }) => inventory.vm(vm.uuid)?.host);
+      assert.deepEqual(new Set(hosts).size, 1);
+      return hosts[0];
+    };
+    target.put({ ...vm, host: target.uuid, runstate: Runstate.startup, ts: target.clock() });
+    assert.equal(await shown(), source.uuid, "it runs at the source");
+    source.put({ uuid: vm.uuid, runstate: Runstate.migrating });
+    target.put({ uuid: vm.uuid, runstate: Runstate.running });
+    assert.equal(await shown(), target.uuid, "it runs at the target");
+    source.put({ uuid: vm.uuid, runstate: Runstate.poweroff });
+    assert.equal(await shown(), target.uuid);
+    source.remove(vm.uuid);
+    assert.equal(await shown(), target.uuid);
+    target.remove(vm.uuid);
+    assert.equal(await shown(), undefined);
+  }
+});
+
+Deno.test("a host that comes back with an old state does not take its former VMs from who runs them now", async () => {
+  using sim = new ClusterSim({ hosts: 5, vmsPerHost: 10, seed: 9 });
+  await sim.start();
+  const [old, other] = sim.hosts;
+  assert.ok(old && other);
+  const [vm] = old.vms.values();
+  assert.ok(vm);
+  old.stop();
+  old.agent.running = false;
+  await sim.time.pass(20_000);
+  other.put({ ...vm, host: other.uuid, runstate: Runstate.running, ts: other.clock() });
+  await sim.time.pass(5000);
+  for (const { inventory } of [other, ...sim.hosts.slice(2)]) {
+    assert.equal(inventory.vm(vm.uuid)?.host, other.uuid);
+  }
+  old.agent.running = true;
+  old.forgetEpoch();
+  old.skewMs = HOUR_MS;
+  for (const { uuid } of [...old.vms.values()]) old.put({ uuid, runstate: Runstate.poweroff });
+  old.start();
+  await assertAgreement(sim, 60_000);
+  for (const { inventory } of sim.hosts) assert.equal(inventory.vm(vm.uuid)?.host, other.uuid);
+  other.remove(vm.uuid);
+  await sim.time.pass(5000);
+  for (const { inventory } of sim.hosts) assert.equal(inventory.vm(vm.uuid)?.host, old.uuid);
+});
+
+Deno.test("what was missed while the daemon or its agent was stopped is made good", async () => {
+  using sim = new ClusterSim({ hosts: 6, vmsPerHost: 20, seed: 10 });
+  await sim.start();
+  const [stopped, cut] = sim.hosts;
+  assert.ok(stopped && cut);
+  stopped.agent.reading = false;
+  cut.agent.running = false;
+  await sim.time.pass(15_000);
+  assert.notEqual(cut.cluster?.staleSince, undefined);
+  await churn(sim, sim.hosts, 700, 60_000); // more than the agent keeps
+  stopped.agent.reading = true;
+  cut.agent.running = true;
+  await assertAgreement(sim, 90_000);
+  assert.equal(cut.cluster?.staleSince, undefined);
+});
+
+Deno.test("a storm of changes on one host is pulled rather than said, and nobody else has to wait", async () => {
+  using sim = new ClusterSim({ hosts: 20, vmsPerHost: 400, seed: 11 });
+  await sim.start();
+  await sim.time.pass(5000);
+  const [storm, calm] = sim.hosts;
+  assert.ok(storm && calm);
+  const before = sim.serf.traffic.events;
+  for (const { uuid } of [...storm.vms.values()]) storm.put({ uuid, runstate: Runstate.paused });
+  calm.changeSomething();
+  const ms = await assertAgreement(sim);
+  assert.ok(ms < 5000, `${ms} ms`);
+  assert.ok(sim.serf.traffic.events - before < 20, `${sim.serf.traffic.events - before} events`);
+});
