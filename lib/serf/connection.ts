@@ -74,8 +74,17 @@ export class Connection implements AsyncDisposable {
    *
    * @throws VirtxError `refused` with the agent's reason; `timeout`; `unavailable` if the connection ended first
    */
-  call<T>(command: Command<T>, body?: PackableStruct): Promise<T> {
-    return new Promise<T>((resolve, reject) => this.#send(command, body, resolve as Call["resolve"], reject));
+  async call<T>(command: Command<T>, body?: PackableStruct): Promise<T> {
+    if (this.#end !== undefined) throw this.#end;
+    if (this.#calls.size >= MAX_CALLS) throw lost(`${MAX_CALLS} commands wait for answers already`);
+    const { promise, resolve, reject } = Promise.withResolvers<unknown>();
+    const timer = setTimeout(() => this.#giveUp(command.name, reject), this.#timeoutMs);
+    try {
+      this.#send(command, body, { parse: command.parse, resolve, reject });
+      return await promise as T; // what its parse returns, or nothing
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** Asks for all events; they are kept until {@link flow}. @throws as {@link call} */
@@ -108,33 +117,16 @@ export class Connection implements AsyncDisposable {
 
   readonly #onAbort = () => this.end(lost("the connection was closed"));
 
-  #send(
-    { name, parse }: Command<unknown>,
-    body: PackableStruct | undefined,
-    resolve: Call["resolve"],
-    reject: Call["reject"],
-  ): void {
-    if (this.#end !== undefined) return reject(this.#end);
-    if (this.#calls.size >= MAX_CALLS) return reject(lost(`${MAX_CALLS} commands wait for answers already`));
-    const seq = ++this.#lastSeq;
-    const timer = setTimeout(() => {
-      const silence = `the agent did not answer ${name} for ${this.#timeoutMs / 1000} s`;
-      reject(new VirtxError("timeout", silence));
-      this.end(lost(silence));
-    }, this.#timeoutMs);
-    this.#calls.set(seq, {
-      parse,
-      resolve: (answer) => {
-        clearTimeout(timer);
-        resolve(answer);
-      },
-      reject: (error) => {
-        clearTimeout(timer);
-        reject(error);
-      },
-    });
-    const header = { Command: name, Seq: seq };
+  #send({ name }: Command<unknown>, body: PackableStruct | undefined, call: Call): void {
+    const header = { Command: name, Seq: ++this.#lastSeq };
+    this.#calls.set(header.Seq, call);
     this.#write(body === undefined ? this.#codec.pack(header) : this.#codec.pack(header, body));
+  }
+
+  #giveUp(command: string, reject: Call["reject"]): void {
+    const silence = `the agent did not answer ${command} for ${this.#timeoutMs / 1000} s`;
+    reject(new VirtxError("timeout", silence));
+    this.end(lost(silence));
   }
 
   #write(bytes: Uint8Array): void {

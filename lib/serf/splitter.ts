@@ -4,7 +4,8 @@ import { VirtxError } from "../model/error.ts";
 const MAX_VALUE_BYTES = 8 << 20;
 /** The agent's deepest value is a map of tags within a member within a list within a body: 4. */
 const MAX_DEPTH = 8;
-const INITIAL_BYTES = 64 << 10;
+/** Twice what is read at a time, so that it mostly fits beside a value that was cut. */
+const MIN_BUFFER_BYTES = 128 << 10;
 
 /** How a value begins: bytes of type and length, bytes that follow as they are, and values that follow within it. */
 interface Head {
@@ -21,7 +22,7 @@ interface Head {
  * https://github.com/msgpack/msgpack/blob/master/spec.md, without the extension types.
  */
 export class ValueSplitter {
-  #buffer = new Uint8Array(INITIAL_BYTES);
+  #buffer = new Uint8Array(MIN_BUFFER_BYTES);
   #view = new DataView(this.#buffer.buffer);
   /** Where the value under way begins, where the next of its parts begins, and where the data ends. */
   #start = 0;
@@ -45,23 +46,23 @@ export class ValueSplitter {
   }
 
   #append(chunk: Uint8Array): void {
-    const kept = this.#end - this.#start;
-    if (this.#end + chunk.length > this.#buffer.length) {
-      const old = this.#buffer;
-      if (kept + chunk.length > old.length) {
-        this.#buffer = new Uint8Array(2 ** Math.ceil(Math.log2(kept + chunk.length)));
-        this.#view = new DataView(this.#buffer.buffer);
-      } else if (kept === 0 && old.length > INITIAL_BYTES && chunk.length <= INITIAL_BYTES) {
-        this.#buffer = new Uint8Array(INITIAL_BYTES); // a large value was a rare one
-        this.#view = new DataView(this.#buffer.buffer);
-      }
-      this.#buffer.set(old.subarray(this.#start, this.#end));
-      this.#at -= this.#start;
-      this.#start = 0;
-      this.#end = kept;
-    }
+    if (this.#end + chunk.length > this.#buffer.length) this.#makeRoom(chunk.length);
     this.#buffer.set(chunk, this.#end);
     this.#end += chunk.length;
+  }
+
+  /** Moves what is left to the front, of a larger buffer or, after a large value, of a smaller one again. */
+  #makeRoom(bytes: number): void {
+    const left = this.#buffer.subarray(this.#start, this.#end);
+    const capacity = Math.max(MIN_BUFFER_BYTES, 2 ** Math.ceil(Math.log2(left.length + bytes)));
+    if (capacity !== this.#buffer.length) {
+      this.#buffer = new Uint8Array(capacity);
+      this.#view = new DataView(this.#buffer.buffer);
+    }
+    this.#buffer.set(left);
+    this.#at -= this.#start;
+    this.#start = 0;
+    this.#end = left.length;
   }
 
   /** Goes on from where it was left; whether the value under way is complete. */

@@ -77,6 +77,16 @@ export class SerfProcess implements AsyncDisposable {
     await this.#end("SIGKILL");
   }
 
+  /** SIGSTOP: it hangs, with all connections open. */
+  pause(): void {
+    this.#child?.kill("SIGSTOP");
+  }
+
+  /** SIGCONT */
+  resume(): void {
+    this.#child?.kill("SIGCONT");
+  }
+
   /** SIGINT: says good-bye first. */
   async leave(): Promise<void> {
     await this.#end("SIGINT");

@@ -33,12 +33,14 @@ async function awaitEvent(
 
 /** Two agents that know each other; an agent joins only after its RPC answers. */
 async function awaitPair(...agents: readonly SerfAgent[]): Promise<void> {
+  for (const agent of agents) await awaitCondition(async () => (await agent.members()).length === 2);
+}
+
+async function awaitCondition(condition: () => Promise<boolean>): Promise<void> {
   const deadline = performance.now() + PATIENCE_MS;
-  for (const agent of agents) {
-    while ((await agent.members()).length < 2) {
-      if (performance.now() > deadline) throw new Error("The two agents do not find each other");
-      await new Promise((resolve) => setTimeout(resolve, 20));
-    }
+  while (!await condition()) {
+    if (performance.now() > deadline) throw new Error(`In vain: ${condition}`);
+    await new Promise((resolve) => setTimeout(resolve, 20));
   }
 }
 
@@ -124,6 +126,29 @@ Deno.test("two real agents: events go both ways; failing, coming back and leavin
   await awaitEvent(told, tells("two", "left"));
   const members = await first.members();
   assert.deepEqual(members.map(({ name, status }) => `${name} ${status}`).sort(), ["one alive", "two left"]);
+});
+
+Deno.test("a real agent that hangs counts as away; what it missed can be asked for when it is back", async () => {
+  await using one = await SerfProcess.start({ name: "one" });
+  await using two = await SerfProcess.start({ name: "two", join: one });
+  await using first = await open(one, { heartbeatMs: 20, timeoutMs: 500 });
+  await using second = await open(two);
+  await awaitPair(first, second);
+  const told = first.events[Symbol.asyncIterator]();
+  one.pause();
+  const lost = await awaitEvent(told, (event) => event.kind !== "user" && event.kind !== "members");
+  assert.match(
+    lost.kind === "disconnected" ? lost.reason : lost.kind,
+    /^the agent did not answer stats for 0\.5 s$/,
+  );
+  assert.equal(first.connected, false);
+  await second.setTags({ uuid: "5e7e" });
+  one.resume();
+  await awaitEvent(told, (event) => event.kind === "connected");
+  await awaitCondition(async () => {
+    const member = (await first.members()).find(({ name }) => name === "two");
+    return member?.tags.get("uuid") === "5e7e";
+  });
 });
 
 Deno.test("a burst of 2,000 events: whatever Serf drops, nobody breaks, and the next one arrives", async () => {
