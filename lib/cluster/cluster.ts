@@ -22,6 +22,9 @@ import type { Random, Timers } from "./timers.ts";
 /** The agent drops news when its queue is full, so its list of members is read again this often. */
 const RECONCILE_MS = 60_000;
 
+/** Between two times that this host learns of a later life of its own. */
+const RENEWAL_MS = 5000;
+
 /** The version of what virtxd says beyond the prototype's protocol. */
 const PROTOCOL = "1";
 
@@ -67,6 +70,7 @@ export class Cluster implements Disposable {
   #stopped = false;
   #reconciliation: Disposable | undefined;
   #staleSince: number | undefined;
+  #renewedAt = -Infinity;
 
   constructor(options: ClusterOptions) {
     const { inventory, clock, timers, random, log, self } = this.#o = options;
@@ -84,6 +88,7 @@ export class Cluster implements Disposable {
         inventory,
         origin: this.#origin,
         budget: this.#budget,
+        clock,
         timers,
         random,
         log,
@@ -92,7 +97,7 @@ export class Cluster implements Disposable {
       }),
     );
     this.#repetition = this.#held.use(
-      new Repetition({ inventory, self, budget: this.#budget, timers, members, say }),
+      new Repetition({ inventory, self, timers, members, say }),
     );
     this.#prototypes = new Prototypes({ inventory, timers });
     this.#knowledge = new Knowledge({ inventory, clock, timers, log, onLack: (uuid) => pulls.pull(uuid) });
@@ -191,7 +196,7 @@ export class Cluster implements Disposable {
         return this.#o.log.warn("Serf is away, showing the cluster as it was", { reason: event.reason });
       case "members":
         return this.#takeChanges(
-          event.change === "reap" ? this.#members.reap(event.members) : this.#members.update(event.members),
+          event.change === "reap" ? this.#members.forget(event.members) : this.#members.update(event.members),
         );
       case "user":
         return this.#hearRecord(event.name, event.payload);
@@ -209,8 +214,12 @@ export class Cluster implements Disposable {
     const uuid = originOf(record);
     if (record.kind !== "host") this.#budget.heard(uuid);
     const member = this.#members.host(uuid);
-    if (uuid === this.#o.self || !member) return;
     const { origin } = record;
+    if (uuid === this.#o.self) {
+      if (origin && origin.epoch > this.#origin.stamp.epoch) this.#renew(origin.epoch);
+      return;
+    }
+    if (!member) return;
     if (origin) this.#knowledge.hear(uuid, { ...record, origin });
     else if (member.peer.prototype) this.#prototypes.hear(record);
   }
@@ -281,9 +290,12 @@ export class Cluster implements Disposable {
     }
   }
 
+  /** Goes on after a later life of this host, that others remember. Two that are alive must not outdo each other for ever. */
   #renew(epoch: number): void {
-    const { log, onEpoch, self } = this.#o;
-    if (epoch < this.#origin.stamp.epoch) return;
+    const { log, onEpoch, self, timers } = this.#o;
+    if (epoch < this.#origin.stamp.epoch || this.#members.isContested(self)) return;
+    if (timers.now() - this.#renewedAt < RENEWAL_MS) return;
+    this.#renewedAt = timers.now();
     log.warn("others remember a later life of this host, going on after it", { host: self, epoch });
     this.#origin.renew(epoch + 1);
     onEpoch(epoch + 1);

@@ -1,3 +1,4 @@
+import type { Clock } from "../model/clock.ts";
 import { Runstate } from "../model/enums.ts";
 import type { Host } from "../model/host.ts";
 import type { Logger } from "../model/log.ts";
@@ -15,8 +16,9 @@ import {
 } from "./records.ts";
 import { jittered, type Random, type Timers } from "./timers.ts";
 
-/** Of a usual event, encoded; to tell how long many will take. */
+/** Of usual events, encoded; to tell how long they will take. */
 const USUAL_EVENT_BYTES = 160;
+const USUAL_HOST_BYTES = 280;
 
 /** What would take longer to say than this is not said one by one, but pulled by the others. */
 const PATIENCE_MS = 2000;
@@ -34,6 +36,7 @@ export interface GossipOptions {
   readonly inventory: Inventory;
   readonly origin: LocalOrigin;
   readonly budget: Budget;
+  readonly clock: Clock;
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Logger;
@@ -45,14 +48,17 @@ export interface GossipOptions {
 
 /**
  * Decides what this host tells the others, and when. A change of a VM is said at once while the budget lasts; then the last
- * state of each VM that waits, in the order that they came. If too much waits, one HI is said whose stamp shows the
- * others that they miss something, and they pull it.
+ * state of each VM that waits, in the order that they came. If too much waits, it is all published at once, and one HI is
+ * said whose stamp shows the others that they miss something, so that they pull it. If even that must wait, they find out
+ * when they compare notes.
  */
 export class Gossip implements Disposable {
   readonly #o: GossipOptions;
   readonly #watch: Disposable;
   #silent = true;
   #turn: Disposable | undefined;
+  /** The host's record is to be said when the budget allows. */
+  #hostDue = false;
   #reminder: Disposable | undefined;
   #hostSaid: { readonly info: HostInfo; readonly total: number; readonly at: number } | undefined;
 
@@ -97,25 +103,28 @@ export class Gossip implements Disposable {
   }
 
   #sayPending(): void {
-    const { origin, budget, timers } = this.#o;
+    const { origin, budget } = this.#o;
     this.#turn = undefined;
     if (this.#silent) return origin.publishAll();
-    if (origin.pending.size > 1 && budget.waitMs(origin.pending.size * USUAL_EVENT_BYTES) > PATIENCE_MS) {
-      this.#o.log.info("too much has changed to be said, letting the others pull it", {
-        vms: origin.pending.size,
-      });
+    const { size } = origin.pending;
+    if (size > 1 && budget.waitMs(size * USUAL_EVENT_BYTES) > PATIENCE_MS) {
+      this.#o.log.info("too much has changed to be said, letting the others pull it", { vms: size });
       origin.publishAll();
-      return this.#sayHost();
+      this.#hostDue = true;
     }
     for (const uuid of origin.pending) {
-      const waitMs = budget.waitMs(USUAL_EVENT_BYTES);
-      if (waitMs > 0) {
-        this.#turn = timers.after(waitMs, () => this.#sayPending());
-        return;
-      }
+      if (this.#mustWait(USUAL_EVENT_BYTES)) return;
       const publication = origin.publish(uuid);
-      if (publication && !this.#sayVm(publication)) this.#sayHost(); // too long: to be pulled
+      if (publication && !this.#sayVm(publication)) this.#hostDue = true; // too long: to be pulled
     }
+    if (this.#hostDue && !this.#mustWait(USUAL_HOST_BYTES)) this.#sayHost();
+  }
+
+  /** Whether the budget does not allow so much now; then the next turn is when it does. */
+  #mustWait(bytes: number): boolean {
+    const waitMs = this.#o.budget.waitMs(bytes);
+    if (waitMs > 0) this.#turn = this.#o.timers.after(waitMs, () => this.#sayPending());
+    return waitMs > 0;
   }
 
   /** Says what became of a VM. False: it does not fit into a record. */
@@ -123,7 +132,7 @@ export class Gossip implements Disposable {
     const { stamp } = this.#o.origin;
     if (!after) {
       if (!before) return true;
-      const event = { ...before, runstate: Runstate.deleted };
+      const event = { ...before, runstate: Runstate.deleted, ts: Math.max(before.ts, this.#o.clock()) };
       return this.#say(RECORD_NAMES.event, encodeVmEvent(event, stamp));
     }
     const onlyRunstate = before && before.name === after.name && before.vlanid === after.vlanid &&
@@ -154,6 +163,7 @@ export class Gossip implements Disposable {
     const { origin, inventory, timers, random, members } = this.#o;
     const host = inventory.host(origin.uuid);
     if (!host || this.#silent) return;
+    this.#hostDue = false;
     origin.publishHost();
     const info = hostInfoOf(host);
     const { memory, hp } = host.resources;

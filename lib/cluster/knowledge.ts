@@ -18,12 +18,15 @@ const REORDERING_MS = 200;
 /** Records that are kept until an earlier one arrives, of each origin. */
 const HELD_MAX = 64;
 
+/** The epoch of an origin of which nothing is known but that it has said something. */
+const UNKNOWN = 0;
+
 /** A record that is ordered. */
 type StampedRecord = GossipRecord & { readonly origin: Stamp };
 
 interface Origin {
   readonly progress: Progress;
-  /** Records for which earlier ones are missing, by sequence. */
+  /** Records of the latest life for which earlier ones are missing, by sequence. */
   readonly held: Map<number, StampedRecord>;
   /** The newest point of the origin's story that was heard of. */
   latest: Stamp;
@@ -48,8 +51,6 @@ export interface KnowledgeOptions {
 export class Knowledge {
   readonly #o: KnowledgeOptions;
   readonly #origins = new Map<string, Origin>();
-  /** Origins of which nothing is known but that they have said something. */
-  readonly #unknown = new Set<string>();
 
   constructor(options: KnowledgeOptions) {
     this.#o = options;
@@ -58,7 +59,9 @@ export class Knowledge {
   /** How far the knowledge of each origin goes, if it adds up. */
   *entries(): Iterable<VectorEntry> {
     for (const [uuid, { progress, broken }] of this.#origins) {
-      if (!broken) yield { uuid, ...progress.stamp, count: this.#o.inventory.claimsOf(uuid).size };
+      if (!broken && progress.epoch !== UNKNOWN) {
+        yield { uuid, ...progress.stamp, count: this.#o.inventory.claimsOf(uuid).size };
+      }
     }
   }
 
@@ -66,7 +69,7 @@ export class Knowledge {
   state(want: Want): OriginState | undefined {
     const { uuid } = want;
     const origin = this.#origins.get(uuid);
-    if (!origin || origin.broken) return undefined;
+    if (!origin || origin.broken || origin.progress.epoch === UNKNOWN) return undefined;
     const { inventory } = this.#o;
     const claims = inventory.claimsOf(uuid);
     return stateFor(want, {
@@ -84,7 +87,7 @@ export class Knowledge {
   /** What is to be asked for, to make good what is missing of an origin; undefined: nothing is missing. */
   lack(uuid: string): Want | undefined {
     const origin = this.#origins.get(uuid);
-    if (!origin) return this.#unknown.has(uuid) ? { uuid, since: undefined } : undefined;
+    if (!origin) return undefined;
     const { epoch, seq } = origin.progress;
     if (origin.broken || origin.latest.epoch > epoch) return { uuid, since: undefined };
     return origin.latest.seq > seq ? { uuid, since: { epoch, seq } } : undefined;
@@ -93,43 +96,44 @@ export class Knowledge {
   /** Takes over what an origin has said. */
   hear(uuid: string, record: StampedRecord): void {
     const { origin: stamp } = record;
-    const origin = this.#origins.get(uuid);
-    if (origin?.progress.epoch !== stamp.epoch || stamp.seq <= origin.progress.seq) {
-      const renewed = origin !== undefined && stamp.epoch > origin.progress.epoch;
-      if (this.learn(uuid, stamp)) this.#o.onLack(uuid);
-      else if (renewed && record.kind === "host") this.#applyHost(record.host);
-      return;
+    const origin = this.#originOf(uuid);
+    const order = compareStamps(stamp, origin.progress.stamp);
+    if (order < 0) return;
+    if (!this.learn(uuid, stamp)) { // said before, or the first of a new life with the same VMs
+      if (order > 0 && record.kind === "host") this.#applyHost(record.host);
+      return this.#confirm(uuid);
     }
-    const { progress, held } = origin;
-    if (held.size < HELD_MAX) held.set(stamp.seq, record);
-    this.#takeHeld(uuid, origin);
-    if (stamp.seq <= progress.seq) return;
-    if (compareStamps(stamp, origin.latest) > 0) origin.latest = stamp;
-    this.#o.timers.after(REORDERING_MS, () => {
-      if (progress.epoch === stamp.epoch && progress.seq < stamp.seq) this.#o.onLack(uuid);
-    });
+    if (stamp.epoch === origin.latest.epoch && origin.held.size < HELD_MAX) {
+      origin.held.set(stamp.seq, record);
+      this.#takeHeld(uuid, origin);
+    }
+    if (!this.lack(uuid)) return;
+    const isGap = stamp.epoch === origin.progress.epoch && !origin.broken;
+    const tell = () => this.lack(uuid) && this.#o.onLack(uuid);
+    if (isGap) this.#o.timers.after(REORDERING_MS, tell);
+    else tell();
   }
 
   /** Learns how far an origin is. Whether something is missing now. */
   learn(uuid: string, stamp: Stamp): boolean {
-    const origin = this.#origins.get(uuid);
-    if (!origin) {
-      this.#unknown.add(uuid);
-      return true;
-    }
+    const origin = this.#originOf(uuid);
     const { progress } = origin;
-    const order = compareStamps(stamp, progress.stamp);
+    const known = progress.stamp;
+    const order = compareStamps(stamp, known);
     if (order < 0) return false;
-    const isSame = stamp.digest === progress.stamp.digest;
+    const isSame = stamp.digest === known.digest && !origin.broken;
     if (order === 0) {
       if (!isSame) origin.broken = true;
       return !isSame;
     }
-    if (isSame && !origin.broken && stamp.epoch > progress.epoch) { // nothing is new but its life
+    if (isSame && stamp.epoch > known.epoch && known.epoch !== UNKNOWN) { // nothing is new but its life
       progress.renew(stamp.epoch, stamp.seq);
       return false;
     }
-    if (compareStamps(stamp, origin.latest) > 0) origin.latest = stamp;
+    if (compareStamps(stamp, origin.latest) > 0) {
+      if (stamp.epoch > origin.latest.epoch) origin.held.clear();
+      origin.latest = stamp;
+    }
     return true;
   }
 
@@ -151,7 +155,15 @@ export class Knowledge {
   /** Forgets an origin. */
   forget(uuid: string): void {
     this.#origins.delete(uuid);
-    this.#unknown.delete(uuid);
+  }
+
+  #originOf(uuid: string): Origin {
+    const known = this.#origins.get(uuid);
+    if (known) return known;
+    const progress = new Progress(UNKNOWN, 0, []);
+    const origin: Origin = { progress, held: new Map(), latest: progress.stamp, broken: false };
+    this.#origins.set(uuid, origin);
+    return origin;
   }
 
   #adoptAll(state: OriginState, before: Origin | undefined): void {
@@ -160,7 +172,6 @@ export class Knowledge {
     const latest = before && compareStamps(before.latest, state) > 0 ? before.latest : progress.stamp;
     const held = before?.latest.epoch === epoch ? before.held : new Map<number, StampedRecord>();
     this.#origins.set(uuid, { progress, latest, held, broken: false });
-    this.#unknown.delete(uuid);
     this.#o.inventory.replaceVmsOf(uuid, vms.map((vm) => ({ ...vm, host: uuid }))); // one string, not one for each
     if (progress.stamp.digest === state.digest) return;
     this.#o.log.error("a host's VMs are not what its digest says; is it of another version?", { host: uuid });
@@ -176,14 +187,15 @@ export class Knowledge {
   /** Applies what is next, as far as it is there. */
   #takeHeld(uuid: string, origin: Origin): void {
     const { progress, held } = origin;
+    if (origin.latest.epoch !== progress.epoch) return; // what is held is of a life that is to be pulled
     for (const seq of held.keys()) if (seq <= progress.seq) held.delete(seq);
     for (;;) {
       const next = held.get(progress.seq + 1);
-      if (!next || next.origin.epoch !== progress.epoch) return;
+      if (!next) return;
       held.delete(next.origin.seq);
       this.#apply(uuid, next, progress);
       progress.reach(next.origin.seq);
-      this.#o.inventory.confirm(uuid, this.#o.clock());
+      this.#confirm(uuid);
       this.#verify(uuid, origin, next.origin.digest);
     }
   }
@@ -203,9 +215,12 @@ export class Knowledge {
   }
 
   #applyHost(info: HostInfo): void {
-    const { inventory, clock } = this.#o;
+    const { inventory } = this.#o;
     inventory.putHost(hostOf(info, inventory.host(info.uuid), info.cstate));
-    inventory.confirm(info.uuid, clock());
+  }
+
+  #confirm(uuid: string): void {
+    this.#o.inventory.confirm(uuid, this.#o.clock());
   }
 
   /** Makes it what an origin says of a VM; of a mere UUID: that it has it no more. */

@@ -50,6 +50,7 @@ export class Members {
   readonly #hosts = new Map<string, HostMember>();
   /** The node names of those that were refused. */
   readonly #refused = new Set<string>();
+  #alive = 0;
 
   constructor(log: Logger) {
     this.#log = log;
@@ -57,9 +58,12 @@ export class Members {
 
   /** How many members are alive, hosts or not: those among whom Serf spreads events. */
   get alive(): number {
-    let count = 0;
-    for (const { status } of this.#members.values()) if (status === "alive") count++;
-    return count;
+    return this.#alive;
+  }
+
+  /** Whether another live member claims to be this host. */
+  isContested(uuid: string): boolean {
+    return this.#refused.values().some((name) => this.#members.get(name)?.tags.get(TAGS.uuid) === uuid);
   }
 
   host(uuid: string): HostMember | undefined {
@@ -78,7 +82,7 @@ export class Members {
   }
 
   /** Takes over that Serf has forgotten these. */
-  reap(members: readonly Member[]): readonly MemberChange[] {
+  forget(members: readonly Member[]): readonly MemberChange[] {
     for (const { name } of members) this.#members.delete(name);
     return this.#settle();
   }
@@ -90,6 +94,7 @@ export class Members {
   }
 
   #settle(): readonly MemberChange[] {
+    this.#alive = this.#members.values().reduce((count, { status }) => count + Number(status === "alive"), 0);
     const hosts = this.#choose();
     const changes: MemberChange[] = [];
     for (const uuid of new Set([...this.#hosts.keys(), ...hosts.keys()])) {

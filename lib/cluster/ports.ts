@@ -1,27 +1,9 @@
+import type { SerfEvent } from "../serf/events.ts";
+import type { Member } from "../serf/member.ts";
 import type { OriginState, Vector, Want } from "./exchange.ts";
 
-/** One of Serf's members, as its agent lists it (RPC command `members`). */
-export interface Member {
-  /** The node name, unique in the cluster. */
-  readonly name: string;
-  /** Textual IPv4 or IPv6 address. */
-  readonly address: string;
-  /** Of Serf's own gossip. */
-  readonly port: number;
-  readonly status: "alive" | "leaving" | "left" | "failed" | "none";
-  readonly tags: ReadonlyMap<string, string>;
-}
-
-/** What an agent tells without being asked (RPC command `stream`). */
-export type SerfEvent =
-  | { readonly kind: "connected" }
-  | { readonly kind: "disconnected"; readonly reason: string }
-  | {
-    readonly kind: "members";
-    readonly change: "join" | "leave" | "failed" | "update" | "reap";
-    readonly members: readonly Member[];
-  }
-  | { readonly kind: "user"; readonly name: string; readonly payload: Uint8Array };
+export type { SerfEvent } from "../serf/events.ts";
+export type { Member } from "../serf/member.ts";
 
 /** What the cluster needs of a Serf agent. */
 export interface SerfPort {

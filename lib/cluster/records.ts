@@ -3,6 +3,7 @@ import type { Host } from "../model/host.ts";
 import { INT16_MAX, VLAN_MAX } from "../model/limits.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { CustomField, VmInfo } from "../model/vm.ts";
+import { DEFAULT_EVENT_LIMIT, payloadRoom } from "../serf/event_size.ts";
 import { ByteReader, ByteWriter, invalid } from "./bytes.ts";
 import type { Stamp } from "./stamp.ts";
 
@@ -14,17 +15,11 @@ import type { Stamp } from "./stamp.ts";
 /** The names of the user events. */
 export const RECORD_NAMES = { host: "HI", vm: "VI", event: "VE" } as const;
 
-/** Bytes of a whole user event that an agent takes by default (`user_event_size_limit`). */
-const EVENT_LIMIT = 512;
+/** Bytes that a payload may have, so that agents take it without being configured for it. */
+export const RECORD_LIMIT = payloadRoom(RECORD_NAMES.host);
 
-/**
- * Bytes that Serf adds to a payload: its message type, and the MessagePack map { LTime, Name, Payload, CC } with the
- * longest LTime and a name of two letters. It counts the event as encoded, so this is part of the limit.
- */
-export const EVENT_OVERHEAD = 40;
-
-/** Bytes that a payload may have. */
-export const RECORD_LIMIT = EVENT_LIMIT - EVENT_OVERHEAD;
+/** Bytes that Serf adds to a payload at most. */
+export const EVENT_OVERHEAD = DEFAULT_EVENT_LIMIT - RECORD_LIMIT;
 
 const STAMP_BYTES = 24;
 

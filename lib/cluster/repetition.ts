@@ -1,21 +1,22 @@
 import type { VmInfo } from "../model/vm.ts";
-import { type Budget, clusterBytesPerSecond } from "./budget.ts";
+import { clusterBytesPerSecond } from "./budget.ts";
 import { saidOf } from "./claims.ts";
 import type { Inventory } from "./inventory.ts";
-import { encodeHostInfo, encodeVmInfo, EVENT_OVERHEAD, hostInfoOf, RECORD_NAMES } from "./records.ts";
+import { encodeHostInfo, encodeVmInfo, hostInfoOf, RECORD_NAMES } from "./records.ts";
 import type { Timers } from "./timers.ts";
 
 /** The prototype expects to be told of everything again after this time (interop.md §2). */
 const CYCLE_MS = 15_000;
 /** Of a VI, encoded; to tell how long a cycle must take. */
 const USUAL_VI_BYTES = 200;
+/** How much of what Serf can carry is used for it, beside what hosts say of changes. */
+const SHARE = 0.3;
 
 /** What {@link Repetition} is made from. */
 export interface RepetitionOptions {
   readonly inventory: Inventory;
   /** The UUID of this host. */
   readonly self: string;
-  readonly budget: Budget;
   readonly timers: Timers;
   /** How many members are alive, this one included. */
   readonly members: () => number;
@@ -51,7 +52,8 @@ export class Repetition implements Disposable {
     const host = inventory.host(self);
     if (host) this.#say(RECORD_NAMES.host, encodeHostInfo(hostInfoOf(host)));
     const vms = Array.from(inventory.claimsOf(self).values(), saidOf);
-    const shareMs = vms.length * USUAL_VI_BYTES * members() / clusterBytesPerSecond(members()) * 1000;
+    const bytesPerSecond = SHARE * clusterBytesPerSecond(members()) / members();
+    const shareMs = vms.length * USUAL_VI_BYTES / bytesPerSecond * 1000;
     this.#step(vms, Math.max(CYCLE_MS, shareMs) / (vms.length + 1));
   }
 
@@ -66,8 +68,6 @@ export class Repetition implements Disposable {
   }
 
   #say(name: string, payload: Uint8Array | undefined): void {
-    if (!payload) return;
-    this.#o.budget.spend(payload.length + EVENT_OVERHEAD);
-    this.#o.say(name, payload);
+    if (payload) this.#o.say(name, payload);
   }
 }

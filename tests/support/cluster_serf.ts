@@ -115,9 +115,9 @@ export class SimSerf {
     );
   }
 
-  /** News of members takes about a second to spread. */
+  /** News of members takes about a second to spread, and an agent keeps it for one to three more to put it together. */
   #tell(observer: SimAgent, subject: number, status: Member["status"] | undefined, ms: number): void {
-    this.time.after(ms + this.random() * 1000, () => {
+    this.time.after(ms + 1000 + this.random() * 2000, () => {
       const wrong = status === "failed" && this.agents[subject]?.running &&
         this.#reachable(observer.number, subject);
       if (!wrong) observer.see(subject, status);
@@ -260,7 +260,7 @@ export class SimAgent implements SerfPort {
       if (slot.some(({ id }) => id === event.id)) return;
       slot.push(event);
     } else this.#recent[event.lTime % EVENT_BUFFER] = [event];
-    this.#push({ kind: "user", name: event.name, payload: event.payload });
+    this.#push({ kind: "user", name: event.name, payload: event.payload, lTime: event.lTime });
     if (!sendOn) return;
     this.#enqueue({ event, order: this.#serf.nextEvent() }, 0);
     this.#tickSoon();
