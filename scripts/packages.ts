@@ -10,6 +10,7 @@ export const LAB_PACKAGES = [
   "dmidecode",
   "iproute2",
   "iptables",
+  "libfaketime",
   "libvirt-clients",
   "libvirt-daemon",
   "libvirt-daemon-driver-qemu",

@@ -75,6 +75,11 @@ export class LabHost implements ServiceHost {
     await (await Realm.find(this.#key))?.end();
   }
 
+  /** Whether the host is on; what runs on it, {@link status} tells. */
+  async isUp(): Promise<boolean> {
+    return await Realm.find(this.#key) !== undefined;
+  }
+
   /** The host's realm; fails if the host is down. */
   async realm(): Promise<Realm> {
     const realm = await Realm.find(this.#key);

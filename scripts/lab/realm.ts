@@ -54,6 +54,17 @@ export class Realm {
     return `${this.pid} ${await startTime(this.pid)}`;
   }
 
+  /** A process within, by the pid that it has there, as the machine sees it; undefined: there is none. */
+  async machinePid(inner: number): Promise<number | undefined> {
+    const namespace = await Deno.readLink(`/proc/${this.pid}/ns/pid`);
+    for await (const entry of Deno.readDir("/proc")) {
+      if (!/^\d+$/.test(entry.name)) continue;
+      const pids = await namespacePids(Number(entry.name), namespace);
+      if (pids.at(-1) === String(inner)) return Number(entry.name);
+    }
+    return undefined;
+  }
+
   /** The command that runs argv within the namespaces of this realm. */
   enter(namespaces: readonly (Namespace | "pid" | "root")[], argv: readonly string[]): string[] {
     const options = namespaces.map((name) => `--${name}`);
@@ -116,10 +127,24 @@ async function inspect(pid: number): Promise<Marked | undefined> {
     const environment = (await Deno.readTextFile(`/proc/${pid}/environ`)).split("\0");
     const key = environment.find((entry) => entry.startsWith(`${KEY}=`))?.slice(KEY.length + 1);
     if (key === undefined) return undefined;
-    const status = await Deno.readTextFile(`/proc/${pid}/status`);
-    const pids = /^NSpid:\s*(.*)$/m.exec(status)?.[1]?.split(/\s+/) ?? [];
+    const pids = pidsOf(await Deno.readTextFile(`/proc/${pid}/status`));
     return { pid, key, holder: pids.length > 1 && pids.at(-1) === "1" };
   } catch {
     return undefined; // It ended while we looked, or is a kernel thread.
   }
+}
+
+/** The pids of a process of this PID namespace, the innermost last; none: it is of another, or has ended. */
+async function namespacePids(pid: number, namespace: string): Promise<readonly string[]> {
+  try {
+    if (await Deno.readLink(`/proc/${pid}/ns/pid`) !== namespace) return [];
+    return pidsOf(await Deno.readTextFile(`/proc/${pid}/status`));
+  } catch {
+    return []; // It ended while we looked.
+  }
+}
+
+/** The pids of a process in each of its PID namespaces, by its proc(5) status. */
+function pidsOf(status: string): readonly string[] {
+  return /^NSpid:\s*(.*)$/m.exec(status)?.[1]?.split(/\s+/) ?? [];
 }
