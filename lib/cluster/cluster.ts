@@ -139,7 +139,7 @@ export class Cluster implements Disposable {
     requireUnique(members, own.name, self);
     this.#followEvents(serf);
     await serf.setTags(this.#tags());
-    this.#takeChanges(this.#members.replace(members));
+    await this.#reconcile(serf);
     this.#gossip.start();
     this.#repair.start();
     this.#planReconciliation(serf);
@@ -182,7 +182,14 @@ export class Cluster implements Disposable {
   async #followEvents(serf: SerfPort): Promise<void> {
     for await (const event of serf.events) {
       if (this.#stopped) return;
-      this.#hear(event, serf);
+      try {
+        this.#hear(event, serf);
+      } catch (error) { // a defect, which must not make this host deaf
+        this.#o.log.error("cannot take over what Serf tells", {
+          kind: event.kind,
+          error: errorMessage(error),
+        });
+      }
     }
   }
 

@@ -56,6 +56,9 @@ export class Gossip implements Disposable {
   readonly #o: GossipOptions;
   readonly #watch: Disposable;
   #silent = true;
+  /** A look at what has changed just now. */
+  #look: Disposable | undefined;
+  /** The next turn to speak, when the budget allows. */
   #turn: Disposable | undefined;
   /** The host's record is to be said when the budget allows. */
   #hostDue = false;
@@ -92,22 +95,24 @@ export class Gossip implements Disposable {
 
   /** Something is pending at the origin. What changes together is looked at together. */
   vmChanged(): void {
-    this.#turn ??= this.#o.timers.after(0, () => this.#sayPending());
+    this.#look ??= this.#o.timers.after(0, () => this.#sayPending());
   }
 
   [Symbol.dispose](): void {
     this.#silent = true;
     this.#watch[Symbol.dispose]();
+    this.#look?.[Symbol.dispose]();
     this.#turn?.[Symbol.dispose]();
     this.#reminder?.[Symbol.dispose]();
   }
 
   #sayPending(): void {
     const { origin, budget } = this.#o;
-    this.#turn = undefined;
+    this.#turn?.[Symbol.dispose]();
+    this.#turn = this.#look = undefined;
     if (this.#silent) return origin.publishAll();
     const { size } = origin.pending;
-    if (size > 1 && budget.waitMs(size * USUAL_EVENT_BYTES) > PATIENCE_MS) {
+    if (size > 0 && budget.waitMs(size * USUAL_EVENT_BYTES) > PATIENCE_MS) {
       this.#o.log.info("too much has changed to be said, letting the others pull it", { vms: size });
       origin.publishAll();
       this.#hostDue = true;

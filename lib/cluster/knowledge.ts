@@ -89,8 +89,9 @@ export class Knowledge {
     const origin = this.#origins.get(uuid);
     if (!origin) return undefined;
     const { epoch, seq } = origin.progress;
-    if (origin.broken || origin.latest.epoch > epoch) return { uuid, since: undefined };
-    return origin.latest.seq > seq ? { uuid, since: { epoch, seq } } : undefined;
+    const { latest, broken } = origin;
+    if (broken || latest.epoch > epoch) return { uuid, since: undefined };
+    return latest.epoch === epoch && latest.seq > seq ? { uuid, since: { epoch, seq } } : undefined;
   }
 
   /** Takes over what an origin has said. */
@@ -128,6 +129,7 @@ export class Knowledge {
     }
     if (isSame && stamp.epoch > known.epoch && known.epoch !== UNKNOWN) { // nothing is new but its life
       progress.renew(stamp.epoch, stamp.seq);
+      origin.latest = stamp;
       return false;
     }
     if (compareStamps(stamp, origin.latest) > 0) {
@@ -238,6 +240,5 @@ export class Knowledge {
     if (origin.progress.stamp.digest === digest) return;
     origin.broken = true;
     this.#o.log.warn("what is known of a host does not add up, asking for all", { host: uuid });
-    this.#o.onLack(uuid);
   }
 }

@@ -19,7 +19,7 @@ const SPREAD_MAX_MS = 1000;
 /** What {@link Pulls} are made from. */
 export interface PullsOptions {
   readonly questions: Questions;
-  readonly knowledge: Knowledge;
+  readonly knowledge: Pick<Knowledge, "lack">;
   /** The peers that are alive and can be asked. */
   readonly peers: () => readonly Peer[];
   /** Takes over an answer. */

@@ -149,16 +149,21 @@ export class SimHost {
 
   /** Its daemon starts, with nothing but what libvirt has. */
   start(): void {
+    void this.startAs(this.uuid);
+  }
+
+  /** Likewise, as a host with some UUID, in a cluster or alone. */
+  startAs(self: string, { alone = false } = {}): Promise<void> {
     const { time, random, options } = this.#sim;
     this.inventory = new Inventory();
     this.#sample();
     this.inventory.replaceVmsOf(this.uuid, [...this.vms.values()]);
     this.#epoch = Math.max(this.clock(), this.#epoch + 1);
     this.cluster = new Cluster({
-      serf: this.agent,
+      serf: alone ? undefined : this.agent,
       peers: this.#peerPort(),
       inventory: this.inventory,
-      self: this.uuid,
+      self,
       apiPort: 8080,
       epoch: this.#epoch,
       onEpoch: (epoch) => this.#epoch = epoch,
@@ -167,9 +172,9 @@ export class SimHost {
       random,
       log: options.log ?? silentLogger,
     });
-    this.agent.reconnect();
-    void this.cluster.start();
+    if (!alone) this.agent.reconnect();
     time.settle();
+    return this.cluster.start();
   }
 
   /** Its daemon ends, without a word. */

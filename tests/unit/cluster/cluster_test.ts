@@ -1,6 +1,9 @@
 import assert from "node:assert/strict";
 import { HostState, Runstate } from "../../../lib/model/enums.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
+import { decodeRecord, encodeHostInfo, encodeVmInfo, hostInfoOf } from "../../../lib/cluster/records.ts";
 import { ClusterSim, type SimHost } from "../../support/cluster_sim.ts";
+import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
 /** After the last change, and with all members known to be alive, all inventories are equal within this time. */
 const REPAIR_MS = 15_000;
@@ -237,4 +240,96 @@ Deno.test("a storm of changes on one host is pulled rather than said, and nobody
   const ms = await assertAgreement(sim);
   assert.ok(ms < 5000, `${ms} ms`);
   assert.ok(sim.serf.traffic.events - before < 20, `${sim.serf.traffic.events - before} events`);
+});
+
+Deno.test("a host of the prototype is understood, and told everything again and again", async () => {
+  using sim = new ClusterSim({ hosts: 3, vmsPerHost: 5, seed: 12 });
+  const uuid = numberedUuid(77);
+  const prototype = sim.serf.join("proto", { uuid });
+  await sim.start();
+  const heard = new Map<string, number>();
+  const listening = (async () => {
+    for await (const event of prototype.events) {
+      if (event.kind !== "user") continue;
+      const record = decodeRecord(event.name, event.payload);
+      if (record?.kind === "vm" && record.vm.host !== uuid) {
+        heard.set(record.vm.uuid, (heard.get(record.vm.uuid) ?? 0) + 1);
+      }
+    }
+  })();
+  const say = async () => {
+    const host = encodeHostInfo(hostInfoOf(hostEntry({ uuid, ts: sim.time.now() })));
+    const vm = encodeVmInfo(vmInfo({ uuid: numberedUuid(770), host: uuid, name: "old", ts: sim.time.now() }));
+    assert.ok(host && vm);
+    await prototype.userEvent("HI", host);
+    await prototype.userEvent("VI", vm);
+    await sim.time.pass(15_000);
+  };
+  for (let cycle = 0; cycle < 5; cycle++) await say();
+  for (const { inventory, cluster } of sim.hosts) {
+    assert.equal(inventory.host(uuid)?.cstate, HostState.active);
+    assert.equal(inventory.vm(numberedUuid(770))?.name, "old");
+    assert.equal(cluster?.member(uuid)?.peer.prototype, true);
+  }
+  assert.equal(heard.size, 15);
+  assert.ok([...heard.values()].every((times) => times >= 3 && times <= 5));
+  prototype.running = false;
+  await sim.time.pass(15_000);
+  for (const { inventory } of sim.hosts) {
+    assert.equal(inventory.vm(numberedUuid(770))?.runstate, Runstate.none);
+  }
+  prototype.reconnect();
+  await listening;
+});
+
+Deno.test("a host whose UUID is taken does not join, and one that is cloned later is not believed", async () => {
+  using sim = new ClusterSim({ hosts: 4, vmsPerHost: 5, seed: 13 });
+  const [original] = sim.hosts;
+  const clone = sim.hosts.pop();
+  assert.ok(original && clone);
+  await sim.start();
+  await sim.time.pass(5000);
+  await assert.rejects(
+    clone.startAs(original.uuid),
+    (error: unknown) =>
+      error instanceof VirtxError && error.kind === "unavailable" && error.message.includes("virt1"),
+  );
+  clone.stop();
+  await clone.agent.setTags({ uuid: original.uuid, virtxd: "1" });
+  await sim.time.pass(10_000);
+  for (const { cluster } of sim.hosts) assert.equal(cluster?.member(original.uuid)?.peer.name, "virt1");
+  assert.ok(sim.agrees());
+});
+
+Deno.test("a host alone keeps its inventory and answers for it", async () => {
+  using sim = new ClusterSim({ hosts: 1, vmsPerHost: 5 });
+  const [host] = sim.hosts;
+  assert.ok(host);
+  host.agent.running = false;
+  await host.startAs(host.uuid, { alone: true });
+  host.changeSomething();
+  await sim.time.pass(60_000);
+  assert.equal(host.cluster?.caughtUp, true);
+  assert.equal(host.cluster?.staleSince, undefined);
+  const [state] = host.cluster?.states([{ uuid: host.uuid, since: undefined }]) ?? [];
+  assert.equal(state?.vms.length, 5);
+  assert.equal(state?.seq, 1);
+  const vector = host.cluster?.vector("");
+  assert.equal(host.cluster?.vector(vector?.digest ?? ""), undefined);
+});
+
+Deno.test("a host that is reaped is forgotten with its VMs, also by those who hear of it from others", async () => {
+  using sim = new ClusterSim({ hosts: 4, vmsPerHost: 5, seed: 14 });
+  await sim.start();
+  const gone = sim.hosts.pop();
+  assert.ok(gone);
+  gone.stop();
+  gone.agent.running = false;
+  await sim.time.pass(20_000);
+  const [first] = sim.hosts;
+  sim.serf.announce(gone.agent, undefined, 0);
+  await sim.time.pass(60_000);
+  assert.equal(first?.inventory.host(gone.uuid), undefined);
+  assert.ok(sim.agrees());
+  for (const { inventory } of sim.hosts) assert.equal([...inventory.vms()].length, 15);
 });
