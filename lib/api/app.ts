@@ -2,6 +2,7 @@ import type { Inventory } from "../cluster/inventory.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/log.ts";
 import type { VmUseCases } from "../vm/use_cases.ts";
+import { addClusterOperations, type ClusterView } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
 import { Endpoints } from "./endpoints.ts";
 import type { Connection } from "./exchange.ts";
@@ -18,6 +19,8 @@ export interface ApiOptions extends ServiceOptions {
   readonly inventory: Inventory;
   /** This host, as libvirt and the inventory name it. */
   readonly hostUuid: string;
+  /** This host as part of the cluster; left out: it is alone. */
+  readonly cluster?: ClusterView;
   /** Since when libvirt has been away, UTC milliseconds; undefined: it is here. */
   readonly stale: () => number | undefined;
   readonly log: Logger;
@@ -42,6 +45,7 @@ export function createApp(o: ApiOptions): Api {
   addRunstateOperations(endpoints, { vms: o.vms, routing });
   addInventoryOperations(endpoints, o.inventory);
   addServiceOperations(endpoints, o);
+  if (o.cluster) addClusterOperations(endpoints, o.cluster);
   return new Perimeter({
     guard: new BrowserGuard(() => ownNames(o)),
     log: o.log,

@@ -1,6 +1,7 @@
-import { type ErrorKind, errorMessage, VirtxError } from "../model/error.ts";
+import { type ErrorKind, VirtxError } from "../model/error.ts";
 import { kindOf, Problem } from "./problem.ts";
 import { JSON_TYPE } from "./respond.ts";
+import { type Outgoing, Transport } from "./transport.ts";
 
 /** How long an answer may take unless a request says otherwise. */
 const TIMEOUT_MS = 30_000;
@@ -27,21 +28,21 @@ export interface Reply {
   readonly body: unknown;
 }
 
-/** A client of the API, for the command line, for peers and for tests. */
+/** A client of the API, for the command line and for tests. */
 export class ApiClient implements Disposable {
   readonly #o: ApiClientOptions;
   readonly #base: string;
-  readonly #http: Deno.HttpClient;
+  readonly #transport: Transport;
 
   constructor(options: ApiClientOptions) {
     this.#o = options;
-    const path = options.address.startsWith("unix:") ? options.address.slice("unix:".length) : undefined;
-    this.#base = path === undefined ? options.address.replace(/\/$/, "") : "http://localhost";
-    this.#http = Deno.createHttpClient(path === undefined ? {} : { proxy: { transport: "unix", path } });
+    const socket = options.address.startsWith("unix:") ? options.address.slice("unix:".length) : undefined;
+    this.#base = socket === undefined ? options.address.replace(/\/$/, "") : "http://localhost";
+    this.#transport = new Transport(socket);
   }
 
   [Symbol.dispose](): void {
-    this.#http.close();
+    this.#transport[Symbol.dispose]();
   }
 
   /**
@@ -50,20 +51,18 @@ export class ApiClient implements Disposable {
    * caller's signal throws the signal's reason.
    */
   async request(method: string, path: string, body?: unknown, options: RequestOptions = {}): Promise<Reply> {
-    const timeoutMs = options.timeoutMs ?? this.#o.timeoutMs ?? TIMEOUT_MS;
-    const deadline = AbortSignal.timeout(timeoutMs);
-    const signal = options.signal ? AbortSignal.any([options.signal, deadline]) : deadline;
     const headers = new Headers({ ...this.#o.headers, ...options.headers });
     if (body !== undefined) headers.set("content-type", JSON_TYPE);
-    try {
-      const response = await fetch(this.#base + path, {
-        method,
-        headers,
-        signal,
-        client: this.#http,
-        redirect: "manual",
-        ...(body !== undefined && { body: JSON.stringify(body) }),
-      });
+    const outgoing: Outgoing = {
+      method,
+      url: this.#base + path,
+      headers,
+      body: body === undefined ? undefined : JSON.stringify(body),
+      timeoutMs: options.timeoutMs ?? this.#o.timeoutMs ?? TIMEOUT_MS,
+      signal: options.signal,
+      what: `Cannot ${method} ${path} at ${this.#o.address}`,
+    };
+    return await this.#transport.exchange(outgoing, async (response) => {
       const text = await response.text();
       if (!response.ok && response.status !== 304) throw toError(response, text);
       return {
@@ -71,20 +70,12 @@ export class ApiClient implements Disposable {
         headers: response.headers,
         body: text === "" ? undefined : JSON.parse(text),
       };
-    } catch (error) {
-      options.signal?.throwIfAborted();
-      if (error instanceof VirtxError) throw error;
-      const what = `Cannot ${method} ${path} at ${this.#o.address}`;
-      if (deadline.aborted) {
-        throw new VirtxError("timeout", `${what}: no answer within ${timeoutMs} ms`, { cause: error });
-      }
-      throw new VirtxError("unreachable", `${what}: ${errorMessage(error)}`, { cause: error });
-    }
+    });
   }
 }
 
 /** The error that the answer tells of: problem details (RFC 9457), or less from what is not virtxd. */
-function toError(response: Response, text: string): VirtxError {
+export function toError(response: Response, text: string): VirtxError {
   const problem = parseProblem(text);
   const kind: ErrorKind = kindOf(problem?.type ?? "", response.status);
   const retryAfter = Number(response.headers.get("retry-after") ?? NaN);

@@ -42,7 +42,7 @@ export function describeOperation<Query extends z.ZodObject, Body extends z.ZodT
 }
 
 function successes({ answers, method, tag }: Operation<z.ZodObject, z.ZodType>): RouteConfig["responses"] {
-  const common = method === "get" && tag !== "Service" ? STALE : {};
+  const common = method === "get" && (tag === "VMs" || tag === "Hosts") ? STALE : {};
   return Object.fromEntries(
     Object.entries(answers).map(([status, { description, schema, type, headers }]) => [status, {
       description,

@@ -139,6 +139,7 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
 ): Response | Promise<Response> {
   const exchange = c.env;
   exchange.operation = operation.id;
+  if (operation.readsOnly) exchange.readsOnly = true;
   const issues: FieldIssue[] = [];
   const uuid = c.req.param("uuid") ?? "";
   if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: UUID_RULE });

@@ -20,6 +20,8 @@ export interface Exchange {
   readonly startedMs: number;
   /** The operation of interop.md §1, once the path is known. */
   operation: string | undefined;
+  /** Whether it changes nothing. */
+  readsOnly: boolean;
   /** Why the request failed, for the log line. */
   failure: Error | undefined;
 }

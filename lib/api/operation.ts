@@ -12,7 +12,7 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly method: "get" | "post" | "put" | "delete";
   /** An OpenAPI path template; the only parameter that paths have is {uuid}. */
   readonly path: string;
-  readonly tag: "VMs" | "Hosts" | "Service";
+  readonly tag: "VMs" | "Hosts" | "Service" | "Between hosts";
   readonly summary: string;
   readonly description?: string;
   /** Query parameters, each from a string; others than these are refused. */
@@ -22,6 +22,8 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly answers: Readonly<Record<number, Answer>>;
   /** It is asked so often that even the router counts: where its path is met exactly, a GET goes straight to it. */
   readonly hot?: boolean;
+  /** It changes nothing, though its method is not GET: it is logged like a read. */
+  readonly readsOnly?: boolean;
   /** How it may fail, beyond what any request may: that it is invalid or denied. */
   readonly failures?: readonly ErrorKind[];
 }

@@ -48,6 +48,7 @@ export class Perimeter {
       isOwnId,
       startedMs: this.#o.clock(),
       operation: undefined,
+      readsOnly: isSafe(request.method),
       failure: undefined,
     };
     try {
@@ -89,19 +90,22 @@ export class Perimeter {
 
   /** Completes an answer. Of a read that goes well nothing is logged, so it tells an id only to who brought one. */
   #finish(exchange: Exchange, response: Response): Response {
-    const reading = isSafe(exchange.request.method);
-    const staleSince = reading ? this.#o.stale() : undefined;
+    const { readsOnly } = exchange;
+    const staleSince = readsOnly ? this.#o.stale() : undefined;
     if (staleSince !== undefined) {
       response.headers.set("x-virtx-stale", String(staleSeconds(staleSince, this.#o.clock())));
     }
-    const isLogged = !reading || exchange.failure !== undefined || this.#o.level() === "debug";
+    const isLogged = !readsOnly || exchange.failure !== undefined || this.#o.level() === "debug";
     if (isLogged || exchange.isOwnId) response.headers.set("x-request-id", exchange.id);
     if (isLogged) this.#log(exchange, response.status);
     return response;
   }
 
   /** One line for each change and each failure; for reads that went well only at level debug. */
-  #log({ request, connection, failure, id, operation, startedMs }: Exchange, status: number): void {
+  #log(
+    { request, connection, failure, id, operation, readsOnly, startedMs }: Exchange,
+    status: number,
+  ): void {
     const fields: LogFields = {
       request: id,
       client: connection.client(),
@@ -112,7 +116,7 @@ export class Perimeter {
       ms: this.#o.clock() - startedMs,
     };
     if (failure === undefined) {
-      if (isSafe(request.method)) this.#o.log.debug("request", fields);
+      if (readsOnly) this.#o.log.debug("request", fields);
       else this.#o.log.info("request", fields);
     } else if (isDefect(failure)) {
       this.#o.log.error("request failed by a defect", { ...fields, error: failure.stack ?? String(failure) });

@@ -31,6 +31,23 @@ export function respondBriefly(value: unknown): Response {
   return new Response(JSON.stringify(value), JSON_ONLY);
 }
 
+/** An answer whose body is made part by part, at the pace at which the client takes it. */
+export function respondStream(parts: Iterable<string>, type: string): Response {
+  const encoder = new TextEncoder();
+  const iterator = parts[Symbol.iterator]();
+  const body = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      const { done, value } = iterator.next();
+      if (done) controller.close();
+      else controller.enqueue(encoder.encode(value));
+    },
+    cancel: () => void iterator.return?.(),
+  }, { highWaterMark: 0 });
+  const response = new Response(body);
+  response.headers.set("content-type", type);
+  return guarded(response);
+}
+
 function guarded(response: Response): Response {
   response.headers.set("cache-control", "no-store");
   response.headers.set("x-content-type-options", "nosniff");

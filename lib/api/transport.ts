@@ -1,0 +1,82 @@
+import { errorMessage, VirtxError } from "../model/error.ts";
+
+/** A request as it goes out. */
+export interface Outgoing {
+  readonly method: string;
+  readonly url: string;
+  readonly headers: Headers;
+  readonly body?: string | Uint8Array<ArrayBuffer> | undefined;
+  /** Until the whole answer is there. */
+  readonly timeoutMs: number;
+  readonly signal?: AbortSignal | undefined;
+  /** What the request is for, for messages: "Cannot GET /vms at unix:/run/virtxd/virtxd.sock". */
+  readonly what: string;
+}
+
+/** How many idle connections are kept to each server, and for how long. */
+const IDLE_CONNECTIONS = 8;
+const IDLE_MS = 60_000;
+
+/** HTTP requests to other programs: kept-alive connections, deadlines, and what goes wrong in the words of virtxd. */
+export class Transport implements Disposable {
+  readonly #client: Deno.HttpClient;
+
+  /** @param socket of the server that all requests are for; left out: each goes where its URL says */
+  constructor(socket?: string) {
+    this.#client = Deno.createHttpClient({
+      poolMaxIdlePerHost: IDLE_CONNECTIONS,
+      poolIdleTimeout: IDLE_MS,
+      ...(socket !== undefined && { proxy: { transport: "unix", path: socket } }),
+    });
+  }
+
+  [Symbol.dispose](): void {
+    this.#client.close();
+  }
+
+  /**
+   * Sends a request and reads the answer, whatever its status. Redirections are not followed.
+   * @throws VirtxError unreachable, if there is no answer or it breaks off; timeout; what `read` throws. An abort by the
+   * caller's signal throws the signal's reason.
+   */
+  async exchange<T>(request: Outgoing, read: (response: Response) => Promise<T>): Promise<T> {
+    const { method, url, headers, body, timeoutMs, signal, what } = request;
+    signal?.throwIfAborted();
+    const ended = new AbortController();
+    let late = false;
+    const timer = setTimeout(() => {
+      late = true;
+      ended.abort();
+    }, timeoutMs);
+    const abort = () => ended.abort();
+    signal?.addEventListener("abort", abort);
+    try {
+      const response = await fetch(url, {
+        method,
+        headers,
+        signal: ended.signal,
+        client: this.#client,
+        redirect: "manual",
+        ...(body !== undefined && { body }),
+      });
+      return await read(response);
+    } catch (error) {
+      signal?.throwIfAborted();
+      if (late) {
+        throw new VirtxError("timeout", `${what}: no answer within ${timeoutMs} ms`, { cause: error });
+      }
+      if (error instanceof VirtxError) throw error;
+      throw new VirtxError("unreachable", `${what}: ${reasonOf(error)}`, { cause: error });
+    } finally {
+      clearTimeout(timer);
+      signal?.removeEventListener("abort", abort);
+    }
+  }
+}
+
+/** What fetch says at the bottom of its chain of causes, after the last of its own prefixes: "Connection refused (os error 111)". */
+function reasonOf(error: unknown): string {
+  let cause = error;
+  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause;
+  return errorMessage(cause).replace(/^error sending request .*?: client error \(\w+\): /, "");
+}
