@@ -3,6 +3,7 @@ import { Runstate } from "../model/enums.ts";
 import type { Logger } from "../model/log.ts";
 import type { VmInfo } from "../model/vm.ts";
 import { saidOf } from "./claims.ts";
+import { SetDigest } from "./digest.ts";
 import type { OriginState, VectorEntry, Want } from "./exchange.ts";
 import { hostOf } from "./host_record.ts";
 import type { Inventory } from "./inventory.ts";
@@ -20,6 +21,9 @@ const HELD_MAX = 64;
 
 /** The epoch of an origin of which nothing is known but that it has said something. */
 const UNKNOWN = 0;
+
+/** The digest of no VMs. */
+const NOTHING = new SetDigest().toString();
 
 /** A record that is ordered. */
 type StampedRecord = GossipRecord & { readonly origin: Stamp };
@@ -56,12 +60,15 @@ export class Knowledge {
     this.#o = options;
   }
 
-  /** How far the knowledge of each origin goes, if it adds up. */
+  /**
+   * How far the knowledge of each origin goes. Of a life that was heard of, but of which nothing that adds up is known, only
+   * the beginning is told: it must not be forgotten, lest the origin itself begin a life that is older.
+   */
   *entries(): Iterable<VectorEntry> {
-    for (const [uuid, { progress, broken }] of this.#origins) {
-      if (!broken && progress.epoch !== UNKNOWN) {
-        yield { uuid, ...progress.stamp, count: this.#o.inventory.claimsOf(uuid).size };
-      }
+    for (const [uuid, { progress, latest, broken }] of this.#origins) {
+      yield broken || latest.epoch > progress.epoch
+        ? { uuid, epoch: latest.epoch, seq: 0, digest: NOTHING, count: 0 }
+        : { uuid, ...progress.stamp, count: this.#o.inventory.claimsOf(uuid).size };
     }
   }
 

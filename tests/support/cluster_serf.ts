@@ -75,13 +75,13 @@ export class SimSerf {
     return this.#events++;
   }
 
-  /** Has another agent join, which all others hear of soon. */
+  /** Another agent, which all others know at once. */
   join(name: string, tags: Readonly<Record<string, string>> = {}): SimAgent {
     const agent = new SimAgent(this, this.agents.length, name, tags);
     this.agents.push(agent);
     for (const other of this.agents) {
       agent.see(other.number, "alive");
-      if (other !== agent) this.#tell(other, agent.number, "alive", 0);
+      if (other !== agent) other.see(agent.number, "alive");
     }
     return agent;
   }
@@ -132,7 +132,10 @@ export class SimAgent implements SerfPort {
   readonly #serf: SimSerf;
   #tags: ReadonlyMap<string, string>;
   #stream = new Queue<SerfEvent>();
-  #members: (Member["status"] | undefined)[] = [];
+  /** Whether there is a client. */
+  #streamed = false;
+  readonly #members: (Member["status"] | undefined)[] = [];
+  #alive = 0;
   /** Events that are still to be sent, by how often they were. */
   readonly #queue: Broadcast[][] = [];
   #queued = 0;
@@ -170,6 +173,7 @@ export class SimAgent implements SerfPort {
   }
 
   get events(): AsyncIterable<SerfEvent> {
+    this.#streamed = true;
     return this.#stream;
   }
 
@@ -212,6 +216,7 @@ export class SimAgent implements SerfPort {
   reconnect(): void {
     this.#stream.close();
     this.#stream = new Queue();
+    this.#streamed = false;
     this.#unread = undefined;
     this.#connected = true;
   }
@@ -228,7 +233,8 @@ export class SimAgent implements SerfPort {
     const before = this.#members[subject];
     const agent = this.#serf.agents[subject];
     this.#members[subject] = status;
-    if (!agent || !this.#running) return;
+    this.#alive += Number(status === "alive") - Number(before === "alive");
+    if (!agent || !this.#running || !this.#streamed) return;
     const members = [this.#memberOf(agent, status ?? before ?? "none")];
     if (status === undefined) this.#push({ kind: "members", change: "reap", members });
     else if (status !== "alive") {
@@ -242,6 +248,7 @@ export class SimAgent implements SerfPort {
   }
 
   #push(event: SerfEvent): void {
+    if (!this.#streamed) return;
     if (this.#unread) {
       if (this.#unread.length < STREAM_MAX) this.#unread.push(event);
       return;
@@ -310,7 +317,7 @@ export class SimAgent implements SerfPort {
 
   /** What fits into a packet: what was sent least often first. */
   #packet(): UserEvent[] {
-    const limit = retransmits(this.#members.filter((status) => status === "alive").length);
+    const limit = retransmits(this.#alive);
     const events: UserEvent[] = [];
     const again: { broadcast: Broadcast; sent: number }[] = [];
     let room = PACKET_BYTES;

@@ -27,7 +27,16 @@ export class DaemonProcess implements AsyncDisposable {
     const child = new Deno.Command(Deno.execPath(), {
       args: [
         ...["run", "--allow-all", "--quiet", MAIN],
-        ...["--libvirt-uri", "test:///default", "--listen", "127.0.0.1:0", "--socket", "none"],
+        ...[
+          "--libvirt-uri",
+          "test:///default",
+          "--serf-rpc",
+          "none",
+          "--listen",
+          "127.0.0.1:0",
+          "--socket",
+          "none",
+        ],
         ...args,
       ],
       env: { VIRTX_TEST_ROOT: root.path },

@@ -333,3 +333,67 @@ Deno.test("a host that is reaped is forgotten with its VMs, also by those who he
   assert.ok(sim.agrees());
   for (const { inventory } of sim.hosts) assert.equal([...inventory.vms()].length, 15);
 });
+
+Deno.test("a host that has forgotten a later life of its own learns of it from those who only heard of it", async () => {
+  using sim = new ClusterSim({ hosts: 2, vmsPerHost: 3, seed: 15 });
+  await sim.start();
+  const [forgetful, other] = sim.hosts;
+  assert.ok(forgetful && other);
+  forgetful.skewMs = HOUR_MS;
+  forgetful.restart();
+  forgetful.changeSomething();
+  await sim.time.pass(250); // the word is out, but not what it means
+  forgetful.stop();
+  forgetful.forgetEpoch();
+  forgetful.skewMs = 0;
+  forgetful.start();
+  await assertAgreement(sim, 30_000);
+});
+
+Deno.test("after any faults in any order all inventories are equal again", async () => {
+  for (let seed = 1; seed <= 10; seed++) {
+    using sim = new ClusterSim({ hosts: 3 + seed % 6, vmsPerHost: 3 * seed, seed, wire: seed === 5 });
+    await sim.start();
+    for (let fault = 0; fault < 30; fault++) {
+      inflict(sim);
+      await churn(sim, sim.hosts, 5, 1000);
+      await sim.time.pass(sim.random() * 15_000);
+    }
+    sim.heal();
+    sim.network.loss = 0;
+    for (const host of sim.hosts) {
+      host.agent.reading = true;
+      if (!host.agent.running) host.agent.running = true;
+      if (!host.running) host.start();
+    }
+    await sim.time.pass(60_000); // as long as it may take Serf to meet again
+    await assertAgreement(sim);
+  }
+});
+
+/** Some fault, or the end of one, to some host. */
+function inflict(sim: ClusterSim): void {
+  const some = () => sim.hosts.filter(() => sim.random() < 0.5);
+  const one = () => sim.hosts[Math.floor(sim.random() * sim.hosts.length)] as SimHost;
+  const [host, other] = [one(), one()];
+  const faults: (() => void)[] = [
+    () => {
+      const group = some();
+      sim.partition(group, sim.hosts.filter((member) => !group.includes(member)));
+    },
+    () => host !== other && sim.blockOneWay(host, other),
+    () => sim.heal(),
+    () => sim.network.loss = 0.6 * sim.random(),
+    () => host.running ? host.stop() : host.start(),
+    () => host.running && host.restart(),
+    () => {
+      host.forgetEpoch();
+      host.skewMs = Math.round((2 * sim.random() - 1) * HOUR_MS);
+      if (host.running) host.restart();
+    },
+    () => host.agent.running = !host.agent.running,
+    () => host.agent.reading = false,
+    () => host.agent.reading = true,
+  ];
+  faults[Math.floor(sim.random() * faults.length)]?.();
+}
