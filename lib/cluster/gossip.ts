@@ -178,7 +178,7 @@ export class Gossip implements Disposable {
     }
     const silenceMs = Math.max(SILENCE_MS, members() * SILENCE_MS_PER_MEMBER);
     this.#reminder?.[Symbol.dispose]();
-    this.#reminder = timers.after(jittered(silenceMs, 0.1, random), () => this.#sayHost());
+    this.#reminder = timers.after(jittered(silenceMs, 0.5, random), () => this.#sayHost());
   }
 
   #say(name: string, payload: Uint8Array | undefined): boolean {
