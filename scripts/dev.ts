@@ -13,7 +13,16 @@ function start(args: readonly string[]): Deno.ChildProcess {
   return new Deno.Command(Deno.execPath(), {
     args: [
       ...["run", "--allow-all", `${ROOT}/main.ts`],
-      ...["--libvirt-uri", "test:///default", "--socket", `${STORAGE}/virtxd.sock`, "--log-level", "debug"],
+      ...[
+        "--libvirt-uri",
+        "test:///default",
+        "--serf-rpc",
+        "none",
+        "--socket",
+        `${STORAGE}/virtxd.sock`,
+        "--log-level",
+        "debug",
+      ],
       ...args,
     ],
     env: { VIRTX_TEST_ROOT: STORAGE },

@@ -1,6 +1,7 @@
 import { createApp } from "../api/app.ts";
 import { Listeners } from "../api/listen.ts";
 import type { Readiness } from "../api/service_operations.ts";
+import type { Cluster } from "../cluster/cluster.ts";
 import { Inventory } from "../cluster/inventory.ts";
 import { HostMonitor } from "../host/monitor.ts";
 import { Hypervisor } from "../libvirt/hypervisor.ts";
@@ -9,9 +10,12 @@ import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { Libc } from "../posix/libc.ts";
 import { Journal } from "../registry/journal.ts";
+import { MigrationRecords } from "../registry/migration_record.ts";
 import { Registry } from "../registry/registry.ts";
 import { Storage } from "../storage/storage.ts";
+import { NO_PEERS } from "../vm/migration_peers.ts";
 import { VmService } from "../vm/service.ts";
+import { openCluster } from "./cluster.ts";
 import { InstanceLock } from "./instance_lock.ts";
 import type { LogThreshold } from "./log.ts";
 import type { Config } from "./settings.ts";
@@ -98,6 +102,16 @@ export class Daemon {
       ),
     );
 
+    const cluster = await openCluster(held, {
+      config,
+      inventory,
+      hostUuid,
+      directory: hooks.root ?? RUN_DIRECTORY,
+      clock,
+      log,
+      signal,
+    });
+
     const storage = new Storage({
       libc,
       root,
@@ -110,8 +124,21 @@ export class Daemon {
     });
     const registry = new Registry({ root, hostUuid, fault });
     const journal = new Journal({ root, hostUuid, log, fault });
+    const migrations = new MigrationRecords({ root, hostUuid, log, fault });
     const vms = held.use(
-      new VmService({ hypervisor, monitor, inventory, storage, registry, journal, clock, log, fault }),
+      new VmService({
+        hypervisor,
+        monitor,
+        inventory,
+        storage,
+        registry,
+        journal,
+        migrations,
+        peers: NO_PEERS,
+        clock,
+        log,
+        fault,
+      }),
     );
     await step(`can ${root} be read and written?`, () => vms.recover());
     signal.throwIfAborted();
@@ -120,9 +147,10 @@ export class Daemon {
       vms,
       inventory,
       hostUuid,
+      cluster,
       version,
-      stale: () => monitor.staleSince,
-      readiness: () => readiness(hypervisor, monitor),
+      stale: () => monitor.staleSince ?? cluster.staleSince,
+      readiness: () => readiness(hypervisor, monitor, cluster),
       logLevel,
       clock,
       log,
@@ -133,6 +161,10 @@ export class Daemon {
         `is it in use (ss -ltnxp shows by whom)? A socket has to be below ${RUN_DIRECTORY}`,
         () => Listeners.open(api, addresses),
       ),
+    );
+    await step(
+      "the Serf agent is there, but does not answer as expected; see its own log",
+      () => cluster.start(),
     );
     held.use(keepMemoryLow(libc));
     return new Daemon(listeners, vms, held.move());
@@ -158,9 +190,10 @@ export class Daemon {
   }
 }
 
-function readiness(hypervisor: Hypervisor, monitor: HostMonitor): Readiness {
+function readiness(hypervisor: Hypervisor, monitor: HostMonitor, cluster: Cluster): Readiness {
   if (!hypervisor.connected) return { ready: false, reasons: ["libvirt is away"] };
   if (monitor.staleSince !== undefined) return { ready: false, reasons: ["catching up with libvirt"] };
+  if (!cluster.caughtUp) return { ready: false, reasons: ["catching up with the other hosts"] };
   return { ready: true, reasons: [] };
 }
 

@@ -1,11 +1,12 @@
 import { LOG_LEVELS } from "../model/log.ts";
 import {
+  absolutePath,
   choice,
   duration,
   integer,
   list,
   listenAddress,
-  optionalPath,
+  optional,
   switchType,
   text,
   type ValueType,
@@ -17,6 +18,7 @@ export const DEFAULT_CONFIG_PATH = "/etc/virtxd/virtxd.toml";
 /** The sections of the help, in its order. */
 export const SETTING_GROUPS = {
   listening: "Listening",
+  cluster: "The cluster",
   virtualization: "Virtual machines and their host",
   storage: "Storage",
   operation: "Logging and life cycle",
@@ -48,7 +50,7 @@ export const SETTINGS = {
   }),
   socket: setting({
     group: "listening",
-    type: optionalPath,
+    type: optional(absolutePath),
     default: "/run/virtxd/virtxd.sock",
     help: "Serve this unix socket, below /run/virtxd, too; who may open it controls all VMs.",
   }),
@@ -57,6 +59,18 @@ export const SETTINGS = {
     type: switchType,
     default: false,
     help: "Let anybody who can reach a plain address control all VMs.",
+  }),
+  serfRpc: setting({
+    group: "cluster",
+    type: optional(listenAddress),
+    default: { hostname: "127.0.0.1", port: 7373 },
+    help: "Where this host's Serf agent answers (its rpc_addr); none: this host is alone.",
+  }),
+  serfKeyFile: setting({
+    group: "cluster",
+    type: optional(absolutePath),
+    default: null,
+    help: "The file with the agent's key (its rpc_auth).",
   }),
   libvirtUri: setting({
     group: "virtualization",

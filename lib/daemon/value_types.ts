@@ -50,13 +50,19 @@ export function choice<const W extends string>(...words: readonly W[]): ValueTyp
   });
 }
 
-/** An absolute path; "none" is null, as `undefined` would mean "no such value". */
-export const optionalPath: ValueType<string | null> = textual<string | null>({
-  expected: 'an absolute path, or "none"',
-  placeholder: "path|none",
-  fromText: (text) => text === "none" ? null : /^\/[^\0]*$/.test(text) ? text : undefined,
-  toText: (value) => value ?? "none",
-});
+/** A value, or "none": null, as `undefined` would mean "no such value". */
+export function optional<T>(type: ValueType<T>): ValueType<T | null> {
+  return {
+    expected: `${type.expected}, or "none"`,
+    placeholder: `${type.placeholder}|none`,
+    fromText: (text) => text === "none" ? null : type.fromText(text),
+    fromToml: (value) => value === "none" ? null : type.fromToml(value),
+    toText: (value) => value === null ? "none" : type.toText(value),
+    toToml: (value) => value === null ? '"none"' : type.toToml(value),
+  };
+}
+
+export const absolutePath: ValueType<string> = text("path", "an absolute path", /^\/[^\0]*$/);
 
 const UNITS_MS = { ms: 1, s: 1_000, m: 60_000, h: 3_600_000 } as const;
 

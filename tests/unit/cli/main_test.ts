@@ -17,7 +17,7 @@ function virtxd(args: readonly string[], env: Record<string, string> = {}) {
 Deno.test("--help prints what is in tests/fixtures/cli/help.txt", async () => {
   const { code, stdout, stderr } = await virtxd(["--help"]);
   assert.deepEqual([code, stderr], [0, ""]);
-  if (Deno.env.get("UPDATE_FIXTURES")) await Deno.writeTextFile(HELP, stdout);
+  if (Deno.env.has("UPDATE_GOLDEN")) await Deno.writeTextFile(HELP, stdout);
   assert.equal(stdout, await Deno.readTextFile(HELP));
 });
 
