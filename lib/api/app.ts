@@ -2,16 +2,24 @@ import type { Inventory } from "../cluster/inventory.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/log.ts";
 import type { VmUseCases } from "../vm/use_cases.ts";
-import { addClusterOperations, type ClusterView } from "./cluster_operations.ts";
+import { addClusterOperations } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
 import { Endpoints } from "./endpoints.ts";
 import type { Connection } from "./exchange.ts";
 import { addInventoryOperations } from "./inventory_operations.ts";
+import { type OtherHosts, Passing } from "./passing.ts";
 import { Perimeter } from "./perimeter.ts";
 import { Routing } from "./routing.ts";
 import { addRunstateOperations } from "./runstate_operations.ts";
 import { addServiceOperations, type ServiceOptions } from "./service_operations.ts";
+import type { Transport } from "./transport.ts";
 import { addVmOperations } from "./vm_operations.ts";
+
+/** How long another host may take to answer a read, and to make a change that writes no disk. */
+const READ_MS = 10_000;
+const CHANGE_MS = 300_000;
+/** How long it may take to write a disk, unless the options say otherwise. */
+const PROVISION_MS = 3_600_000;
 
 /** What the API stands on. */
 export interface ApiOptions extends ServiceOptions {
@@ -19,8 +27,11 @@ export interface ApiOptions extends ServiceOptions {
   readonly inventory: Inventory;
   /** This host, as libvirt and the inventory name it. */
   readonly hostUuid: string;
-  /** This host as part of the cluster; left out: it is alone. */
-  readonly cluster?: ClusterView;
+  /** This host as part of the cluster, and the way to the others; left out: it is alone. */
+  readonly cluster?: OtherHosts["cluster"] | undefined;
+  readonly transport?: Transport | undefined;
+  /** How long a host may take to write a disk; requests that it is passed have this time and {@link CHANGE_MS} more. */
+  readonly provisionTimeoutMs?: number;
   /** Since when libvirt has been away, UTC milliseconds; undefined: it is here. */
   readonly stale: () => number | undefined;
   readonly log: Logger;
@@ -39,19 +50,27 @@ export interface Api {
 
 /** The REST API of interop.md §1. */
 export function createApp(o: ApiOptions): Api {
-  const endpoints = new Endpoints();
-  const routing = new Routing(o);
-  addVmOperations(endpoints, { vms: o.vms, routing });
-  addRunstateOperations(endpoints, { vms: o.vms, routing });
-  addInventoryOperations(endpoints, o.inventory);
+  const { hostUuid, inventory, vms, cluster, transport } = o;
+  const others = cluster && transport && { cluster, transport };
+  const patienceMs = {
+    read: READ_MS,
+    change: CHANGE_MS,
+    storage: (o.provisionTimeoutMs ?? PROVISION_MS) + CHANGE_MS,
+  };
+  const routing = new Routing({ hostUuid, passing: new Passing({ inventory, others, patienceMs }) });
+  const endpoints = new Endpoints({ routing, hostOf: (vm) => inventory.vm(vm)?.host });
+  addVmOperations(endpoints, vms);
+  addRunstateOperations(endpoints, vms);
+  addInventoryOperations(endpoints, inventory);
   addServiceOperations(endpoints, o);
-  if (o.cluster) addClusterOperations(endpoints, o.cluster);
+  if (cluster) addClusterOperations(endpoints, cluster);
   return new Perimeter({
     guard: new BrowserGuard(() => ownNames(o)),
     log: o.log,
     level: () => o.logLevel.get(),
     clock: o.clock,
     stale: o.stale,
+    clusterStale: () => cluster?.staleSince,
     inner: (exchange) => endpoints.fetch(exchange),
   });
 }

@@ -7,7 +7,7 @@ import { respondEmpty, respondJson, respondStream } from "./respond.ts";
 import { int64, text, timestamp, Uuid } from "./schema_common.ts";
 import { encodeStates } from "./state_lines.ts";
 
-/** What hosts tell each other of what they know. */
+/** What this host can tell others of what it knows. */
 export type ClusterView = Pick<Cluster, "vector" | "states">;
 
 /** The most origins that are told of in one answer. */

@@ -10,8 +10,15 @@ const UuidInPath = z.object({ uuid: Uuid });
 /** What any request may meet. */
 const ALWAYS: readonly ErrorKind[] = ["invalid", "denied", "internal"];
 
+/** What can become of a request that is for another host. */
+const PASSED: readonly ErrorKind[] = ["unreachable", "unavailable", "timeout", "loop"];
+
 /** What reads may carry. */
-const STALE = { "X-VirtX-Stale": "Libvirt has been away for so many seconds: this is from memory" };
+const STALE = {
+  "X-VirtX-Stale": "Libvirt has been away for so many seconds: what this host says of itself is from memory",
+  "X-VirtX-Cluster-Stale":
+    "Serf has been away for so many seconds: what is said of other hosts is from memory",
+};
 
 /** An operation as zod-openapi wants it, for the OpenAPI document. */
 export function describeOperation<Query extends z.ZodObject, Body extends z.ZodType>(
@@ -53,9 +60,10 @@ function successes({ answers, method, tag }: Operation<z.ZodObject, z.ZodType>):
 }
 
 function failures(
-  { path, body, failures = [] }: Operation<z.ZodObject, z.ZodType>,
+  { path, body, at, failures = [] }: Operation<z.ZodObject, z.ZodType>,
 ): RouteConfig["responses"] {
   const kinds = [...ALWAYS, ...(path.includes("{uuid}") ? ["not_found" as const] : []), ...failures];
+  if (at !== undefined) kinds.push(...PASSED);
   const titles = new Map(kinds.map((kind) => [statusOf(kind), titleOf(kind)]));
   if (body) titles.set(413, "The body is longer than 1 MiB").set(415, "The body is not application/json");
   const content = { [PROBLEM_JSON]: { schema: Problem } };

@@ -2,7 +2,7 @@ import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { FieldIssue } from "../model/error.ts";
 import { isUuid } from "../model/uuid.ts";
-import { invalidRequest, readJsonBody } from "./body.ts";
+import { invalidRequest, NO_BODY, readJsonBody } from "./body.ts";
 import { describeOperation } from "./describe.ts";
 import type { Exchange } from "./exchange.ts";
 import { check } from "./issues.ts";
@@ -10,6 +10,7 @@ import type { Input, JsonBody, Operation, OperationHandler } from "./operation.t
 import { HttpError, problemResponse } from "./problem.ts";
 import { NO_QUERY, readQuery } from "./query.ts";
 import { respondEmpty } from "./respond.ts";
+import type { Routing } from "./routing.ts";
 import { UUID_PATTERN, UUID_RULE } from "./schema_common.ts";
 
 interface Environment {
@@ -35,8 +36,13 @@ export class Endpoints {
   /** The methods that each path template has. */
   readonly #methods = new Map<string, string[]>();
   readonly #hot: HotPath[] = [];
+  readonly #routing: Routing;
+  readonly #hostOf: (vm: string) => string | undefined;
 
-  constructor() {
+  /** @param o.hostOf the host that a VM is on, as far as is known; undefined: nobody knows the VM */
+  constructor(o: { readonly routing: Routing; readonly hostOf: (vm: string) => string | undefined }) {
+    this.#routing = o.routing;
+    this.#hostOf = o.hostOf;
     this.#app.notFound((c) => this.#unrouted(c.req.raw));
     this.#app.onError((error, c) => {
       c.env.failure = error;
@@ -51,8 +57,22 @@ export class Endpoints {
     const { method, path } = operation;
     this.#app.openAPIRegistry.registerPath(describeOperation(operation));
     this.#methods.set(path, [...this.#methods.get(path) ?? [], method.toUpperCase()]);
-    this.#app.on(method, path.replace("{uuid}", ":uuid"), (c) => serve(c, operation, handler));
+    const routed = this.#routed(operation, handler);
+    this.#app.on(method, path.replace("{uuid}", ":uuid"), (c) => serve(c, operation, routed));
     if (operation.hot) this.#hot.push(hotPath(operation, handler));
+  }
+
+  /** The handler for where the request is to be answered. */
+  #routed<Query extends z.ZodObject, Body extends z.ZodType>(
+    operation: Operation<Query, Body>,
+    handler: OperationHandler<Query, Body>,
+  ): OperationHandler<Query, Body> {
+    const { at, method, patience = method === "get" ? "read" : "change" } = operation;
+    if (at === undefined) return handler;
+    return (input) => {
+      const find = at === "vm" ? () => this.#hostOf(input.uuid) : () => at(input);
+      return this.#routing.route({ ...input, patience }, find, () => handler(input));
+    };
   }
 
   /** Answers a request; failures of operations and unknown paths as problem details. */
@@ -125,7 +145,11 @@ function hotPath<Query extends z.ZodObject, Body extends z.ZodType>(
     pattern: new RegExp(`^https?://[^/]+${path.replace("{uuid}", `(${UUID_PATTERN.slice(1, -1)})`)}$`),
     answer(uuid, exchange) {
       exchange.operation = id;
-      const nothing = { query: NO_QUERY as z.output<Query>, body: undefined as z.output<Body> };
+      const nothing = {
+        query: NO_QUERY as z.output<Query>,
+        body: undefined as z.output<Body>,
+        bytes: NO_BODY.bytes,
+      };
       return handler({ uuid, ...nothing, request: exchange.request, exchange });
     },
   };
@@ -144,7 +168,14 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
   const uuid = c.req.param("uuid") ?? "";
   if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: UUID_RULE });
   const query = readQuery(exchange.request.url, operation.query, issues);
-  const input = { uuid, query, body: undefined as z.output<Body>, request: exchange.request, exchange };
+  const input = {
+    uuid,
+    query,
+    body: undefined as z.output<Body>,
+    bytes: NO_BODY.bytes,
+    request: exchange.request,
+    exchange,
+  };
   if (operation.method !== "get") return serveBody(operation, handler, input, issues);
   // A GET's body means nothing (RFC 9110 §9.3.1), and Deno.serve does not even show it.
   if (issues.length > 0) throw invalidRequest(issues);
@@ -157,9 +188,10 @@ async function serveBody<Query extends z.ZodObject, Body extends z.ZodType>(
   input: Input<Query, Body>,
   issues: FieldIssue[],
 ): Promise<Response> {
-  const body = checkBody(operation.body, await readJsonBody(input.request), issues);
+  const { bytes, value } = await readJsonBody(input.request);
+  const body = checkBody(operation.body, value, issues);
   if (issues.length > 0) throw invalidRequest(issues);
-  return await handler({ ...input, body });
+  return await handler({ ...input, body, bytes });
 }
 
 function checkBody<Body extends z.ZodType>(

@@ -22,6 +22,8 @@ export interface Exchange {
   operation: string | undefined;
   /** Whether it changes nothing. */
   readsOnly: boolean;
+  /** The name of the host that it was passed on to. */
+  passedTo: string | undefined;
   /** Why the request failed, for the log line. */
   failure: Error | undefined;
 }

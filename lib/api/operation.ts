@@ -1,6 +1,7 @@
 import type { z } from "@hono/zod-openapi";
 import type { ErrorKind, FieldIssue } from "../model/error.ts";
 import type { Exchange } from "./exchange.ts";
+import type { Patience } from "./passing.ts";
 
 /**
  * One operation of the API: what it is called, what it takes and what it answers. From this one definition come the
@@ -24,6 +25,13 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly hot?: boolean;
   /** It changes nothing, though its method is not GET: it is logged like a read. */
   readonly readsOnly?: boolean;
+  /**
+   * Which host answers it: the one that the VM in its path is on, or one that the request names by its UUID. Left out, and
+   * where it names none: the one that is asked.
+   */
+  readonly at?: "vm" | ((input: Input<Query, Body>) => string | undefined);
+  /** How long another host may take to answer; by default what its method suggests. */
+  readonly patience?: Patience;
   /** How it may fail, beyond what any request may: that it is invalid or denied. */
   readonly failures?: readonly ErrorKind[];
 }
@@ -55,6 +63,8 @@ export interface Input<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly uuid: string;
   readonly query: z.output<Query>;
   readonly body: z.output<Body>;
+  /** The body as it came. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
   readonly request: Request;
   readonly exchange: Exchange;
 }

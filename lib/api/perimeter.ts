@@ -16,8 +16,10 @@ export interface PerimeterOptions {
   readonly log: Logger;
   readonly level: () => LogLevel;
   readonly clock: Clock;
-  /** Since when what is read is from memory only, UTC milliseconds; undefined: it is fresh. */
+  /** Since when what is read of this host is from memory only, UTC milliseconds; undefined: it is fresh. */
   readonly stale: () => number | undefined;
+  /** Since when there is no news of who is in the cluster, likewise. */
+  readonly clusterStale: () => number | undefined;
   /** Answers what the guard lets through. */
   readonly inner: (exchange: Exchange) => Response | Promise<Response>;
 }
@@ -49,6 +51,7 @@ export class Perimeter {
       startedMs: this.#o.clock(),
       operation: undefined,
       readsOnly: isSafe(request.method),
+      passedTo: undefined,
       failure: undefined,
     };
     try {
@@ -91,25 +94,30 @@ export class Perimeter {
   /** Completes an answer. Of a read that goes well nothing is logged, so it tells an id only to who brought one. */
   #finish(exchange: Exchange, response: Response): Response {
     const { readsOnly } = exchange;
-    const staleSince = readsOnly ? this.#o.stale() : undefined;
-    if (staleSince !== undefined) {
-      response.headers.set("x-virtx-stale", String(staleSeconds(staleSince, this.#o.clock())));
-    }
+    if (readsOnly && exchange.passedTo === undefined) this.#setAges(response);
     const isLogged = !readsOnly || exchange.failure !== undefined || this.#o.level() === "debug";
     if (isLogged || exchange.isOwnId) response.headers.set("x-request-id", exchange.id);
     if (isLogged) this.#log(exchange, response.status);
     return response;
   }
 
+  /** What is shown is older than it looks while libvirt, or Serf, is away. */
+  #setAges({ headers }: Response): void {
+    const { stale, clusterStale, clock } = this.#o;
+    const staleSince = stale();
+    if (staleSince !== undefined) headers.set("x-virtx-stale", seconds(staleSince, clock()));
+    const clusterSince = clusterStale();
+    if (clusterSince !== undefined) headers.set("x-virtx-cluster-stale", seconds(clusterSince, clock()));
+  }
+
   /** One line for each change and each failure; for reads that went well only at level debug. */
-  #log(
-    { request, connection, failure, id, operation, readsOnly, startedMs }: Exchange,
-    status: number,
-  ): void {
+  #log(exchange: Exchange, status: number): void {
+    const { request, connection, failure, id, operation, passedTo, readsOnly, startedMs } = exchange;
     const fields: LogFields = {
       request: id,
       client: connection.client(),
       op: operation,
+      passedTo,
       method: request.method.slice(0, 16),
       path: new URL(request.url).pathname.slice(0, 200),
       status,
@@ -132,6 +140,6 @@ function isDefect(failure: Error): boolean {
   return !(failure instanceof HttpError) && !(failure instanceof VirtxError && failure.kind !== "internal");
 }
 
-function staleSeconds(since: number, now: number): number {
-  return Math.max(0, Math.round((now - since) / 1000));
+function seconds(since: number, now: number): string {
+  return String(Math.max(0, Math.round((now - since) / 1000)));
 }

@@ -1,59 +1,66 @@
-import type { Inventory } from "../cluster/inventory.ts";
-import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
+import type { Exchange } from "./exchange.ts";
+import { HOST_HEADER, LOOP_HEADER, type PassedAnswer, type PassedRequest, type Passing } from "./passing.ts";
+import { problemResponse } from "./problem.ts";
+import { respond, respondEmpty } from "./respond.ts";
 
-/** What a host sets on a request that it passes on, so that none travels in a circle (interop.md §1). */
-export const LOOP_HEADER = "x-virtx-loop";
+/** Statuses that say that a request came to the wrong host, where nothing was done. */
+const MISDIRECTED = [404, 508];
 
-/**
- * Decides which host a request is for: the one that its body wishes for, or the one that its VM is on. Requests for other
- * hosts are refused here for now; this is where passing them on belongs.
- */
+/** Has each request answered by the host that it is for: this one, or another that it is passed on to. */
 export class Routing {
   readonly #hostUuid: string;
-  readonly #inventory: Inventory;
+  readonly #passing: Passing;
 
-  constructor(o: { readonly hostUuid: string; readonly inventory: Inventory }) {
+  constructor(o: { readonly hostUuid: string; readonly passing: Passing }) {
     this.#hostUuid = o.hostUuid;
-    this.#inventory = o.inventory;
+    this.#passing = o.passing;
   }
 
   /**
-   * Makes sure that this host is the one to create or register a VM on; an empty wish is for the host that is asked.
-   * @throws VirtxError loop, unavailable, unreachable
+   * Answers a request.
+   * @param find the host that the request is for, as far as is known now; empty or undefined: this one
+   * @param here answers it on this host
+   * @throws VirtxError unavailable, unreachable, timeout
    */
-  requireHost(wish: string, request: Request): void {
-    if (wish !== "" && wish !== this.#hostUuid) throw this.#elsewhere(wish, request);
+  async route(
+    request: PassedRequest,
+    find: () => string | undefined,
+    here: () => Response | Promise<Response>,
+  ): Promise<Response> {
+    const { exchange } = request;
+    const host = find();
+    if (this.#isHere(host)) return await here();
+    if (exchange.request.headers.has(LOOP_HEADER)) return refuseLoop(host, exchange);
+    const answer = await this.#passing.send(host, request);
+    if (!MISDIRECTED.includes(answer.status)) return toResponse(answer);
+    // A VM may have moved just now: who was asked may know where to, and this host may have heard of it meanwhile.
+    const next = answer.headers.get(HOST_HEADER) ?? find();
+    if (next === host) return toResponse(answer);
+    if (this.#isHere(next)) return this.#isHere(find()) ? await here() : toResponse(answer);
+    return toResponse(await this.#passing.send(next, request));
   }
 
-  /**
-   * Makes sure that the VM is on this host. One that nobody knows is left to the use case to miss.
-   * @throws VirtxError loop, unavailable, unreachable
-   */
-  requireHostOf(vm: string, request: Request): void {
-    const host = this.#inventory.vm(vm)?.host;
-    if (host !== undefined && host !== this.#hostUuid) throw this.#elsewhere(host, request);
+  #isHere(host: string | undefined): host is "" | undefined {
+    return host === undefined || host === "" || host === this.#hostUuid;
   }
+}
 
-  #elsewhere(uuid: string, request: Request): VirtxError {
-    if (request.headers.has(LOOP_HEADER)) {
-      return new VirtxError(
-        "loop",
-        `Cannot serve a request that was passed on to this host: it is for host ${uuid}`,
-      );
-    }
-    const host = this.#inventory.host(uuid);
-    if (host === undefined) {
-      return new VirtxError("unavailable", `Cannot pass the request on: host ${uuid} is not known`);
-    }
-    const name = `host "${host.def.name}"`;
-    if (host.cstate !== HostState.active) {
-      const state = enumName(HostState, host.cstate);
-      return new VirtxError("unavailable", `Cannot pass the request on: ${name} is not active but ${state}`);
-    }
-    return new VirtxError(
-      "unreachable",
-      `Cannot pass the request on to ${name}: virtxd does not do that yet`,
-    );
-  }
+/** 508, with the host that the request is for, so that who passed it on can do better. */
+function refuseLoop(host: string, exchange: Exchange): Response {
+  const why = `Cannot serve a request that was passed on to this host: it is for host ${host}`;
+  exchange.failure = new VirtxError("loop", why);
+  const response = problemResponse(exchange.failure, exchange.id);
+  response.headers.set(HOST_HEADER, host);
+  return response;
+}
+
+function toResponse({ status, headers, bytes }: PassedAnswer): Response {
+  const response = bytes.byteLength === 0
+    ? respondEmpty(status)
+    : respond(status, bytes, headers.get("content-type") ?? "");
+  headers.delete("content-type");
+  headers.delete(HOST_HEADER);
+  for (const [name, value] of headers) response.headers.set(name, value);
+  return response;
 }

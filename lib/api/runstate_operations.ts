@@ -1,7 +1,6 @@
 import type { VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { respondBriefly, respondEmpty, respondJson } from "./respond.ts";
-import type { Routing } from "./routing.ts";
 import {
   MigrationInfoSchema,
   VmBootOptionsSchema,
@@ -12,19 +11,10 @@ import {
 import type { ErrorKind } from "../model/error.ts";
 
 /** How a change of state may fail. */
-const FAILURES: readonly ErrorKind[] = [
-  "conflict",
-  "refused",
-  "unreachable",
-  "unavailable",
-  "timeout",
-  "loop",
-];
+const FAILURES: readonly ErrorKind[] = ["conflict", "refused", "unavailable", "timeout"];
 
 /** What is done with running VMs (interop.md §1): runstate, boot, shutdown, pause, resume, migration. */
-export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases; routing: Routing }): void {
-  const { vms, routing } = o;
-
+export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): void {
   endpoints.add({
     id: "VmRunstateGet",
     method: "get",
@@ -49,9 +39,9 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
       example: { cloud_init: [{ name: "ci-userdata", value: "#cloud-config\nhostname: web1\n" }] },
     },
     answers: { 204: { description: "It runs" } },
+    at: "vm",
     failures: [...FAILURES, "storage"],
-  }, async ({ uuid, body, request }) => {
-    routing.requireHostOf(uuid, request);
+  }, async ({ uuid, body }) => {
     await vms.boot(uuid, body);
     return respondEmpty(204);
   });
@@ -68,9 +58,9 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
       202: { description: "The guest was asked (force 0)" },
       204: { description: "It is off (force 1, 2)" },
     },
+    at: "vm",
     failures: FAILURES,
-  }, async ({ uuid, body, request }) => {
-    routing.requireHostOf(uuid, request);
+  }, async ({ uuid, body }) => {
     await vms.shutdown(uuid, body);
     return respondEmpty(body.force === 0 ? 202 : 204);
   });
@@ -82,9 +72,9 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
     tag: "VMs",
     summary: "Pause a VM",
     answers: { 204: { description: "It is paused" } },
+    at: "vm",
     failures: FAILURES,
-  }, async ({ uuid, request }) => {
-    routing.requireHostOf(uuid, request);
+  }, async ({ uuid }) => {
     await vms.pause(uuid);
     return respondEmpty(204);
   });
@@ -96,9 +86,9 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
     tag: "VMs",
     summary: "Let a paused VM go on",
     answers: { 204: { description: "It runs" } },
+    at: "vm",
     failures: FAILURES,
-  }, async ({ uuid, request }) => {
-    routing.requireHostOf(uuid, request);
+  }, async ({ uuid }) => {
     await vms.resume(uuid);
     return respondEmpty(204);
   });
@@ -112,9 +102,9 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
     description: "A cold migration (0) needs poweroff or crashed, a live one (1) running or paused.",
     body: { schema: VmMigrateOptionsSchema, example: { host: "", migration_type: 1 } },
     answers: { 202: { description: "It has begun" } },
+    at: "vm",
     failures: [...FAILURES, "unimplemented"],
-  }, async ({ uuid, body, request }) => {
-    routing.requireHostOf(uuid, request);
+  }, async ({ uuid, body }) => {
     await vms.migrate(uuid, body);
     return respondEmpty(202);
   });
@@ -126,9 +116,9 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
     tag: "VMs",
     summary: "Progress of a migration",
     answers: { 200: { description: "State and progress", schema: MigrationInfoSchema } },
+    at: "vm",
     failures: [...FAILURES, "unimplemented"],
-  }, async ({ uuid, request }) => {
-    routing.requireHostOf(uuid, request);
+  }, async ({ uuid }) => {
     return respondJson(200, await vms.migration(uuid));
   });
 
@@ -139,9 +129,9 @@ export function addRunstateOperations(endpoints: Endpoints, o: { vms: VmUseCases
     tag: "VMs",
     summary: "Abort a migration",
     answers: { 204: { description: "It was aborted" } },
+    at: "vm",
     failures: [...FAILURES, "unimplemented"],
-  }, async ({ uuid, request }) => {
-    routing.requireHostOf(uuid, request);
+  }, async ({ uuid }) => {
     await vms.abortMigration(uuid);
     return respondEmpty(204);
   });

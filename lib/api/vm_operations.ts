@@ -5,7 +5,6 @@ import type { ChangeOutcome, VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Answer } from "./operation.ts";
 import { respondEmpty, respondJson } from "./respond.ts";
-import type { Routing } from "./routing.ts";
 import { Uuid } from "./schema_common.ts";
 import {
   VmCreateOptionsSchema,
@@ -28,9 +27,7 @@ const CHANGED: Readonly<Record<number, Answer>> = {
 };
 
 /** What is done with definitions of VMs (interop.md §1): create, get, update, delete, register. */
-export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; routing: Routing }): void {
-  const { vms, routing } = o;
-
+export function addVmOperations(endpoints: Endpoints, vms: VmUseCases): void {
   endpoints.add({
     id: "VmCreate",
     method: "post",
@@ -47,9 +44,10 @@ export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; rout
     answers: {
       201: { description: "The UUID of the new VM", schema: Uuid, headers: { Location: "Its path" } },
     },
-    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
-  }, async ({ body, request }) => {
-    routing.requireHost(body.host, request);
+    at: ({ body }) => body.host,
+    patience: "storage",
+    failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
+  }, async ({ body }) => {
     const uuid = await vms.create(body);
     const response = respondJson(201, uuid);
     response.headers.set("location", `/vms/${uuid}`);
@@ -63,9 +61,9 @@ export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; rout
     tag: "VMs",
     summary: "Definition, state and figures of a VM",
     answers: { 200: { description: "The VM", schema: VmSchema } },
-    failures: ["refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
-  }, async ({ uuid, request }) => {
-    routing.requireHostOf(uuid, request);
+    at: "vm",
+    failures: ["refused", "unavailable", "timeout", "storage"],
+  }, async ({ uuid }) => {
     return respondJson(200, await vms.get(uuid));
   });
 
@@ -82,9 +80,10 @@ export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; rout
       example: { vmdef: VM_CREATE_EXAMPLE.vmdef, deletestorage: false },
     },
     answers: CHANGED,
-    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
-  }, async ({ uuid, body, request }) => {
-    routing.requireHostOf(uuid, request);
+    at: "vm",
+    patience: "storage",
+    failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
+  }, async ({ uuid, body }) => {
     return respondChanged(await vms.update(uuid, body));
   });
 
@@ -97,9 +96,9 @@ export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; rout
     description: `${OFF} Without a body its storage is kept.`,
     body: { schema: VmDeleteOptionsSchema, optional: true, example: { deletestorage: true } },
     answers: CHANGED,
-    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "loop"],
-  }, async ({ uuid, body, request }) => {
-    routing.requireHostOf(uuid, request);
+    at: "vm",
+    failures: ["conflict", "refused", "unavailable", "timeout"],
+  }, async ({ uuid, body }) => {
     return respondChanged(await vms.delete(uuid, body));
   });
 
@@ -116,9 +115,9 @@ export function addVmOperations(endpoints: Endpoints, o: { vms: VmUseCases; rout
       200: { description: "The registry was refreshed from libvirt" },
       201: { description: "The VM was defined in libvirt from the registry" },
     },
-    failures: ["conflict", "refused", "unreachable", "unavailable", "timeout", "storage", "loop"],
-  }, async ({ uuid, body, request }) => {
-    routing.requireHost(body.host, request);
+    at: ({ body }) => body.host,
+    failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
+  }, async ({ uuid }) => {
     return respondEmpty(await vms.register(uuid) === "defined" ? 201 : 200);
   });
 }

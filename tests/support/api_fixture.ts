@@ -38,15 +38,16 @@ export interface ApiFixture {
 }
 
 export function apiFixture(overrides: Partial<ApiOptions> = {}): ApiFixture {
+  const { hostUuid = HERE } = overrides;
   const inventory = new Inventory();
-  inventory.putHost(hostEntry({ uuid: HERE }));
-  const vms = new MemoryVms(inventory, HERE);
+  inventory.putHost(hostEntry({ uuid: hostUuid }));
+  const vms = new MemoryVms(inventory, hostUuid);
   const lines: LogLine[] = [];
   let level: LogLevel = "info";
   const app = createApp({
     vms,
     inventory,
-    hostUuid: HERE,
+    hostUuid,
     stale: () => undefined,
     readiness: () => ({ ready: true, reasons: [] }),
     log: recordingLogger(lines),

@@ -40,6 +40,15 @@ function knowing(states: readonly OriginState[]): ClusterView {
   };
 }
 
+/** The API of a host that knows these states, and knows nobody. */
+function knowingHost(states: readonly OriginState[]) {
+  const stack = new DisposableStack();
+  const transport = stack.use(new Transport());
+  const cluster = { ...knowing(states), member: () => undefined, staleSince: undefined };
+  const fixture = apiFixture({ cluster, transport });
+  return { ...fixture, [Symbol.dispose]: () => stack.dispose() };
+}
+
 /** A host that listens, as another one sees it. */
 async function peer(serve: ApiFixture["app"] | Deno.ServeHandler) {
   const stack = new AsyncDisposableStack();
@@ -59,7 +68,8 @@ const signal = new AbortController().signal;
 const everything = (uuid: string): Want => ({ uuid, since: undefined });
 
 Deno.test("a vector is told, unless the asker knows as much", async () => {
-  await using host = await peer(apiFixture({ cluster: knowing([]) }).app);
+  using fixture = knowingHost([]);
+  await using host = await peer(fixture.app);
   assert.deepEqual(await host.peers.vector(host.there, "0".repeat(16), signal), VECTOR);
   assert.equal(await host.peers.vector(host.there, DIGEST, signal), undefined);
 });
@@ -70,7 +80,8 @@ Deno.test("states arrive as they were, large ones and small ones, changes and al
     originState(numberedUuid(2), 0, { host: undefined, base: 3, gone: [numberedUuid(9)] }),
     originState(numberedUuid(3), 1),
   ];
-  await using host = await peer(apiFixture({ cluster: knowing(states) }).app);
+  using fixture = knowingHost(states);
+  await using host = await peer(fixture.app);
   const wants = [1, 2, 3, 4].map((number) => everything(numberedUuid(number)));
   assert.deepEqual(await host.peers.states(host.there, wants, signal), states);
   const since = { epoch: STAMP.epoch, seq: 3 };
@@ -78,7 +89,7 @@ Deno.test("states arrive as they were, large ones and small ones, changes and al
 });
 
 Deno.test("asking is not logged, though it is done by POST", async () => {
-  const fixture = apiFixture({ cluster: knowing([]) });
+  using fixture = knowingHost([]);
   await using host = await peer(fixture.app);
   await host.peers.states(host.there, [everything(numberedUuid(1))], signal);
   assert.deepEqual(fixture.lines, []);

@@ -125,16 +125,18 @@ Deno.test("HostGet answers the host, or 404", async () => {
   assert.equal((await call("GET", `/hosts/${OTHER_HOST}`)).status, 404);
 });
 
-Deno.test("a request for another host is refused: unknown or not active 503, active 502", async () => {
+Deno.test("a host that is alone refuses requests for others with 503, and says why", async () => {
   const { call, inventory } = apiFixture();
+  const detail = async (response: Response) => {
+    assert.equal(response.status, 503);
+    return (await response.json()).detail;
+  };
   const create = () => call("POST", "/vms", { vmdef: SMALL_VMDEF, host: OTHER_HOST });
-  assert.equal((await create()).status, 503);
+  assert.match(await detail(await create()), /host 0.*2000 is not known$/);
   inventory.putHost(hostEntry({ uuid: OTHER_HOST, cstate: 3 }));
-  assert.equal((await create()).status, 503);
-  inventory.putHost(hostEntry({ uuid: OTHER_HOST, cstate: 1 }));
-  assert.equal((await create()).status, 502);
+  assert.match(await detail(await create()), /host "virt1" is not active but failed$/);
   inventory.putVm(vmInfo({ uuid: numberedUuid(7), host: OTHER_HOST }));
-  assert.equal((await call("DELETE", `/vms/${numberedUuid(7)}`)).status, 502);
+  assert.match(await detail(await call("DELETE", `/vms/${numberedUuid(7)}`)), /is not active but failed$/);
 });
 
 Deno.test("a request that was passed on and is not for this host answers 508", async () => {
@@ -142,7 +144,8 @@ Deno.test("a request that was passed on and is not for this host answers 508", a
   inventory.putHost(hostEntry({ uuid: OTHER_HOST }));
   inventory.putVm(vmInfo({ uuid: numberedUuid(7), host: OTHER_HOST }));
   const loop = { "X-VirtX-Loop": "1" };
-  assert.equal((await call("POST", "/vms", { vmdef: SMALL_VMDEF, host: OTHER_HOST }, loop)).status, 508);
+  const refused = await call("POST", "/vms", { vmdef: SMALL_VMDEF, host: OTHER_HOST }, loop);
+  assert.deepEqual([refused.status, refused.headers.get("x-virtx-host")], [508, OTHER_HOST]);
   assert.equal((await call("POST", `/vms/${numberedUuid(7)}/runstate/pause`, null, loop)).status, 508);
   assert.equal((await call("POST", "/vms", { vmdef: SMALL_VMDEF, host: HERE }, loop)).status, 201);
 });

@@ -1,0 +1,161 @@
+import type { Cluster } from "../cluster/cluster.ts";
+import type { HostEntry, Inventory } from "../cluster/inventory.ts";
+import type { Peer } from "../cluster/ports.ts";
+import { enumName, HostState } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import { toError } from "./client.ts";
+import type { Exchange } from "./exchange.ts";
+import { readBytes } from "./body.ts";
+import { peerUrl } from "./http_peers.ts";
+import { PROBLEM_JSON } from "./problem.ts";
+import { JSON_TYPE } from "./respond.ts";
+import type { Transport } from "./transport.ts";
+
+/** What a host sets on a request that it passes on, so that none travels in a circle (interop.md §1). */
+export const LOOP_HEADER = "x-virtx-loop";
+/** On an answer with status 508: the UUID of the host that the request is for, as far as the answering host knows. */
+export const HOST_HEADER = "x-virtx-host";
+
+/** What passes on its way there, and on the way back. */
+const REQUEST_HEADERS = ["accept", "prefer", "idempotency-key"];
+const ANSWER_HEADERS = [
+  "etag",
+  "link",
+  "location",
+  "preference-applied",
+  "retry-after",
+  "warning",
+  "x-virtx-stale",
+  HOST_HEADER,
+];
+
+/** The longest answer that is passed back, in bytes. */
+const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
+
+/** How long another host may take to answer: `storage` is for what may have to write whole disks. */
+export type Patience = "read" | "change" | "storage";
+
+/** The other hosts, and the way to them. */
+export interface OtherHosts {
+  /** Who they are and where: Serf's word, not that of a record. */
+  readonly cluster: Pick<Cluster, "member" | "vector" | "states" | "staleSince">;
+  readonly transport: Transport;
+}
+
+export interface PassingOptions {
+  readonly inventory: Inventory;
+  /** Left out: this host is alone. */
+  readonly others: OtherHosts | undefined;
+  readonly patienceMs: Readonly<Record<Patience, number>>;
+}
+
+/** A request that is for another host. */
+export interface PassedRequest {
+  readonly exchange: Exchange;
+  /** Its body as it came; empty: it has none. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+  readonly patience: Patience;
+}
+
+/** What the other host answered, as far as it is passed back. */
+export interface PassedAnswer {
+  readonly status: number;
+  readonly headers: Headers;
+  /** JSON; empty: there is no body. */
+  readonly bytes: Uint8Array<ArrayBuffer>;
+}
+
+/** Passes requests on to other hosts (interop.md §1), each to one, once. */
+export class Passing {
+  readonly #o: PassingOptions;
+
+  constructor(options: PassingOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Has another host answer. What reads is given up when its client goes away; what changes something is not.
+   * @throws VirtxError unavailable: the host is not known, not active, or ceases to be so meanwhile; unreachable; timeout
+   */
+  async send(uuid: string, request: PassedRequest): Promise<PassedAnswer> {
+    const { others, patienceMs } = this.#o;
+    const { exchange, bytes, patience } = request;
+    const { peer, transport } = this.#require(uuid, others);
+    const { pathname, search } = new URL(exchange.request.url);
+    exchange.passedTo = peer.name;
+    // The prototype reads a body with each request that is not a GET, and `null` where there is nothing to say.
+    const none = peer.prototype && exchange.request.method !== "GET" ? "null" : undefined;
+    const body = bytes.byteLength > 0 ? bytes : none;
+    using given = this.#whileActive(uuid, peer);
+    return await transport.exchange({
+      method: exchange.request.method,
+      url: peerUrl(peer, pathname + search),
+      headers: passedHeaders(exchange, body !== undefined),
+      body,
+      timeoutMs: patienceMs[patience],
+      signal: exchange.readsOnly ? AbortSignal.any([given.signal, exchange.request.signal]) : given.signal,
+      what: `Cannot pass ${exchange.operation} on to host "${peer.name}" (${peer.address}:${peer.port})`,
+    }, (response) => readAnswer(response, peer));
+  }
+
+  #require(uuid: string, others: OtherHosts | undefined): { peer: Peer; transport: Transport } {
+    const member = others?.cluster.member(uuid);
+    if (others && member?.cstate === HostState.active) {
+      return { peer: member.peer, transport: others.transport };
+    }
+    const host = this.#o.inventory.host(uuid);
+    const name = host?.def.name ?? member?.peer.name;
+    const known = name === undefined ? `host ${uuid} is not known` : `host "${name}" is not active`;
+    const state = member?.cstate ?? host?.cstate;
+    const why = state === undefined || state === HostState.active ? "" : ` but ${enumName(HostState, state)}`;
+    throw new VirtxError("unavailable", `Cannot pass the request on: ${known}${why}`);
+  }
+
+  /** A signal for when the host fails: a connection to it might stay silent until the deadline. */
+  #whileActive(uuid: string, { name }: Peer): { readonly signal: AbortSignal } & Disposable {
+    const ended = new AbortController();
+    const host = (changed: string, entry: HostEntry | undefined) => {
+      if (changed !== uuid || entry?.cstate === HostState.active) return;
+      const why = `host "${name}" failed before it answered, and whether it was done is not known`;
+      ended.abort(new VirtxError("unavailable", `Cannot pass the answer back: ${why}`));
+    };
+    const watch = this.#o.inventory.watch({ host });
+    return { signal: ended.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() };
+  }
+}
+
+function passedHeaders({ request, connection, id }: Exchange, hasBody: boolean): Headers {
+  const headers = new Headers({ [LOOP_HEADER]: "1", "x-request-id": id });
+  for (const name of REQUEST_HEADERS) {
+    const value = request.headers.get(name);
+    if (value !== null) headers.set(name, value);
+  }
+  const way = [request.headers.get("x-forwarded-for"), connection.client()].filter(Boolean).join(", ");
+  if (way !== "") headers.set("x-forwarded-for", way);
+  if (hasBody) headers.set("content-type", JSON_TYPE);
+  return headers;
+}
+
+/** Only JSON comes back; what the prototype says in plain text becomes problem details. */
+async function readAnswer(response: Response, { name }: Peer): Promise<PassedAnswer> {
+  const { status } = response;
+  const bytes = await readBytes(response.body, ANSWER_MAX_BYTES, () => {
+    throw new VirtxError("unreachable", `Host "${name}" answers more than ${ANSWER_MAX_BYTES} bytes`);
+  });
+  if (status >= 300 && status < 400 && status !== 304) {
+    throw new VirtxError(
+      "unreachable",
+      `Host "${name}" answers with status ${status}: is it a host of virtxd?`,
+    );
+  }
+  const isProblem = response.headers.get("content-type")?.startsWith(PROBLEM_JSON);
+  if (!response.ok && status !== 304 && !isProblem) {
+    throw toError(response, new TextDecoder().decode(bytes));
+  }
+  const headers = new Headers({ "content-type": response.ok ? JSON_TYPE : PROBLEM_JSON });
+  for (const header of ANSWER_HEADERS) {
+    const value = response.headers.get(header);
+    if (value !== null) headers.set(header, value);
+  }
+  return { status, headers, bytes };
+}

@@ -1,0 +1,107 @@
+import type { ApiOptions } from "../../lib/api/app.ts";
+import { Listeners } from "../../lib/api/listen.ts";
+import { Transport } from "../../lib/api/transport.ts";
+import type { HostMember } from "../../lib/cluster/members.ts";
+import { HostState } from "../../lib/model/enums.ts";
+import type { VmInfo } from "../../lib/model/vm.ts";
+import { type ApiFixture, apiFixture } from "./api_fixture.ts";
+import { hostEntry, numberedUuid } from "./vm_info.ts";
+
+/** One of several hosts, each with an API that listens, an inventory and VMs of its own. */
+export interface ApiHost extends ApiFixture {
+  readonly uuid: string;
+  readonly name: string;
+  /** `http://127.0.0.1:port` */
+  readonly url: string;
+  /** Sends a request over the network; a body is sent as JSON. */
+  send(method: string, path: string, body?: unknown, init?: RequestInit): Promise<Response>;
+  /** Accepts no more, as a host that has died. */
+  stop(): Promise<void>;
+}
+
+/** Some hosts that know each other; what gossip would do, the test does. */
+export class ApiCluster implements AsyncDisposable {
+  readonly hosts: readonly ApiHost[];
+  /** As each host's Serf has it. */
+  readonly members: Map<string, HostMember>;
+  readonly #held: AsyncDisposableStack;
+
+  private constructor(
+    hosts: readonly ApiHost[],
+    members: Map<string, HostMember>,
+    held: AsyncDisposableStack,
+  ) {
+    this.hosts = hosts;
+    this.members = members;
+    this.#held = held;
+  }
+
+  static async start(count: number, overrides: Partial<ApiOptions> = {}): Promise<ApiCluster> {
+    await using held = new AsyncDisposableStack();
+    const members = new Map<string, HostMember>();
+    const transport = held.use(new Transport());
+    const cluster = {
+      member: (uuid: string) => members.get(uuid),
+      vector: () => undefined,
+      states: () => [],
+      staleSince: undefined,
+    };
+    const hosts: ApiHost[] = [];
+    for (let number = 1; number <= count; number++) {
+      const uuid = numberedUuid(1000 * number);
+      const name = `virt${number}`;
+      const fixture = apiFixture({ hostUuid: uuid, cluster, transport, ...overrides });
+      const listeners = held.use(await Listeners.open(fixture.app, [{ hostname: "127.0.0.1", port: 0 }]));
+      const url = listeners.addresses[0] ?? "";
+      const peer = { uuid, name, address: "127.0.0.1", port: Number(new URL(url).port), prototype: false };
+      members.set(uuid, { peer, cstate: HostState.active });
+      hosts.push({
+        ...fixture,
+        uuid,
+        name,
+        url,
+        send: (method, path, body, init = {}) =>
+          fetch(url + path, {
+            method,
+            ...init,
+            headers: { ...(body !== undefined && { "content-type": "application/json" }), ...init.headers },
+            ...(body !== undefined && { body: JSON.stringify(body) }),
+          }),
+        stop: async () => void await listeners.close(1_000),
+      });
+    }
+    for (const { inventory } of hosts) {
+      for (const { uuid, name } of hosts) {
+        inventory.putHost(hostEntry({ uuid, def: { ...hostEntry().def, name } }));
+      }
+    }
+    return new ApiCluster(hosts, members, held.move());
+  }
+
+  /** That host; the first is 0. */
+  host(at: number): ApiHost {
+    const host = this.hosts[at];
+    if (!host) throw new RangeError(`there is no host ${at}`);
+    return host;
+  }
+
+  /** Tells the others all that a host has, as gossip would. */
+  gossip(): void {
+    for (const { uuid, inventory } of this.hosts) {
+      const infos: VmInfo[] = [...inventory.claimsOf(uuid).values()];
+      for (const other of this.hosts) if (other.uuid !== uuid) other.inventory.replaceVmsOf(uuid, infos);
+    }
+  }
+
+  /** Has Serf see a host in that state. */
+  turn(at: number, cstate: HostState): void {
+    const { uuid } = this.host(at);
+    const member = this.members.get(uuid);
+    if (member) this.members.set(uuid, { ...member, cstate });
+    for (const host of this.hosts) if (host.uuid !== uuid) host.inventory.setHostState(uuid, cstate);
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.#held.disposeAsync();
+  }
+}

@@ -1,0 +1,282 @@
+import assert from "node:assert/strict";
+import { Transport } from "../../../lib/api/transport.ts";
+import { HostState, Runstate } from "../../../lib/model/enums.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
+import { ApiCluster, type ApiHost } from "../../support/api_cluster.ts";
+import { apiFixture } from "../../support/api_fixture.ts";
+import { numberedUuid, vmInfo } from "../../support/vm_info.ts";
+import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
+
+/** Creates a VM on a host, asking another, and lets all know. */
+async function createOn(cluster: ApiCluster, asked: ApiHost, host: ApiHost): Promise<string> {
+  const response = await asked.send("POST", "/vms", { vmdef: SMALL_VMDEF, host: host.uuid });
+  assert.equal(response.status, 201, await response.clone().text());
+  const uuid = await response.json();
+  assert.equal(response.headers.get("location"), `/vms/${uuid}`);
+  cluster.gossip();
+  return uuid;
+}
+
+async function problem(response: Response): Promise<{ status: number; detail: string }> {
+  const { detail } = await response.json();
+  return { status: response.status, detail };
+}
+
+Deno.test("any host answers for a VM of any host, for its whole life", async () => {
+  await using cluster = await ApiCluster.start(3);
+  const [a, b, c] = [cluster.host(0), cluster.host(1), cluster.host(2)];
+  const uuid = await createOn(cluster, a, b);
+  assert.equal(b.inventory.vm(uuid)?.host, b.uuid);
+  const got = await (await c.send("GET", `/vms/${uuid}`)).json();
+  assert.deepEqual([got.def, got.runinfo.host], [SMALL_VMDEF, b.uuid]);
+  const steps: [ApiHost, string, string, unknown, number][] = [
+    [a, "POST", "/runstate/boot", null, 204],
+    [c, "POST", "/runstate/pause", undefined, 204],
+    [b, "DELETE", "/runstate/pause", undefined, 204],
+    [a, "DELETE", "/runstate/boot", { force: 0 }, 202],
+    [c, "DELETE", "/runstate/boot", { force: 2 }, 204],
+    [a, "PUT", "/register", { host: b.uuid }, 200],
+    [c, "PUT", "", { vmdef: { ...SMALL_VMDEF, name: "renamed" }, deletestorage: false }, 204],
+    [a, "GET", "/runstate/migrate", undefined, 200],
+  ];
+  for (const [host, method, path, body, status] of steps) {
+    const response = await host.send(method, `/vms/${uuid}${path}`, body);
+    assert.equal(response.status, status, `${method} ${path}: ${await response.text()}`);
+    cluster.gossip();
+  }
+  assert.equal(b.inventory.vm(uuid)?.name, "renamed");
+  b.vms.outcome = { warning: "a disk was left" };
+  const deleted = await c.send("DELETE", `/vms/${uuid}`, { deletestorage: true });
+  assert.deepEqual([deleted.status, deleted.headers.get("warning")], [200, '199 virtxd "a disk was left"']);
+  await deleted.body?.cancel();
+});
+
+Deno.test("a failure comes back as the other host told it, under the id of the request", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const uuid = await createOn(cluster, a, b);
+  const libvirt = { code: 38, domain: 7, level: 2, message: "cannot access" };
+  b.vms.obstacle = new VirtxError("unavailable", "Cannot boot: no", { libvirt, retryAfterS: 5 });
+  const response = await a.send("POST", `/vms/${uuid}/runstate/boot`, null, {
+    headers: { "x-request-id": "mine-7" },
+  });
+  assert.deepEqual([response.status, response.headers.get("retry-after")], [503, "5"]);
+  assert.equal(response.headers.get("x-request-id"), "mine-7");
+  const told = await response.json();
+  assert.deepEqual([told.detail, told.libvirt], ["Cannot boot: no", libvirt]);
+  assert.equal(told.instance, "urn:virtx:request:mine-7");
+  const logged = (host: ApiHost) => host.lines.find((line) => line.fields["request"] === "mine-7")?.fields;
+  assert.deepEqual([logged(a)?.["passedTo"], logged(b)?.["passedTo"]], ["virt2", undefined]);
+});
+
+Deno.test("what a request breaks is told by the host that is asked, and goes no further", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const response = await a.send("POST", "/vms", { vmdef: { ...SMALL_VMDEF, name: "" }, host: b.uuid });
+  assert.equal(response.status, 400);
+  await response.body?.cancel();
+  assert.deepEqual(b.lines, []);
+});
+
+/** A host that is nothing but this handler. */
+async function strangeHost(
+  cluster: ApiCluster,
+  handler: Deno.ServeHandler,
+  o: { prototype?: boolean } = {},
+) {
+  const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, handler);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  await b.stop();
+  const peer = {
+    uuid: b.uuid,
+    name: "virt2",
+    address: "127.0.0.1",
+    port: server.addr.port,
+    prototype: false,
+  };
+  cluster.members.set(b.uuid, { peer: { ...peer, ...o }, cstate: HostState.active });
+  const vm = numberedUuid(7);
+  a.inventory.putVm(vmInfo({ uuid: vm, host: b.uuid }));
+  return { a, b, vm, [Symbol.asyncDispose]: () => server[Symbol.asyncDispose]() };
+}
+
+Deno.test("the headers that matter pass, no others do, and the body arrives byte for byte", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const seen: { headers: Headers; body: string; path: string; method: string }[] = [];
+  await using host = await strangeHost(cluster, async (request) => {
+    const { pathname } = new URL(request.url);
+    seen.push({
+      headers: request.headers,
+      body: await request.text(),
+      path: pathname,
+      method: request.method,
+    });
+    return new Response('{"x":1}', {
+      status: 200,
+      headers: { "content-type": "text/html", warning: "199 - x", "set-cookie": "a=b", "x-evil": "1" },
+    });
+  });
+  const body = `{ "vmdef": ${JSON.stringify(SMALL_VMDEF)},\n "deletestorage":false }`;
+  const response = await fetch(`${host.a.url}/vms/${host.vm}`, {
+    method: "PUT",
+    body,
+    headers: {
+      "content-type": "application/json; charset=utf-8",
+      "x-forwarded-for": "10.9.9.9",
+      "x-request-id": "r-1",
+      authorization: "secret",
+      cookie: "a=b",
+      "x-virtx-host": host.b.uuid,
+    },
+  });
+  assert.deepEqual([response.status, await response.json()], [200, { x: 1 }]);
+  const { headers } = response;
+  assert.deepEqual(
+    ["content-type", "warning", "set-cookie", "x-evil", "x-request-id"].map((name) => headers.get(name)),
+    ["application/json", "199 - x", null, null, "r-1"],
+  );
+  const [request] = seen;
+  assert.ok(request);
+  assert.deepEqual([request.method, request.path, request.body], ["PUT", `/vms/${host.vm}`, body]);
+  const sent = (name: string) => request.headers.get(name);
+  assert.deepEqual(
+    ["x-virtx-loop", "x-forwarded-for", "x-request-id", "content-type"].map(sent),
+    ["1", "10.9.9.9, 127.0.0.1", "r-1", "application/json"],
+  );
+  for (const name of ["authorization", "cookie", "x-virtx-host"]) assert.equal(sent(name), null, name);
+});
+
+Deno.test("a host of the prototype gets the null that it expects, and its plain text becomes problem details", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const bodies: string[] = [];
+  await using host = await strangeHost(cluster, async (request) => {
+    bodies.push(`${request.headers.get("content-type")} ${await request.text()}`);
+    return new Response("VM not running\n", { status: 422 });
+  }, { prototype: true });
+  const response = await host.a.send("POST", `/vms/${host.vm}/runstate/pause`);
+  assert.deepEqual(await problem(response), { status: 422, detail: "HTTP status 422: VM not running" });
+  assert.deepEqual(bodies, ["application/json null"]);
+});
+
+Deno.test("a redirection, and an answer without end, are no answers", async () => {
+  await using cluster = await ApiCluster.start(2);
+  let endless = false;
+  await using host = await strangeHost(cluster, () => {
+    if (!endless) return Response.redirect("http://127.0.0.1:1/");
+    const pull = (controller: ReadableStreamDefaultController) => controller.enqueue(new Uint8Array(65536));
+    return new Response(new ReadableStream({ pull }));
+  });
+  assert.equal((await problem(await host.a.send("GET", `/vms/${host.vm}`))).status, 502);
+  endless = true;
+  const { status, detail } = await problem(await host.a.send("GET", `/vms/${host.vm}`));
+  assert.deepEqual([status, /virt2.*more than \d+ bytes/.test(detail)], [502, true]);
+});
+
+Deno.test("a host that cannot be reached is 502, one that is not active 503, both by name", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const uuid = await createOn(cluster, a, b);
+  await b.stop();
+  const gone = await problem(await a.send("GET", `/vms/${uuid}`));
+  assert.equal(gone.status, 502);
+  assert.match(gone.detail, /^Cannot pass VmGet on to host "virt2" \(127.0.0.1:\d+\): .*Connection refused/);
+  cluster.turn(1, HostState.failed);
+  assert.deepEqual(await problem(await a.send("GET", `/vms/${uuid}`)), {
+    status: 503,
+    detail: 'Cannot pass the request on: host "virt2" is not active but failed',
+  });
+  const state = await (await a.send("GET", `/vms/${uuid}/runstate`)).json();
+  assert.equal(state.runstate, Runstate.none);
+});
+
+Deno.test("a host that fails before it answers ends the wait", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const gate = Promise.withResolvers<void>();
+  const arrived = Promise.withResolvers<void>();
+  b.vms.create = async () => {
+    arrived.resolve();
+    await gate.promise;
+    return numberedUuid(1);
+  };
+  const answer = a.send("POST", "/vms", { vmdef: SMALL_VMDEF, host: b.uuid });
+  await arrived.promise;
+  cluster.turn(1, HostState.failed);
+  const { status, detail } = await problem(await answer);
+  assert.deepEqual([status, /"virt2" failed before it answered/.test(detail)], [503, true]);
+  gate.resolve();
+});
+
+Deno.test("a request that was passed on is not passed on again", async () => {
+  await using cluster = await ApiCluster.start(3);
+  const [a, b, c] = [cluster.host(0), cluster.host(1), cluster.host(2)];
+  const vm = numberedUuid(7);
+  // Each of these two believes that the other has it.
+  a.inventory.putVm(vmInfo({ uuid: vm, host: b.uuid }));
+  b.inventory.putVm(vmInfo({ uuid: vm, host: a.uuid }));
+  const looped = await a.send("POST", `/vms/${vm}/runstate/pause`);
+  assert.equal(looped.status, 508);
+  assert.match((await problem(looped)).detail, new RegExp(`it is for host ${a.uuid}$`));
+  assert.equal(c.lines.length, 0);
+});
+
+Deno.test("a VM that has just moved is found where it is: once more, and no further", async () => {
+  await using cluster = await ApiCluster.start(3);
+  const [a, b, c] = [cluster.host(0), cluster.host(1), cluster.host(2)];
+  const uuid = await createOn(cluster, c, c);
+  // For the first host it is still on the second, which knows better.
+  a.inventory.replaceVmsOf(c.uuid, []);
+  a.inventory.putVm(vmInfo({ uuid, host: b.uuid }));
+  const booted = await a.send("POST", `/vms/${uuid}/runstate/boot`, null);
+  assert.equal(booted.status, 204, await booted.text());
+  assert.equal(c.inventory.vm(uuid)?.runstate, Runstate.running);
+  // If the third did not have it either, that is the answer.
+  c.inventory.replaceVmsOf(c.uuid, []);
+  c.inventory.putVm(vmInfo({ uuid, host: b.uuid }));
+  const lost = await a.send("POST", `/vms/${uuid}/runstate/pause`);
+  assert.equal(lost.status, 508);
+  await lost.body?.cancel();
+  const asked = (host: ApiHost) => host.lines.filter((line) => line.fields["op"] === "VmPause").length;
+  assert.deepEqual([asked(a), asked(b), asked(c)], [1, 1, 1]);
+});
+
+Deno.test("a client that goes away ends a read that was passed on, but not a change", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const arrived: string[] = [];
+  const ended: string[] = [];
+  const { promise: aborted, resolve } = Promise.withResolvers<void>();
+  const release = Promise.withResolvers<void>();
+  await using host = await strangeHost(cluster, async (request) => {
+    arrived.push(request.method);
+    request.signal.addEventListener("abort", () => {
+      ended.push(request.method);
+      resolve();
+    });
+    await Promise.race([release.promise, aborted]);
+    if (request.method === "POST") await release.promise;
+    return new Response(null, { status: 204 });
+  });
+  const goAway = async (method: string, path: string) => {
+    const client = new AbortController();
+    const answer = host.a.send(method, `/vms/${host.vm}${path}`, undefined, { signal: client.signal });
+    while (!arrived.includes(method)) await new Promise((resolve) => setTimeout(resolve, 2));
+    client.abort();
+    await assert.rejects(answer);
+  };
+  await goAway("POST", "/runstate/pause");
+  await goAway("GET", "");
+  await aborted;
+  assert.deepEqual(ended, ["GET"]);
+  release.resolve();
+});
+
+Deno.test("while Serf is away reads say for how long", async () => {
+  using transport = new Transport();
+  const silent = { member: () => undefined, vector: () => undefined, states: () => [] };
+  const cluster = { ...silent, staleSince: 1_000 as number | undefined };
+  const { call } = apiFixture({ cluster, transport, clock: () => 8_400 });
+  assert.equal((await call("GET", "/vms")).headers.get("x-virtx-cluster-stale"), "7");
+  assert.equal((await call("GET", "/vms")).headers.get("x-virtx-stale"), null);
+  cluster.staleSince = undefined;
+  assert.equal((await call("GET", "/vms")).headers.get("x-virtx-cluster-stale"), null);
+});
