@@ -9,12 +9,12 @@ import { Gossip } from "./gossip.ts";
 import type { Inventory } from "./inventory.ts";
 import { Knowledge } from "./knowledge.ts";
 import { LocalOrigin } from "./local_origin.ts";
-import { type HostMember, type MemberChange, Members, requireUnique, TAGS } from "./members.ts";
+import { type HostMember, type MemberChange, Members, ownTags, requireUnique } from "./members.ts";
 import type { Peer, PeerPort, SerfEvent, SerfPort } from "./ports.ts";
 import { Prototypes } from "./prototypes.ts";
 import { Pulls } from "./pulls.ts";
 import { Questions } from "./questions.ts";
-import { decodeRecord, type GossipRecord } from "./records.ts";
+import { decodeRecord, type GossipRecord, speakerOf } from "./records.ts";
 import { Repair } from "./repair.ts";
 import { Repetition } from "./repetition.ts";
 import type { Random, Timers } from "./timers.ts";
@@ -24,9 +24,6 @@ const RECONCILE_MS = 60_000;
 
 /** Between two times that this host learns of a later life of its own. */
 const RENEWAL_MS = 5000;
-
-/** The version of what virtxd says beyond the prototype's protocol. */
-const PROTOCOL = "1";
 
 /** What a {@link Cluster} is made from. */
 export interface ClusterOptions {
@@ -133,12 +130,12 @@ export class Cluster implements Disposable {
    * @throws {VirtxError} kind unavailable, if another live member has this host's UUID, or what the agent answers
    */
   async start(): Promise<void> {
-    const { serf, self } = this.#o;
+    const { serf, self, apiPort } = this.#o;
     if (!serf) return;
     const [own, members] = await Promise.all([serf.self(), serf.members()]);
     requireUnique(members, own.name, self);
     this.#followEvents(serf);
-    await serf.setTags(this.#tags());
+    await serf.setTags(ownTags(self, apiPort));
     await this.#reconcile(serf);
     this.#gossip.start();
     this.#repair.start();
@@ -218,7 +215,7 @@ export class Cluster implements Disposable {
       return this.#o.log.warn("a gossip record is not as it should be", { name, error: errorMessage(error) });
     }
     if (!record) return;
-    const uuid = originOf(record);
+    const uuid = speakerOf(record);
     if (record.kind !== "host") this.#budget.heard(uuid);
     const member = this.#members.host(uuid);
     const { origin } = record;
@@ -233,20 +230,22 @@ export class Cluster implements Disposable {
 
   /** Everything that the agent may have forgotten, or that was missed, after it was away. */
   async #rejoin(serf: SerfPort): Promise<void> {
+    const { self, apiPort } = this.#o;
     try {
-      await serf.setTags(this.#tags());
+      await serf.setTags(ownTags(self, apiPort));
       await this.#reconcile(serf);
       this.#staleSince = undefined;
       this.#gossip.start();
       this.#o.log.info("Serf is back");
     } catch (error) {
-      this.#o.log.warn("cannot rejoin the cluster", { error: errorMessage(error) }); // it will connect again
+      this.#o.log.warn("cannot rejoin the cluster", { error: errorMessage(error) }); // tried again
     }
   }
 
   #planReconciliation(serf: SerfPort): void {
     this.#reconciliation = this.#o.timers.after(RECONCILE_MS, async () => {
-      if (serf.connected) {
+      if (serf.connected && this.#staleSince !== undefined) await this.#rejoin(serf);
+      else if (serf.connected) {
         await this.#reconcile(serf).catch((error) => {
           this.#o.log.warn("cannot read Serf's members", { error: errorMessage(error) });
         });
@@ -315,22 +314,5 @@ export class Cluster implements Disposable {
     serf.userEvent(name, payload).catch((error) => {
       log.warn("cannot tell the others", { name, error: errorMessage(error) }); // they will notice the gap
     });
-  }
-
-  #tags(): Readonly<Record<string, string>> {
-    const { self, apiPort } = this.#o;
-    return { [TAGS.uuid]: self, [TAGS.protocol]: PROTOCOL, [TAGS.api]: String(apiPort) };
-  }
-}
-
-/** The host that says it. */
-function originOf(record: GossipRecord): string {
-  switch (record.kind) {
-    case "host":
-      return record.host.uuid;
-    case "vm":
-      return record.vm.host;
-    case "event":
-      return record.event.host;
   }
 }

@@ -14,6 +14,9 @@ export const TAGS = {
   api: "api",
 } as const;
 
+/** The version of what virtxd says beyond the prototype's protocol. */
+const PROTOCOL = "1";
+
 /** Where the prototype's API is, and virtxd's unless its tag says otherwise. */
 const API_PORT = 8080;
 
@@ -143,6 +146,11 @@ export class Members {
     if (a.peer.name === incumbent || b.peer.name === incumbent) return a.peer.name === incumbent;
     return a.peer.name < b.peer.name;
   }
+}
+
+/** The tags that say that an agent is that of a host of virtxd. */
+export function ownTags(uuid: string, apiPort: number): Readonly<Record<string, string>> {
+  return { [TAGS.uuid]: uuid, [TAGS.protocol]: PROTOCOL, [TAGS.api]: String(apiPort) };
 }
 
 /**

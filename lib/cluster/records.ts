@@ -86,6 +86,18 @@ export function hostInfoOf({ uuid, def, cstate, resources, ts }: Host): HostInfo
   };
 }
 
+/** The UUID of the host that says it. */
+export function speakerOf(record: GossipRecord): string {
+  switch (record.kind) {
+    case "host":
+      return record.host.uuid;
+    case "vm":
+      return record.vm.host;
+    case "event":
+      return record.event.host;
+  }
+}
+
 /** Encodes an HI. Undefined: it does not fit into an event, or into the record's integers. */
 export function encodeHostInfo(host: HostInfo, origin?: Stamp): Uint8Array<ArrayBuffer> | undefined {
   const writer = new ByteWriter(RECORD_LIMIT);

@@ -20,6 +20,7 @@ const TOTAL = HOSTS * VMS;
 const RECORDS_PER_SECOND = 1000;
 const SECONDS = 4;
 const SEARCHES = 100;
+const LARGE_HOSTS = 9;
 const BEGINNING = Date.UTC(2026, 0, 1);
 
 /** One host's knowledge of a large cluster, in real time: memory, search, and what the main thread is kept from. */
@@ -155,18 +156,23 @@ async function records({ knowledge, inventory }: World): Promise<BenchRow[]> {
   ];
 }
 
-/** What concerns a host with 1,000 VMs as a whole. */
+/** What concerns a host with 1,000 VMs as a whole; the median of several such hosts. */
 function whole({ knowledge, inventory }: World): BenchRow[] {
-  using speaker = new Speaker(HOSTS, 1000);
-  const { uuid } = speaker.origin;
-  const state = speaker.state();
-  const adopted = timed(() => knowledge.adopt(state));
-  const failed = timed(() => inventory.setHostState(uuid, HostState.failed));
-  const back = timed(() => inventory.setHostState(uuid, HostState.active));
+  const adopted: number[] = [];
+  const failed: number[] = [];
+  const back: number[] = [];
+  for (let host = 0; host < LARGE_HOSTS; host++) {
+    using speaker = new Speaker(HOSTS + host, 1000);
+    const { uuid } = speaker.origin;
+    const state = speaker.state();
+    adopted.push(timed(() => knowledge.adopt(state)));
+    failed.push(timed(() => inventory.setHostState(uuid, HostState.failed)));
+    back.push(timed(() => inventory.setHostState(uuid, HostState.active)));
+  }
   return [
-    atMost("a host of 1,000 VMs is pulled: taken over in", adopted, "ms", 20),
-    atMost("a host of 1,000 VMs fails: shown in", failed, "ms", 20),
-    atMost("a host of 1,000 VMs is back: shown in", back, "ms", 20),
+    atMost("a host of 1,000 VMs is pulled: taken over in", percentile(adopted, 0.5), "ms", 20),
+    atMost("a host of 1,000 VMs fails: shown in", percentile(failed, 0.5), "ms", 20),
+    atMost("a host of 1,000 VMs is back: shown in", percentile(back, 0.5), "ms", 20),
   ];
 }
 
