@@ -41,7 +41,12 @@ export class LabDaemon implements AsyncDisposable {
       [INSTALLED, "--listen", listen, "--insecure", "--domain-type", "qemu", ...options.args ?? []],
       { log: "virtxd", ...(options.env && { env: options.env }) },
     );
-    return new LabDaemon(host, process, new ApiClient({ address: `http://${host.address}:${PORT}` }));
+    return new LabDaemon(host, process, new ApiClient({ address: urlOf(host) }));
+  }
+
+  /** Of its API. */
+  get url(): string {
+    return urlOf(this.host);
   }
 
   /** Waits until /readyz says so; fails with the daemon's log if it ends instead. */
@@ -79,6 +84,10 @@ export class LabDaemon implements AsyncDisposable {
     this.api[Symbol.dispose]();
     await this.process[Symbol.asyncDispose]();
   }
+}
+
+function urlOf(host: LabHost): string {
+  return `http://${host.address}:${PORT}`;
 }
 
 /** Puts a copy of the lab's guest image at a path of the host. */
