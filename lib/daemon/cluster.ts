@@ -1,5 +1,5 @@
 import { HttpPeers } from "../api/http_peers.ts";
-import { Transport } from "../api/transport.ts";
+import type { Transport } from "../api/transport.ts";
 import { Cluster } from "../cluster/cluster.ts";
 import { EpochFile } from "../cluster/epoch.ts";
 import type { Inventory } from "../cluster/inventory.ts";
@@ -21,6 +21,8 @@ export interface ClusterParts {
   readonly config: Config;
   readonly inventory: Inventory;
   readonly hostUuid: string;
+  /** The way to the other hosts. */
+  readonly transport: Transport;
   /** Where this host remembers its epoch. */
   readonly directory: string;
   readonly clock: Clock;
@@ -52,7 +54,7 @@ export async function openCluster(held: AsyncDisposableStack, o: ClusterParts): 
   return held.use(
     new Cluster({
       serf,
-      peers: new HttpPeers(held.use(new Transport())),
+      peers: new HttpPeers(o.transport),
       inventory,
       self: hostUuid,
       apiPort: serf ? portForPeers(config, log) : 0,

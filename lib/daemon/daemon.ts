@@ -1,6 +1,7 @@
 import { createApp } from "../api/app.ts";
 import { Listeners } from "../api/listen.ts";
 import type { Readiness } from "../api/service_operations.ts";
+import { Transport } from "../api/transport.ts";
 import type { Cluster } from "../cluster/cluster.ts";
 import { Inventory } from "../cluster/inventory.ts";
 import { HostMonitor } from "../host/monitor.ts";
@@ -102,10 +103,12 @@ export class Daemon {
       ),
     );
 
+    const transport = held.use(new Transport());
     const cluster = await openCluster(held, {
       config,
       inventory,
       hostUuid,
+      transport,
       directory: hooks.root ?? RUN_DIRECTORY,
       clock,
       log,
@@ -148,6 +151,8 @@ export class Daemon {
       inventory,
       hostUuid,
       cluster,
+      transport,
+      provisionTimeoutMs: config.provisionTimeout,
       version,
       stale: () => monitor.staleSince ?? cluster.staleSince,
       readiness: () => readiness(hypervisor, monitor, cluster),
