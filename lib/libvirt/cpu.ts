@@ -12,7 +12,8 @@ export type CpuComparison =
 
 /**
  * virConnectCompareHypervisorCPU: compares what guests of this kind can have on this host with a `<cpu>` element, a
- * host's or a guest's; a guest's must name a model.
+ * host's or a guest's. One that names no model ("maximum", "host-model" and "host-passthrough" do not) demands nothing: it
+ * is "superset" of everything.
  */
 export async function compareCpu(
   connection: Connection,

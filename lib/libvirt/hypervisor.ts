@@ -282,10 +282,8 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   /**
-   * Moves a domain to another host and waits for the end, without a deadline: the signal aborts it.
-   *
-   * @throws VirtxError `refused`: it failed, and the domain is here as before. `unavailable`: libvirt went away, and how
-   *   it ended, or will end, is unknown.
+   * Moves a domain to another host and waits for the end, without a deadline: the signal aborts it. See {@link migrate}
+   * for what is known of the domain when this throws.
    */
   migrate(uuid: string, options: MigrationOptions, signal?: AbortSignal): Promise<MigrationOutcome> {
     const control = { signal, abort: () => this.abortJob(uuid) };

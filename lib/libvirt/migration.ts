@@ -20,13 +20,16 @@ export interface LiveMigrationOptions {
   readonly address: string;
   /** What shall run there, if not the same; it must look the same to the guest (`destination_xml`). */
   readonly xml?: string;
-  /** Over how many connections memory is sent, in place of one. */
+  /** Over how many connections memory is sent, in place of one. Not with `postCopy`. */
   readonly parallelConnections?: number;
   /** Leave the guest paused at the target, for the caller to resume when it is sure that it is nowhere else. */
   readonly paused?: boolean;
   /** Slow the guest down when it writes faster than memory can be sent. */
   readonly autoConverge?: { readonly initialPercent?: number; readonly incrementPercent?: number };
-  /** Allow {@link Domain.startPostCopy}. Needs userfaultfd on the target, or else fails at the start. */
+  /**
+   * Allow {@link Domain.startPostCopy}. Needs userfaultfd on the target, or else fails at the start. From then on a loss
+   * of either host or of the link is the loss of the guest.
+   */
   readonly postCopy?: boolean;
   /** Goes on with a migration that broke in post-copy; only together with `postCopy`. */
   readonly resumePostCopy?: boolean;
@@ -51,14 +54,20 @@ const ABORT_RETRY_MS = 100;
  * Migrates a domain and waits for the end, however long it takes. The signal aborts it, if it is not too late: in
  * post-copy, and at the very end, it completes.
  *
- * @throws VirtxError `refused`: it failed, and the guest runs where it ran. `unavailable`: this host's libvirt went away
- *   meanwhile, how it ended is unknown.
+ * @throws VirtxError
+ *   - `refused`: it failed, and the guest is here as before. Only if the link broke in the last moment the guest may run
+ *     at the target, and be paused here.
+ *   - `unavailable`: this host's libvirt went away meanwhile; how it ended, or will end, is unknown.
+ *   - `conflict`: only the definition shall move, but the domain is not off. The caller sees to it that nobody starts it
+ *     meanwhile.
+ *   - `invalid`: options that exclude each other.
  */
 export async function migrate(
   domain: Domain,
   options: MigrationOptions,
   control: MigrationControl,
 ): Promise<MigrationOutcome> {
+  await check(domain, options);
   if (control.signal?.aborted) return "aborted";
   const moving = domain.migrate(options.destination, migrationParameters(options), migrationFlags(options));
   const abort = () => void abortUntilSettled(moving, control.abort);
@@ -122,6 +131,16 @@ function number(
 /** Without a port: libvirt takes a free one of its range. */
 function migrationUri(address: string): string {
   return `tcp://${address.includes(":") ? `[${address}]` : address}`;
+}
+
+/** Refuses what libvirt would do, but should not. */
+async function check(domain: Domain, { live }: MigrationOptions): Promise<void> {
+  // QEMU 7.2 takes the two together, and then the target's crashes with the guest in it
+  if (live?.postCopy && live.parallelConnections !== undefined) {
+    throw new VirtxError("invalid", "Post-copy and parallel connections exclude each other");
+  }
+  // libvirt would define it at the target and let it run on here
+  if (live === undefined && await domain.isActive()) throw new VirtxError("conflict", "It is not off");
 }
 
 /** Aborts as soon as libvirt lets us. */

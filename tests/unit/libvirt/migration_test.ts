@@ -108,6 +108,15 @@ Deno.test("an abort that comes too late leaves the migration completed; one befo
   assert.equal(server.calls(Procedure.migrate), 1);
 });
 
+Deno.test("post-copy over parallel connections, which QEMU does not survive, is not even tried", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
+  const live = { address: "10.0.0.2", postCopy: true, parallelConnections: 2 };
+  const error = await refusal(hypervisor.migrate(uuid, { destination: DESTINATION, live }));
+  assert.equal(error.kind, "invalid");
+  assert.equal(server.calls(Procedure.migrate), 0);
+});
+
 Deno.test("a migration has no deadline, and no part in other calls' connections", async () => {
   await using server = await LibvirtServer.start();
   await using hypervisor = await Hypervisor.open({
