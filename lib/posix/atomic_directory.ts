@@ -1,5 +1,6 @@
 import { type FaultHook, noFault } from "../model/fault.ts";
 import { KeyedMutex } from "../model/mutex.ts";
+import { errnoCode } from "./errno.ts";
 import { lstatIfAny, parentOf, readRegularFile, syncDirectory, unlinkIfAny } from "./files.ts";
 import type { Tree } from "./tree.ts";
 
@@ -11,7 +12,7 @@ export interface AtomicDirectoryOptions {
   readonly directory: string;
   /** Of the directory, when it is made. */
   readonly mode?: number;
-  /** Fault points: `written`, `renamed`, `removed`. */
+  /** Fault points: `written`, `renamed`, `linked`, `removed`. */
   readonly fault?: FaultHook;
 }
 
@@ -78,6 +79,24 @@ export class AtomicDirectory {
     await syncDirectory(this.#tree.at(this.#directory));
   }
 
+  /**
+   * Moves a file to another directory of the tree, which is made if need be, durably; one of that name that is there
+   * stays, and then this one only goes. None is fine. A crash in between leaves both.
+   */
+  async moveUnlessThere(name: string, directory: string): Promise<void> {
+    await this.#turns.run(name, async () => {
+      if (!await this.#exists() || !await lstatIfAny(this.#path(name))) return;
+      await this.#tree.make(directory, this.#mode);
+      const target = this.#tree.at(`${directory}/${name}`);
+      await linkUnlessThere(this.#path(name), target);
+      await this.#fault("linked");
+      await syncDirectory(parentOf(target));
+      await unlinkIfAny(this.#path(name));
+      await this.#fault("removed");
+      await syncDirectory(parentOf(this.#path(name)));
+    });
+  }
+
   /** The names of its files, in order; symbolic links and names that begin with a dot are none. */
   async names(): Promise<string[]> {
     return (await this.#entries()).filter((name) => !name.startsWith(".")).sort();
@@ -107,6 +126,15 @@ export class AtomicDirectory {
 
   #path(name: string): string {
     return this.#tree.at(`${this.#directory}/${name}`);
+  }
+}
+
+/** link(2), which unlike rename(2) never replaces. */
+async function linkUnlessThere(path: string, target: string): Promise<void> {
+  try {
+    await Deno.link(path, target);
+  } catch (error) {
+    if (errnoCode(error) !== "EEXIST") throw error;
   }
 }
 

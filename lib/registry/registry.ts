@@ -15,7 +15,7 @@ export interface RegistryOptions {
   readonly root?: string | undefined;
   /** The host whose VMs these are. */
   readonly hostUuid: string;
-  /** Fault points: `registry.written`, `registry.renamed`, `registry.removed`. */
+  /** Fault points: `registry.written`, `registry.renamed`, `registry.linked`, `registry.removed`. */
   readonly fault?: FaultHook | undefined;
 }
 
@@ -28,10 +28,9 @@ export class Registry {
   readonly #files: AtomicDirectory;
 
   constructor({ root = "/vms", hostUuid, fault = noFault }: RegistryOptions) {
-    if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
     this.#files = new AtomicDirectory({
       tree: new Tree(root),
-      directory: `xml/${hostUuid}`,
+      directory: directoryOf(hostUuid),
       fault: (point) => fault(`registry.${point}`),
     });
   }
@@ -60,6 +59,17 @@ export class Registry {
     );
   }
 
+  /**
+   * Gives a definition over to another host's directory, as a migrated VM's has to be (interop.md §3). If that host has one
+   * already, which is then the newer, only ours goes. So at any moment there is at least one. None is fine.
+   */
+  async handOver(uuid: string, host: string): Promise<void> {
+    await onStorage(
+      `Cannot give the definition of VM ${uuid} over to host ${host}`,
+      () => this.#files.moveUnlessThere(fileName(uuid), directoryOf(host)),
+    );
+  }
+
   /** The UUIDs of all VMs that are recorded; files that are not named like one do not count. */
   async list(): Promise<string[]> {
     return await onStorage("Cannot list the registry", async () => {
@@ -73,6 +83,11 @@ export class Registry {
   async sweep(): Promise<number> {
     return await onStorage("Cannot tidy the registry", () => this.#files.sweep());
   }
+}
+
+function directoryOf(host: string): string {
+  if (!isUuid(host)) throw new VirtxError("internal", `"${host}" is not the UUID of a host`);
+  return `xml/${host}`;
 }
 
 function fileName(uuid: string): string {

@@ -85,7 +85,7 @@ Deno.test("a broken record is logged and set aside, and the others are listed", 
       const file = dir.at(`xml/${HOST}/.journal/${ID}.json`);
       await (typeof content === "string" ? Deno.writeTextFile(file, content) : Deno.writeFile(file, content));
       assert.deepEqual(await journal.list(), [other]);
-      assert.deepEqual(logged, ["journal record is broken and set aside"]);
+      assert.deepEqual(logged, ["record is broken and set aside"]);
       await Deno.lstat(`${file}.broken`);
       assert.deepEqual(await journal.list(), [other]);
       assert.equal(logged.length, 1);

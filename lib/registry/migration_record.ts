@@ -1,0 +1,70 @@
+import { z } from "zod";
+import { MigrationType } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import { type FaultHook, noFault } from "../model/fault.ts";
+import type { Logger } from "../model/log.ts";
+import { isUuid } from "../model/uuid.ts";
+import { CONVERGENCE_MEASURES, type VmMigrateOptions } from "../model/vm.ts";
+import { RecordDirectory } from "./record_directory.ts";
+
+/** A migration away from this host that has begun and is not settled: what it takes to see it through after a crash. */
+export interface MigrationRecord {
+  /** The VM's UUID; it is in one migration at a time. */
+  readonly vm: string;
+  /** UUIDs of hosts. */
+  readonly source: string;
+  readonly target: string;
+  /** Whether the guest ran when it began, rather than being paused or off. */
+  readonly running: boolean;
+  /** Whether the guest waits at the target until it is known to be nowhere else; see Migrations. */
+  readonly held: boolean;
+  /** UTC milliseconds. */
+  readonly startedAt: number;
+  /** With the target filled in. */
+  readonly options: VmMigrateOptions;
+}
+
+const Uuid = z.string().refine(isUuid);
+
+const StoredMigration: z.ZodType<MigrationRecord> = z.strictObject({
+  vm: Uuid,
+  source: Uuid,
+  target: Uuid,
+  running: z.boolean(),
+  held: z.boolean(),
+  startedAt: z.int(),
+  options: z.strictObject({
+    host: Uuid,
+    migration_type: z.literal(Object.values(MigrationType)),
+    deadline: z.int(),
+    convergence: z.array(z.enum(CONVERGENCE_MEASURES)),
+    bandwidth: z.int(),
+    connections: z.int(),
+  }),
+});
+
+export interface MigrationRecordsOptions {
+  /** Where the shared storage is; "/vms" unless a test says otherwise. */
+  readonly root?: string | undefined;
+  /** The host that the migrations lead away from. */
+  readonly hostUuid: string;
+  readonly log: Logger;
+  /** Fault points: `migrations.written`, `migrations.renamed`, `migrations.removed`. */
+  readonly fault?: FaultHook | undefined;
+}
+
+/** The migrations that this host has begun and not settled, in /vms/xml/<host uuid>/.migrations/<vm uuid>.json. */
+export class MigrationRecords extends RecordDirectory<MigrationRecord> {
+  constructor({ root = "/vms", hostUuid, log, fault = noFault }: MigrationRecordsOptions) {
+    if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
+    super({
+      root,
+      directory: `xml/${hostUuid}/.migrations`,
+      schema: StoredMigration,
+      id: (record) => record.vm,
+      called: "the records of migrations",
+      log,
+      fault: (point) => fault(`migrations.${point}`),
+    });
+  }
+}

@@ -1,0 +1,113 @@
+import type { z } from "zod";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import type { FaultHook } from "../model/fault.ts";
+import type { Logger } from "../model/log.ts";
+import { isUuid } from "../model/uuid.ts";
+import { AtomicDirectory } from "../posix/atomic_directory.ts";
+import { errnoCode } from "../posix/errno.ts";
+import { onStorage } from "../posix/storage_error.ts";
+import { Tree } from "../posix/tree.ts";
+
+/** Room for the largest definition twice, with every character escaped. */
+const RECORD_LIMIT_BYTES = 32 << 20;
+
+const SUFFIX = ".json";
+
+export interface RecordDirectoryOptions<T> {
+  /** Where the shared storage is. */
+  readonly root: string;
+  /** Named from there. */
+  readonly directory: string;
+  /** What a record looks like in its file. */
+  readonly schema: z.ZodType<T>;
+  /** The UUID that names its file. */
+  readonly id: (record: T) => string;
+  /** What these records are called in messages: "the journal". */
+  readonly called: string;
+  readonly log: Logger;
+  /** Fault points: `written`, `renamed`, `removed`. */
+  readonly fault: FaultHook;
+}
+
+/**
+ * Records of what is under way, each in a JSON file of its own that is replaced atomically and durably. On shared storage,
+ * so that they share the fate of what they speak of. Errors: VirtxError of kind `storage`.
+ */
+export class RecordDirectory<T> {
+  readonly #o: RecordDirectoryOptions<T>;
+  readonly #files: AtomicDirectory;
+
+  constructor(options: RecordDirectoryOptions<T>) {
+    const { root, directory, fault } = this.#o = options;
+    this.#files = new AtomicDirectory({ tree: new Tree(root), directory, fault });
+  }
+
+  /** Writes a record, over the one before of the same id; it is on stable storage when this resolves. */
+  async write(record: T): Promise<void> {
+    const { called, id } = this.#o;
+    const text = JSON.stringify({ version: 1, ...record });
+    await onStorage(
+      `Cannot write to ${called}`,
+      () => this.#files.write(fileName(id(record)), new TextEncoder().encode(text), 0o600),
+    );
+  }
+
+  /** Forgets a record; none is fine. */
+  async remove(id: string): Promise<void> {
+    await onStorage(
+      `Cannot remove ${id} from ${this.#o.called}`,
+      () => this.#files.remove(fileName(id)),
+    );
+  }
+
+  /**
+   * All records. One that cannot be understood is logged and set aside under a name that ends in ".broken": it must not
+   * keep the daemon from starting.
+   */
+  async list(): Promise<T[]> {
+    return await onStorage(`Cannot read ${this.#o.called}`, async () => {
+      const records: T[] = [];
+      for (const name of await this.#files.names()) {
+        if (!name.endsWith(SUFFIX)) continue;
+        const record = await this.#read(name);
+        if (record !== undefined) records.push(record);
+      }
+      return records;
+    });
+  }
+
+  /** Removes what a crash left of writes that it interrupted; for the start of the daemon. Their number. */
+  async sweep(): Promise<number> {
+    return await onStorage(`Cannot tidy ${this.#o.called}`, () => this.#files.sweep());
+  }
+
+  async #read(name: string): Promise<T | undefined> {
+    try {
+      const content = await this.#files.read(name, RECORD_LIMIT_BYTES);
+      return content && this.#parse(content, name.slice(0, -SUFFIX.length));
+    } catch (error) {
+      const code = errnoCode(error);
+      if (code !== undefined && code !== "EFBIG") throw error; // the storage is at fault, not the record
+      this.#o.log.error("record is broken and set aside", {
+        of: this.#o.called,
+        record: name,
+        reason: errorMessage(error),
+      });
+      await this.#files.rename(name, `${name}.broken`);
+      return undefined;
+    }
+  }
+
+  #parse(content: Uint8Array<ArrayBuffer>, id: string): T {
+    const { version, ...rest } = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));
+    if (version !== 1) throw new Error(`it is of version ${version}`);
+    const record = this.#o.schema.parse(rest);
+    if (this.#o.id(record) !== id) throw new Error(`it speaks of ${this.#o.id(record)}`);
+    return record;
+  }
+}
+
+function fileName(id: string): string {
+  if (!isUuid(id)) throw new VirtxError("internal", `"${id}" is not the id of a record`);
+  return id + SUFFIX;
+}
