@@ -1,8 +1,11 @@
+import { validateMigrateOptions } from "../model/validate_migrate.ts";
 import type { VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { respondBriefly, respondEmpty, respondJson } from "./respond.ts";
+import { MigrateQuerySchema } from "./schema_query.ts";
 import {
   MigrationInfoSchema,
+  MigrationVerdictsSchema,
   VmBootOptionsSchema,
   VmMigrateOptionsSchema,
   VmruninfoSchema,
@@ -99,12 +102,31 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     path: "/vms/{uuid}/runstate/migrate",
     tag: "VMs",
     summary: "Migrate a VM to another host",
-    description: "A cold migration (0) needs poweroff or crashed, a live one (1) running or paused.",
-    body: { schema: VmMigrateOptionsSchema, example: { host: "", migration_type: 1 } },
-    answers: { 202: { description: "It has begun" } },
+    description:
+      "A cold migration (0) needs poweroff or crashed, a live one (1) running or paused. Without a host " +
+      "the least loaded of those that can take the VM is chosen.",
+    query: MigrateQuerySchema,
+    body: {
+      schema: VmMigrateOptionsSchema,
+      rules: validateMigrateOptions,
+      example: {
+        host: "",
+        migration_type: 1,
+        deadline: 300,
+        convergence: ["downtime", "throttle", "giveup"],
+      },
+    },
+    answers: {
+      200: {
+        description: "With dry_run: for each host whether it can take the VM, the best one first",
+        schema: MigrationVerdictsSchema,
+      },
+      202: { description: "The target can take it, and it has begun" },
+    },
     at: "vm",
     failures: [...FAILURES, "unimplemented"],
-  }, async ({ uuid, body }) => {
+  }, async ({ uuid, query, body }) => {
+    if (query.dry_run === "true") return respondJson(200, await vms.migrationTargets(uuid, body));
     await vms.migrate(uuid, body);
     return respondEmpty(202);
   });
@@ -117,7 +139,7 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     summary: "Progress of a migration",
     answers: { 200: { description: "State and progress", schema: MigrationInfoSchema } },
     at: "vm",
-    failures: [...FAILURES, "unimplemented"],
+    failures: FAILURES,
   }, async ({ uuid }) => {
     return respondJson(200, await vms.migration(uuid));
   });
@@ -130,7 +152,7 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     summary: "Abort a migration",
     answers: { 204: { description: "It was aborted" } },
     at: "vm",
-    failures: [...FAILURES, "unimplemented"],
+    failures: FAILURES,
   }, async ({ uuid }) => {
     await vms.abortMigration(uuid);
     return respondEmpty(204);

@@ -109,3 +109,10 @@ export function toVmQuery({ cursor, ...query }: z.output<typeof VmListQuery>): V
 export function toHostQuery({ cursor, ...query }: z.output<typeof HostListQuery>): HostQuery {
   return { ...query, after: cursor };
 }
+
+/** The query parameter of VmMigrate. */
+export const MigrateQuerySchema = z.object({
+  dry_run: z.enum(["true", "false"]).optional().openapi({
+    description: "true: only tell whether it could be done, and where",
+  }),
+});

@@ -188,10 +188,25 @@ export const VmShutdownOptionsSchema = z.strictObject({
   }),
 }).openapi("VmShutdownOptions") satisfies z.ZodType<model.VmShutdownOptions>;
 
+/** Those that no guest is worse off for than by a longer pause. */
+const DEFAULT_MEASURES: readonly model.ConvergenceMeasure[] = ["downtime", "throttle"];
+
 export const VmMigrateOptionsSchema = z.strictObject({
   host: hostWish("Target host"),
   migration_type: enumeration("MigrationType", "Of a stopped or a running VM", MigrationType)
     .default(MigrationType.cold),
+  deadline: int32("How long the guest's memory may take to be sent, seconds; 0: as long as it takes")
+    .default(0),
+  convergence: z.array(z.enum(model.CONVERGENCE_MEASURES)).max(model.CONVERGENCE_MEASURES.length).nullish()
+    .transform((measures) => measures ?? DEFAULT_MEASURES).openapi({
+      description:
+        "What may be done about a guest that writes faster than its memory can be sent: let it stand still for longer " +
+        "at the end (downtime), slow it down (throttle), let it run on the target before its memory is there " +
+        "(postcopy), or leave it where it is (giveup). Left out: downtime and throttle. With a deadline, post-copy " +
+        "begins or the migration is given up when it has passed",
+    }),
+  bandwidth: int32("The most to send, MiB/s; 0: no limit").default(0),
+  connections: int16("Over how many connections memory is sent in parallel; 0: one", 64).default(0),
 }).openapi("VmMigrateOptions") satisfies z.ZodType<model.VmMigrateOptions>;
 
 export const VmRegisterOptionsSchema = z.strictObject({
@@ -202,8 +217,35 @@ export const MigrationInfoSchema = z.object({
   state: enumeration("MigrationState", "State of the migration", MigrationState),
   progress: z.object({
     total: int64("MiB"),
-    transferred: int64("MiB"),
+    transferred: int64("MiB; pages that are sent again count again"),
     remaining: int64("MiB"),
     rate: z.number().openapi({ format: "float", description: "MiB/s" }),
+    dirtyrate: z.number().openapi({
+      format: "float",
+      description: "How fast the guest writes to its memory, MiB/s",
+    }),
+    iteration: int32("How many times memory has been gone through"),
+    downtime: int32("For how long the guest will stand still, as expected, or did, ms"),
+    downtimelimit: int32("For how long it may, ms"),
+    timeleft: int64("Until the end, if the guest goes on as it does, ms; 0: unknown"),
+    throttle: int16("How much of its processor time the guest is kept from, percent"),
   }),
+  source: text("UUID of the host that it leads away from; empty: not known any more"),
+  target: text("UUID of the host that it leads to; empty: not known any more"),
+  ts: timestamp("Start"),
+  te: timestamp("End; 0 while it is under way"),
+  reason: text("Why it failed or was cancelled; else empty"),
 }).openapi("MigrationInfo") satisfies z.ZodType<model.MigrationInfo>;
+
+export const MigrationVerdictsSchema = z.array(
+  z.object({
+    host: Uuid,
+    name: text("Name of the host"),
+    fits: flag("Whether the VM can go there"),
+    obstacles: z.array(z.object({
+      code: text("A word for the class of obstacle"),
+      message: text("What is in the way"),
+    })).openapi({ description: "All that is in the way; empty if it fits" }),
+    load: z.number().openapi({ description: "How loaded it would be, 0 to 1 and beyond" }),
+  }).openapi("MigrationVerdict") satisfies z.ZodType<model.MigrationVerdict>,
+).openapi("MigrationVerdicts");

@@ -13,5 +13,6 @@ export { type DomainCapabilities, parseDomainCapabilities } from "./domain_capab
 export { operationMetadata } from "./metadata.ts";
 export { type ParsedDomain, parseDomainXml } from "./parse.ts";
 export { seedDeviceXml } from "./seed.ts";
+export { hostCpuOf, parsePlatform, type Platform } from "./platform.ts";
 export { type DomainSummary, parseSummary } from "./summary.ts";
 export { parseSysinfo, type Sysinfo } from "./sysinfo.ts";

@@ -45,6 +45,9 @@ const ACTIVE: ReadonlySet<Runstate> = new Set([
   Runstate.pmsuspended,
 ]);
 
+/** The run states that a domain is in for libvirt while it migrates away. */
+const LEAVING_FROM: ReadonlySet<Runstate> = new Set([Runstate.running, Runstate.paused, Runstate.startup]);
+
 /**
  * The domains of this host, and their copy in the inventory. An answer of libvirt may be older than an event that
  * overtook it, so whoever asks notes the moment before, and a run state heard of after that moment stays.
@@ -54,6 +57,8 @@ export class LocalDomains {
   readonly #host: string;
   readonly #inventory: Inventory;
   readonly #entries = new Map<string, Entry>();
+  /** Domains that migrate away; see {@link leaving}. */
+  readonly #leaving = new Set<string>();
   #moment: Moment = 0;
 
   constructor(host: string, inventory: Inventory) {
@@ -113,10 +118,27 @@ export class LocalDomains {
     );
   }
 
+  /**
+   * Whether the domain migrates away from this host. libvirt says "running" until the very end of that, and "paused" then; as
+   * long as it is here, it is shown as migrating. Who sets it has the domain read again for the truth.
+   */
+  leaving(uuid: string, leaves: boolean, ts: number): void {
+    if (leaves) this.#leaving.add(uuid);
+    else this.#leaving.delete(uuid);
+    const runstate = this.#entries.get(uuid)?.domain.runstate;
+    if (leaves && runstate !== undefined) this.hear(uuid, runstate, ts);
+  }
+
+  /** The run state to show. */
+  #shown(uuid: string, runstate: Runstate): Runstate {
+    return this.#leaving.has(uuid) && LEAVING_FROM.has(runstate) ? Runstate.migrating : runstate;
+  }
+
   /** Takes over a run state that an event told. False: the domain is not known. */
-  hear(uuid: string, runstate: Runstate, ts: number): boolean {
+  hear(uuid: string, told: Runstate, ts: number): boolean {
     const entry = this.#entries.get(uuid);
     if (!entry) return false;
+    const runstate = this.#shown(uuid, told);
     const heard = ++this.#moment;
     if (entry.domain.runstate === runstate) {
       this.#entries.set(uuid, { ...entry, heard });
@@ -169,13 +191,14 @@ export class LocalDomains {
 
   #entryOf(reading: DomainReading, before: Entry | undefined, asked: Moment, ts: number): Entry {
     const { uuid, definition } = reading;
+    const read = this.#shown(uuid, reading.runstate);
     const { xml, hardware: { memoryMiB } } = definition;
     if (!before) {
       const stats = Object.freeze({ ...NO_FIGURES, memory_capacity: memoryMiB });
-      const domain = Object.freeze({ uuid, xml, runstate: reading.runstate, stats, ts });
+      const domain = Object.freeze({ uuid, xml, runstate: read, stats, ts });
       return { domain, definition, counters: undefined, heard: 0 };
     }
-    const runstate = before.heard > asked ? before.domain.runstate : reading.runstate;
+    const runstate = before.heard > asked ? before.domain.runstate : read;
     if (before.domain.xml === xml && before.domain.runstate === runstate) return before;
     return {
       ...before,

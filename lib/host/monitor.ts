@@ -135,6 +135,17 @@ export class HostMonitor implements AsyncDisposable {
     return context;
   }
 
+  /** Whether there is a bridge of that name, for guests to be connected to. */
+  hasBridge(name: string): boolean {
+    return !/[\/\0]/.test(name) && name !== ".." &&
+      this.#o.libc.findKernelFile(`/sys/class/net/${name}/bridge/bridge_id`) !== undefined;
+  }
+
+  /** Shows a domain as migrating, whatever libvirt says, until told otherwise; then have it {@link refresh}ed. */
+  leaving(uuid: string, leaves: boolean): void {
+    this.#here.domains.leaving(uuid, leaves, this.#o.clock());
+  }
+
   /**
    * Reads a domain's definition and state from libvirt now, for who has changed it; undefined: there is no such domain.
    * @throws {VirtxError} what libvirt answers

@@ -32,13 +32,13 @@ export function runstateOf(state: number, reason: number): Runstate {
 
 function pausedRunstate(reason: number): Runstate {
   switch (reason) {
-    case Paused.migration:
     case Paused.postcopy:
       return Runstate.migrating;
     case Paused.shuttingDown:
       return Runstate.terminating;
     case Paused.crashed:
       return Runstate.crashed;
+    case Paused.migration: // it waits for its memory; one that leaves is known to (see LocalDomains.leaving)
     case Paused.startingUp:
       return Runstate.startup;
     default:

@@ -146,24 +146,80 @@ export interface VmShutdownOptions {
   readonly force: 0 | 1 | 2;
 }
 
+/**
+ * What may be done about a guest that writes to its memory faster than it can be sent: let it stand still for longer at the
+ * end, slow it down, let it run on the target before its memory is there, or leave it where it is.
+ */
+export const CONVERGENCE_MEASURES = ["downtime", "throttle", "postcopy", "giveup"] as const;
+export type ConvergenceMeasure = (typeof CONVERGENCE_MEASURES)[number];
+
 export interface VmMigrateOptions {
+  /** UUID of the target; empty: the best candidate. */
   readonly host: string;
   readonly migration_type: MigrationType;
+  /** How long the guest's memory may take to be sent, seconds; 0: as long as it takes. Live only, as is all below. */
+  readonly deadline: number;
+  readonly convergence: readonly ConvergenceMeasure[];
+  /** The most to send, MiB/s; 0: no limit. */
+  readonly bandwidth: number;
+  /** Over how many connections memory is sent in parallel; 0: one, in the ordinary way. */
+  readonly connections: number;
+}
+
+/** Why a host cannot take a VM. */
+export interface MigrationObstacle {
+  /** A word that stays the same; the classes are in lib/vm/migration_check.ts. */
+  readonly code: string;
+  /** In words, with names. */
+  readonly message: string;
+}
+
+/** Whether a host can take a VM. */
+export interface MigrationVerdict {
+  /** UUID. */
+  readonly host: string;
+  readonly name: string;
+  readonly fits: boolean;
+  /** All that is in the way; empty if it fits. */
+  readonly obstacles: readonly MigrationObstacle[];
+  /** How loaded the host would be, 0 to 1 and beyond: of memory and CPU what is scarcer. */
+  readonly load: number;
 }
 
 export interface VmRegisterOptions {
   readonly host: string;
 }
 
-/** Sizes in MiB, rate in MiB/s. */
+/** The migration of a VM that is under way, else the last one. Sizes in MiB, rates in MiB/s, times in milliseconds. */
 export interface MigrationInfo {
   readonly state: MigrationState;
   readonly progress: {
     readonly total: number;
+    /** Pages that are sent again count again. */
     readonly transferred: number;
     readonly remaining: number;
     readonly rate: number;
+    /** How fast the guest writes to its memory. */
+    readonly dirtyrate: number;
+    /** How many times memory has been gone through. */
+    readonly iteration: number;
+    /** For how long the guest will stand still at the end, as expected, or did. */
+    readonly downtime: number;
+    /** For how long it may. */
+    readonly downtimelimit: number;
+    /** Until the end, if the guest goes on as it does; 0: unknown, or never at this rate. */
+    readonly timeleft: number;
+    /** How much of its processor time the guest is kept from, percent. */
+    readonly throttle: number;
   };
+  /** UUIDs; empty where they are not known any more. */
+  readonly source: string;
+  readonly target: string;
+  /** UTC milliseconds; 0: not yet, or unknown. */
+  readonly ts: number;
+  readonly te: number;
+  /** Why it failed or was cancelled; else empty. */
+  readonly reason: string;
 }
 
 /** The disks of a VM, the OS disk first. */

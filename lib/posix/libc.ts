@@ -139,6 +139,18 @@ export class Libc implements Disposable {
     return sectors * 512; // sysfs counts in 512 bytes, whatever the device's own sector size
   }
 
+  /**
+   * What makes a block device the same one on every host that sees it, by its path below /dev: the UUID of device-mapper
+   * (multipath, LVM) or the world-wide name; undefined for one that has none, such as a loop device. PosixError as above.
+   */
+  blockDeviceName(path: string): string | undefined {
+    const { deviceNumber } = this.#statBeneath("/dev", path);
+    const names = ["dm/uuid", "wwid", "device/wwid"].map((file) =>
+      this.findKernelFile(`/sys/dev/block/${deviceNumber}/${file}`)?.trim()
+    );
+    return names.find((name) => name !== undefined && name !== "");
+  }
+
   /** Which file the path names, a symbolic link being a file of its own; undefined if that cannot be told. */
   async identity(path: string): Promise<FileIdentity | undefined> {
     const buffer = new Uint8Array(STATX_SIZE);

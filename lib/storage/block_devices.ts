@@ -28,6 +28,11 @@ export class BlockDevices {
     return { sizeMiB, prov: DiskProvisioning.none, format: "raw", physicalMiB: sizeMiB, dirty: false };
   }
 
+  /** {@link Libc.blockDeviceName}, of a device that {@link inspect} accepts. */
+  name(path: string): string | undefined {
+    return this.#libc.blockDeviceName(path);
+  }
+
   #bytes(path: string): number {
     try {
       return this.#libc.blockDeviceBytes(path);

@@ -2,6 +2,7 @@ import { DiskProvisioning, enumName } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { type FaultHook, noFault } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
+import { isBelow, SEEDS_ROOT } from "../model/paths.ts";
 import type { Disk } from "../model/vm.ts";
 import { lstatIfAny, parentOf, syncDirectory, unlinkIfAny } from "../posix/files.ts";
 import type { Libc } from "../posix/libc.ts";
@@ -11,7 +12,7 @@ import { BlockDevices } from "./block_devices.ts";
 import type { CreatedDisk } from "./created_disk.ts";
 import { Creation } from "./creation.ts";
 import { type DiskFacts, inspectImage } from "./image.ts";
-import { type ImageFormat, locateDisk } from "./location.ts";
+import { type ImageFormat, locateDisk, nameBelowRoot, splitName } from "./location.ts";
 import { QemuImg } from "./qemu_img.ts";
 import { Seeds } from "./seeds.ts";
 
@@ -33,6 +34,14 @@ export interface StorageOptions {
   readonly log: Logger;
   /** Fault points: `storage.` and those of {@link Creation}, `storage.deleted`, `seed.` and those of a seed. */
   readonly fault?: FaultHook | undefined;
+}
+
+/** A disk as it can be told from others, wherever it is looked at. */
+export interface DiskIdentity {
+  /** Empty: it has nothing of the kind. */
+  readonly identity: string;
+  /** Virtual size. */
+  readonly sizeMiB: number;
 }
 
 /**
@@ -73,6 +82,20 @@ export class Storage {
       const facts = await inspectImage(this.#tree.at(location.name), location.format);
       if (facts.dirty) this.#log.info("image is in use or was not closed properly", { path: disk.path });
       return facts;
+    });
+  }
+
+  /**
+   * What makes a disk the same one on every host that shares it: of a file the inode, which two file systems hardly give to
+   * the same path, of a device its world-wide name. Seeds have it too. Errors as {@link inspect}.
+   */
+  async identify(path: string): Promise<DiskIdentity> {
+    return await onStorage(`Cannot use disk "${path}"`, async () => {
+      if (isBelow(path, SEEDS_ROOT)) return await this.#identifyFile(nameBelowRoot(path), "raw");
+      const location = locateDisk(path);
+      if (location.kind === "file") return await this.#identifyFile(location.name, location.format);
+      const { sizeMiB } = this.#devices.inspect(location.path);
+      return { identity: this.#devices.name(location.path) ?? "", sizeMiB };
     });
   }
 
@@ -147,6 +170,14 @@ export class Storage {
   /** Removes the cloud-init seed of a VM; none is fine. */
   async deleteSeed(uuid: string): Promise<void> {
     await onStorage(`Cannot delete the cloud-init seed of VM ${uuid}`, () => this.#seeds.delete(uuid));
+  }
+
+  async #identifyFile(name: string, format: ImageFormat): Promise<DiskIdentity> {
+    await this.#tree.missing(splitName(name).directory);
+    const path = this.#tree.at(name);
+    const { sizeMiB } = await inspectImage(path, format);
+    const found = await this.#libc.identity(path);
+    return { identity: found === undefined ? "" : `inode ${found.inode}`, sizeMiB };
   }
 
   /** How much room there is belongs to the message that it is not enough. */

@@ -22,20 +22,30 @@ export class Oplog {
 
   /** Runs the work between a "started" and a "completed" or "failed" record, and logs the outcome. */
   async around(op: RecordedOperation, vm: string, work: () => Promise<void>): Promise<void> {
-    const ts = this.#clock();
-    await this.#record(vm, { op, ts, te: 0, status: "started", msg: "" });
+    const ts = await this.begin(op, vm);
     try {
       await work();
     } catch (error) {
-      const te = this.#clock();
-      const msg = errorMessage(error);
-      await this.#record(vm, { op, ts, te, status: "failed", msg });
-      this.#log.warn("operation failed", { op, vm, ms: te - ts, reason: msg });
+      await this.end(op, vm, ts, errorMessage(error));
       throw error;
     }
+    await this.end(op, vm, ts);
+  }
+
+  /** Records that the operation has started; when it did. */
+  async begin(op: RecordedOperation, vm: string): Promise<number> {
+    const ts = this.#clock();
+    await this.#record(vm, { op, ts, te: 0, status: "started", msg: "" });
+    return ts;
+  }
+
+  /** Records and logs how an operation ended that started then: why it failed, or else well. */
+  async end(op: RecordedOperation, vm: string, ts: number, failure?: string): Promise<void> {
     const te = this.#clock();
-    await this.#record(vm, { op, ts, te, status: "completed", msg: "" });
-    this.#log.info("operation completed", { op, vm, ms: te - ts });
+    const status = failure === undefined ? "completed" : "failed";
+    await this.#record(vm, { op, ts, te, status, msg: failure ?? "" });
+    if (failure === undefined) this.#log.info("operation completed", { op, vm, ms: te - ts });
+    else this.#log.warn("operation failed", { op, vm, ms: te - ts, reason: failure });
   }
 
   /** Whether a definition may hold a record that was never closed; a cheap look before parsing it. */
@@ -43,10 +53,13 @@ export class Oplog {
     return xml.includes(">started<");
   }
 
-  /** Closes records that an earlier run of virtxd left open. */
+  /**
+   * Closes records that an earlier run of virtxd left open; but for that of a migration: who settles it closes it, here or
+   * at the target.
+   */
   async closeInterrupted(vm: string, operations: readonly Operation[]): Promise<void> {
     for (const operation of operations) {
-      if (operation.status !== "started") continue;
+      if (operation.status !== "started" || operation.op === "VmMigrate") continue;
       const msg = "interrupted: virtxd ended before it was done";
       await this.#record(vm, { ...operation, te: this.#clock(), status: "failed", msg });
     }

@@ -2,11 +2,12 @@ import { v4 as newUuid } from "uuid";
 import type { Inventory } from "../cluster/inventory.ts";
 import { buildDomainXml } from "../domain_xml/build.ts";
 import { parseDomainXml } from "../domain_xml/parse.ts";
+import { parseSummary } from "../domain_xml/summary.ts";
 import type { HostMonitor, LocalDomain } from "../host/monitor.ts";
 import { runstateOf } from "../host/runstate.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
-import { enumName, MigrationState, Runstate } from "../model/enums.ts";
+import { enumName, MigrationType, Runstate } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
@@ -16,6 +17,7 @@ import {
   allDisks,
   type Disk,
   type MigrationInfo,
+  type MigrationVerdict,
   type Vm,
   type VmBootOptions,
   type VmCreateOptions,
@@ -27,14 +29,22 @@ import {
   type VmUpdateOptions,
 } from "../model/vm.ts";
 import type { Journal } from "../registry/journal.ts";
+import type { MigrationRecords } from "../registry/migration_record.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Storage } from "../storage/storage.ts";
 import { Changes } from "./change.ts";
 import { DiskClaims } from "./claims.ts";
 import { ownsStorage, planDisks } from "./disks.ts";
+import { Migrations } from "./migration.ts";
+import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
+import type { MigrationPeers } from "./migration_peers.ts";
+import { MigrationPlanner } from "./migration_planner.ts";
+import { lastMigration } from "./migration_progress.ts";
+import { MigrationTarget } from "./migration_target.ts";
 import { Oplog } from "./oplog.ts";
+import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
-import type { ChangeOutcome, VmUseCases } from "./use_cases.ts";
+import type { ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
 
 /** What {@link VmService} stands on; `fault` is called at each named step of a change. */
 export interface VmServiceOptions {
@@ -44,6 +54,8 @@ export interface VmServiceOptions {
   readonly storage: Storage;
   readonly registry: Registry;
   readonly journal: Journal;
+  readonly migrations: MigrationRecords;
+  readonly peers: MigrationPeers;
   readonly clock: Clock;
   readonly log: Logger;
   readonly fault?: FaultHook | undefined;
@@ -66,12 +78,16 @@ const ACTIVE = [
 const SETTLE_RETRY_MS = 5_000;
 
 /** The use cases for the VMs of this host. Operations on one VM happen one after the other. */
-export class VmService implements VmUseCases, AsyncDisposable {
+export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisposable {
   readonly #o: VmServiceOptions;
   readonly #changes: Changes;
   readonly #oplog: Oplog;
   readonly #seed: Seed;
   readonly #claims: DiskClaims;
+  readonly #planner: MigrationPlanner;
+  readonly #migrations: Migrations;
+  readonly #target: MigrationTarget;
+  readonly #keeper: RegistryKeeper;
   readonly #locks = new KeyedMutex();
   readonly #running = new Set<Promise<unknown>>();
   #closing = false;
@@ -83,16 +99,27 @@ export class VmService implements VmUseCases, AsyncDisposable {
     this.#oplog = new Oplog(options);
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
+    const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
+    const parts = { ...options, oplog: this.#oplog, claims: this.#claims, locked };
+    this.#planner = new MigrationPlanner(options);
+    this.#migrations = new Migrations({ ...parts, records: options.migrations });
+    this.#target = new MigrationTarget({
+      ...parts,
+      isLeaving: (vm) => this.#migrations.isUnderWay(vm),
+    });
+    this.#keeper = new RegistryKeeper({ ...parts, isOpen: (vm) => this.#migrations.isUnderWay(vm) });
   }
 
   /**
    * Settles what an earlier run left half done: changes are undone or finished, open operation records closed,
-   * forgotten seeds detached. Call it once the monitor has started, before the first request.
+   * forgotten seeds detached; migrations are taken up again, the registry is brought up to date. Call it once the monitor
+   * has started, before the first request.
    */
   async recover(): Promise<void> {
     await this.#o.registry.sweep();
     await this.#o.journal.sweep();
     await this.#settle();
+    await this.#migrations.recover();
     for (const { uuid, xml } of this.#o.monitor.domains()) {
       const interrupted = Oplog.mayBeInterrupted(xml);
       if (!interrupted && !Seed.isAttached(uuid, xml)) continue;
@@ -109,6 +136,7 @@ export class VmService implements VmUseCases, AsyncDisposable {
         }
       });
     }
+    await this.#keeper.start();
   }
 
   /** Refuses what is new and waits for what is under way. */
@@ -116,6 +144,8 @@ export class VmService implements VmUseCases, AsyncDisposable {
     this.#closing = true;
     clearTimeout(this.#settleTimer);
     await Promise.allSettled(this.#running);
+    await this.#keeper[Symbol.asyncDispose]();
+    await this.#migrations[Symbol.asyncDispose]();
   }
 
   async create({ vmdef, host }: VmCreateOptions): Promise<string> {
@@ -253,27 +283,65 @@ export class VmService implements VmUseCases, AsyncDisposable {
     });
   }
 
-  migrate(uuid: string, { host }: VmMigrateOptions): Promise<void> {
-    this.#local(uuid, "migrate");
-    const verb = `migrate VM ${uuid}`;
-    if (host === "") {
-      throw new VirtxError("unimplemented", `Cannot ${verb}: name the host that is to take it`);
-    }
-    if (host === this.#o.monitor.uuid) {
-      throw new VirtxError("conflict", `Cannot ${verb}: it is on host ${host} already`);
-    }
-    throw inactiveHost(verb, host);
+  async migrate(uuid: string, options: VmMigrateOptions): Promise<void> {
+    const { monitor, clock } = this.#o;
+    await this.#exclusively(uuid, "migrate", async () => {
+      const domain = await this.#require(uuid, "migrate", migratable(options));
+      const { name } = parseSummary(domain.xml);
+      const { target, unlocked } = await this.#planner.plan(
+        uuid,
+        domain.xml,
+        options,
+        `migrate VM "${name}"`,
+      );
+      // What was true before may have changed while hosts were asked.
+      const now = await this.#require(uuid, "migrate", migratable(options));
+      await this.#endCrashed(now);
+      await this.#migrations.begin({
+        vm: uuid,
+        source: monitor.uuid,
+        target,
+        running: now.runstate === Runstate.running,
+        held: unlocked,
+        startedAt: clock(),
+        options: { ...options, host: target },
+      });
+    });
   }
 
-  migration(uuid: string): Promise<MigrationInfo> {
-    this.#local(uuid, "get the migration of");
-    const progress = { total: 0, transferred: 0, remaining: 0, rate: 0 };
-    return Promise.resolve({ state: MigrationState.none, progress });
+  async migrationTargets(uuid: string, options: VmMigrateOptions): Promise<readonly MigrationVerdict[]> {
+    const domain = await this.#require(uuid, "migrate", migratable(options));
+    return await this.#planner.verdicts(uuid, domain.xml, options);
   }
 
-  abortMigration(uuid: string): Promise<void> {
+  async migration(uuid: string): Promise<MigrationInfo> {
+    const domain = this.#local(uuid, "get the migration of");
+    const known = this.#migrations.info(uuid);
+    if (known !== undefined) return known;
+    const record = parseDomainXml(domain.xml).operations.find(({ op }) => op === "VmMigrate");
+    const completed = record?.status === "completed" && ACTIVE.some((state) => state === domain.runstate);
+    return lastMigration(record, completed ? await this.#o.hypervisor.completedJob(uuid) : undefined);
+  }
+
+  async abortMigration(uuid: string): Promise<void> {
     this.#local(uuid, "abort the migration of");
-    throw new VirtxError("conflict", `Cannot abort the migration of VM ${uuid}: none is under way`);
+    await this.#migrations.abort(uuid);
+  }
+
+  async checkTarget(request: TargetCheck): Promise<MigrationVerdict> {
+    return await this.#target.check(request);
+  }
+
+  async lookAt(uuid: string): Promise<DomainLook> {
+    return await this.#target.look(uuid);
+  }
+
+  async resumeArrived(uuid: string): Promise<void> {
+    await this.#exclusively(uuid, "resume", () => this.#target.resume(uuid));
+  }
+
+  async discardLeftover(uuid: string): Promise<void> {
+    await this.#exclusively(uuid, "discard", () => this.#target.discard(uuid));
   }
 
   /** An operation on the guest of one VM: checked against libvirt's own state, recorded, published. */
@@ -323,7 +391,7 @@ export class VmService implements VmUseCases, AsyncDisposable {
     const { hypervisor, inventory } = this.#o;
     const domain = this.#local(uuid, verb);
     const { state, reason } = await hypervisor.state(uuid);
-    const runstate = runstateOf(state, reason);
+    const runstate = this.#migrations.isUnderWay(uuid) ? Runstate.migrating : runstateOf(state, reason);
     if (!allowed.includes(runstate)) {
       const name = inventory.vm(uuid)?.name ?? uuid;
       throw new VirtxError(
@@ -422,6 +490,10 @@ export class VmService implements VmUseCases, AsyncDisposable {
       });
     }, SETTLE_RETRY_MS);
   }
+}
+
+function migratable({ migration_type }: VmMigrateOptions): readonly Runstate[] {
+  return migration_type === MigrationType.live ? [Runstate.running, Runstate.paused] : OFF;
 }
 
 function stateName(runstate: Runstate): string {

@@ -1,5 +1,6 @@
 import type {
   MigrationInfo,
+  MigrationVerdict,
   Vm,
   VmBootOptions,
   VmCreateOptions,
@@ -9,6 +10,7 @@ import type {
   VmShutdownOptions,
   VmUpdateOptions,
 } from "../model/vm.ts";
+import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 
 /** What a change to a VM's storage left undone although the change itself took effect. */
 export interface ChangeOutcome {
@@ -37,7 +39,30 @@ export interface VmUseCases {
   resume(uuid: string): Promise<void>;
   /** Refreshes the registry from libvirt, or defines in libvirt what only the registry has. */
   register(uuid: string): Promise<"refreshed" | "defined">;
+  /**
+   * Begins a migration, once the target has been found able to take the VM; it goes on when this has resolved. Live needs
+   * RUNNING or PAUSED, cold POWEROFF or CRASHED.
+   */
   migrate(uuid: string, options: VmMigrateOptions): Promise<void>;
+  /** What each host that could be the target says, the best one first. */
+  migrationTargets(uuid: string, options: VmMigrateOptions): Promise<readonly MigrationVerdict[]>;
+  /** The migration that is under way, else the last one. */
   migration(uuid: string): Promise<MigrationInfo>;
+  /** Resolves when it has ended, and the VM is where it was. */
   abortMigration(uuid: string): Promise<void>;
+}
+
+/** What other hosts may ask of this one about migrations that lead to it; see MigrationPeers. */
+export interface MigrationTargetUseCases {
+  /** Whether this host can take a VM, with all that is in the way. */
+  checkTarget(request: TargetCheck): Promise<MigrationVerdict>;
+  /** What this host's libvirt has of a VM at this moment. */
+  lookAt(uuid: string): Promise<DomainLook>;
+  /** Resumes a VM that waits here, paused, after a migration; one that runs already is fine. */
+  resumeArrived(uuid: string): Promise<void>;
+  /**
+   * Removes what a failed migration left of a VM here; nothing is fine.
+   * @throws VirtxError conflict, if it runs here, or is no leftover
+   */
+  discardLeftover(uuid: string): Promise<void>;
 }

@@ -1,8 +1,9 @@
 import type { Inventory } from "../../lib/cluster/inventory.ts";
-import { MigrationState, Runstate } from "../../lib/model/enums.ts";
+import { Runstate } from "../../lib/model/enums.ts";
 import { VirtxError } from "../../lib/model/error.ts";
 import type {
   MigrationInfo,
+  MigrationVerdict,
   Vm,
   VmBootOptions,
   VmCreateOptions,
@@ -14,6 +15,7 @@ import type {
   VmUpdateOptions,
 } from "../../lib/model/vm.ts";
 import { vcpus } from "../../lib/model/vm.ts";
+import { NO_MIGRATION } from "../../lib/vm/migration_progress.ts";
 import type { ChangeOutcome, VmUseCases } from "../../lib/vm/use_cases.ts";
 
 const NO_STATS = {
@@ -108,10 +110,16 @@ export class MemoryVms implements VmUseCases {
     throw new VirtxError("unavailable", `Cannot migrate: host ${host} is not known`);
   }
 
+  async migrationTargets(uuid: string, _options: VmMigrateOptions): Promise<readonly MigrationVerdict[]> {
+    await this.#begin();
+    this.#find(uuid);
+    return [];
+  }
+
   async migration(uuid: string): Promise<MigrationInfo> {
     await this.#begin();
     this.#find(uuid);
-    return { state: MigrationState.none, progress: { total: 0, transferred: 0, remaining: 0, rate: 0 } };
+    return NO_MIGRATION;
   }
 
   async abortMigration(uuid: string): Promise<void> {

@@ -2,7 +2,9 @@ import { systemClock } from "../../lib/model/clock.ts";
 import type { FaultHook } from "../../lib/model/fault.ts";
 import { silentLogger } from "../../lib/model/log.ts";
 import { Journal } from "../../lib/registry/journal.ts";
+import { MigrationRecords } from "../../lib/registry/migration_record.ts";
 import { Registry } from "../../lib/registry/registry.ts";
+import { type MigrationPeers, NO_PEERS } from "../../lib/vm/migration_peers.ts";
 import { VmService } from "../../lib/vm/service.ts";
 import { MonitoredHost } from "./monitored_host.ts";
 import { SharedStorage } from "./shared_storage.ts";
@@ -19,7 +21,7 @@ export class VmHost implements AsyncDisposable {
     readonly resources: AsyncDisposableStack,
   ) {}
 
-  static async start(fault?: FaultHook): Promise<VmHost> {
+  static async start(fault?: FaultHook, peers: MigrationPeers = NO_PEERS): Promise<VmHost> {
     await using resources = new AsyncDisposableStack();
     const libvirt = resources.use(await TestDriverHost.create([]));
     const host = resources.use(await MonitoredHost.start(libvirt.uri));
@@ -28,6 +30,7 @@ export class VmHost implements AsyncDisposable {
     const place = { root: shared.root, hostUuid: monitor.uuid, log: silentLogger };
     const registry = new Registry(place);
     const journal = new Journal(place);
+    const migrations = new MigrationRecords(place);
     const storage = shared.storage();
     const vms = resources.use(
       new VmService({
@@ -37,6 +40,8 @@ export class VmHost implements AsyncDisposable {
         storage,
         registry,
         journal,
+        migrations,
+        peers,
         clock: systemClock,
         log: silentLogger,
         fault,

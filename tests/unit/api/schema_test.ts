@@ -75,7 +75,7 @@ Deno.test("the OpenAPI document has every operation of interop.md, with its succ
     "VmShutdown DELETE /vms/{uuid}/runstate/boot 202 204",
     "VmPause POST /vms/{uuid}/runstate/pause 204",
     "VmResume DELETE /vms/{uuid}/runstate/pause 204",
-    "VmMigrate POST /vms/{uuid}/runstate/migrate 202",
+    "VmMigrate POST /vms/{uuid}/runstate/migrate 200 202",
     "VmMigrateGet GET /vms/{uuid}/runstate/migrate 200",
     "VmMigrateAbort DELETE /vms/{uuid}/runstate/migrate 204",
     "VmRegister PUT /vms/{uuid}/register 200 201",

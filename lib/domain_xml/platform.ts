@@ -1,0 +1,41 @@
+import { attribute, child, descend, trimmedText } from "./element.ts";
+import { readXml } from "./read.ts";
+
+/** What of a domain's XML decides on which hosts it can run. */
+export interface Platform {
+  readonly arch: string;
+  /** kvm, qemu, test. */
+  readonly domainType: string;
+  /** Versioned, as libvirt completes it: pc-i440fx-7.2; empty: none is given. */
+  readonly machine: string;
+  /** Path; empty: none is given. */
+  readonly emulator: string;
+  /** custom, host-model, host-passthrough, maximum; empty: QEMU's default processor. */
+  readonly cpuMode: string;
+  /** The whole `<cpu>` element as it stands; empty: there is none. */
+  readonly cpu: string;
+}
+
+/** Reads a domain's XML as libvirt prints it. @throws VirtxError `internal` if it is not well-formed or no `<domain>` */
+export function parsePlatform(xml: string): Platform {
+  const domain = readXml(xml, "domain");
+  const type = descend(domain, "os", "type");
+  return {
+    arch: attribute(type, "arch") ?? "",
+    domainType: attribute(domain, "type") ?? "",
+    machine: attribute(type, "machine") ?? "",
+    emulator: trimmedText(descend(domain, "devices", "emulator")),
+    cpuMode: attribute(child(domain, "cpu"), "mode") ?? (child(domain, "cpu") ? "custom" : ""),
+    cpu: cpuElementOf(xml),
+  };
+}
+
+/** The host's own `<cpu>` element in what virConnectGetCapabilities returns. */
+export function hostCpuOf(capabilitiesXml: string): string {
+  return /\n {4}(<cpu>[^]*?\n {4}<\/cpu>)/.exec(capabilitiesXml)?.[1] ?? "";
+}
+
+/** Found by libvirt's indentation: nothing deeper, such as metadata, can be taken for it. */
+function cpuElementOf(xml: string): string {
+  return /\n {2}(<cpu(?: [^>\n]*)?\/>|<cpu(?: [^>\n]*)?>[^]*?\n {2}<\/cpu>)/.exec(xml)?.[1] ?? "";
+}

@@ -1,0 +1,105 @@
+import { z } from "zod";
+import { NetType } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import { isUuid } from "../model/uuid.ts";
+import type { MigrationVerdict } from "../model/vm.ts";
+
+/** What two hosts tell each other about a migration. Fields that are not known are ignored: the other may be newer. */
+
+const Uuid = z.string().refine(isUuid);
+const Count = z.int().nonnegative();
+
+/** A VM as a host must know it to tell whether it can take it. */
+export interface TargetCheck {
+  readonly vm: string;
+  readonly live: boolean;
+  readonly arch: string;
+  readonly domainType: string;
+  /** Versioned, as the guest has it: pc-i440fx-7.2; empty: it has none. */
+  readonly machine: string;
+  /** Path of QEMU; empty: the target's own. */
+  readonly emulator: string;
+  /** Of the source, as libvirt numbers it. */
+  readonly qemuVersion: number;
+  readonly uefi: boolean;
+  readonly vcpus: number;
+  readonly memoryMiB: number;
+  readonly hugepages: boolean;
+  /** A `<cpu>` element that the target's processor has to satisfy; empty: the guest takes what it finds. */
+  readonly cpu: string;
+  readonly disks: readonly {
+    readonly path: string;
+    /** What makes it the same file or device wherever it is looked at. */
+    readonly identity: string;
+    /** Virtual. */
+    readonly sizeMiB: number;
+  }[];
+  readonly nets: readonly { readonly name: string; readonly nettype: NetType }[];
+}
+
+const TargetCheckSchema: z.ZodType<TargetCheck> = z.object({
+  vm: Uuid,
+  live: z.boolean(),
+  arch: z.string(),
+  domainType: z.string(),
+  machine: z.string(),
+  emulator: z.string(),
+  qemuVersion: Count,
+  uefi: z.boolean(),
+  vcpus: Count,
+  memoryMiB: Count,
+  hugepages: z.boolean(),
+  cpu: z.string().max(256 * 1024),
+  disks: z.array(z.object({ path: z.string(), identity: z.string(), sizeMiB: Count })).max(1_000),
+  nets: z.array(z.object({ name: z.string(), nettype: z.literal(Object.values(NetType)) })).max(1_000),
+});
+
+const VerdictSchema: z.ZodType<MigrationVerdict> = z.object({
+  host: Uuid,
+  name: z.string(),
+  fits: z.boolean(),
+  obstacles: z.array(z.object({ code: z.string(), message: z.string() })).max(1_000),
+  load: z.number(),
+});
+
+/**
+ * What a host's libvirt has of a VM right now. A domain is `incoming` while it waits for its memory, which its libvirt
+ * ends by itself when the migration ends otherwise; `halved`, when a post-copy broke: part of its memory is at the other
+ * host.
+ */
+export interface DomainLook {
+  readonly presence: "absent" | "off" | "incoming" | "running" | "paused" | "outgoing" | "halved";
+  /** Whether there is a definition that stays. */
+  readonly persistent: boolean;
+  /** Whether libvirt is busy with a migration of it. */
+  readonly migrating: boolean;
+}
+
+const LookSchema: z.ZodType<DomainLook> = z.object({
+  presence: z.enum(["absent", "off", "incoming", "running", "paused", "outgoing", "halved"]),
+  persistent: z.boolean(),
+  migrating: z.boolean(),
+});
+
+/** Makes sure of a peer's question. @throws {VirtxError} kind invalid, as do the next two */
+export function parseTargetCheck(value: unknown): TargetCheck {
+  return parse(TargetCheckSchema, value, "a migration check");
+}
+
+/** Makes sure of a peer's answer. */
+export function parseVerdict(value: unknown): MigrationVerdict {
+  return parse(VerdictSchema, value, "a verdict on a migration");
+}
+
+/** Makes sure of a peer's answer. */
+export function parseLook(value: unknown): DomainLook {
+  return parse(LookSchema, value, "the state of a domain");
+}
+
+function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
+  const result = schema.safeParse(value);
+  if (result.success) return result.data;
+  const issues = result.error.issues.map(({ path, message }) => ({ field: path.join("."), message }));
+  const [first] = issues;
+  throw new VirtxError("invalid", `Cannot read ${what}: ${first?.field} ${first?.message}`, { issues });
+}

@@ -1,0 +1,138 @@
+import type { Inventory } from "../cluster/inventory.ts";
+import { candidates, compareVerdicts, isOverloaded } from "../cluster/placement.ts";
+import type { HostMonitor } from "../host/monitor.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { enumName, HostState, MigrationType } from "../model/enums.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import type { MigrationVerdict, VmMigrateOptions } from "../model/vm.ts";
+import type { Storage } from "../storage/storage.ts";
+import type { ObstacleCode } from "./migration_check.ts";
+import type { TargetCheck } from "./migration_exchange.ts";
+import type { MigrationPeers } from "./migration_peers.ts";
+import { describeForTarget } from "./migration_request.ts";
+
+/** What a {@link MigrationPlanner} asks. */
+export interface MigrationPlannerOptions {
+  readonly hypervisor: Hypervisor;
+  readonly monitor: HostMonitor;
+  readonly inventory: Inventory;
+  readonly storage: Storage;
+  readonly peers: MigrationPeers;
+}
+
+/** Where a migration is to lead. */
+export interface MigrationPlan {
+  readonly target: string;
+  /** The guest has a disk that QEMU's locks do not protect; see Migrations. */
+  readonly unlocked: boolean;
+}
+
+/** How long a host may take to tell whether it can take a VM; it looks at every disk. */
+const CHECK_TIMEOUT_MS = 15_000;
+
+/**
+ * Finds out where a VM can go. A host that is named is asked whatever its load. Without a name, the roomiest hosts are asked
+ * (placement.ts), those fit that have nothing against it and are not overloaded, and of them the least loaded is taken.
+ */
+export class MigrationPlanner {
+  readonly #o: MigrationPlannerOptions;
+
+  constructor(options: MigrationPlannerOptions) {
+    this.#o = options;
+  }
+
+  /** What each candidate says, or the one that is named, the best one first. */
+  async verdicts(uuid: string, definition: string, options: VmMigrateOptions): Promise<MigrationVerdict[]> {
+    const { check } = await this.#describe(uuid, definition, options);
+    return await this.#ask(check, options);
+  }
+
+  /**
+   * Decides on the target.
+   * @throws VirtxError with all that is in the way as issues: conflict (it could go nowhere), unavailable (no host is active
+   *   that could), unreachable, unimplemented (there is no other host at all)
+   */
+  async plan(
+    uuid: string,
+    definition: string,
+    options: VmMigrateOptions,
+    verb: string,
+  ): Promise<MigrationPlan> {
+    const { check, unlocked } = await this.#describe(uuid, definition, options);
+    const verdicts = await this.#ask(check, options);
+    const [best] = verdicts;
+    if (best === undefined || !best.fits) throw this.#refusal(verb, verdicts, options);
+    return { target: best.host, unlocked };
+  }
+
+  #describe(uuid: string, definition: string, { migration_type }: VmMigrateOptions) {
+    return describeForTarget(this.#o, uuid, definition, migration_type === MigrationType.live);
+  }
+
+  async #ask(check: TargetCheck, { host }: VmMigrateOptions): Promise<MigrationVerdict[]> {
+    const { inventory, monitor } = this.#o;
+    const hosts = host === ""
+      ? candidates(inventory.hosts(), monitor.uuid, check.arch, check).map(({ uuid }) => uuid)
+      : [host];
+    const verdicts = await Promise.all(hosts.map((candidate) => this.#verdict(candidate, check)));
+    return verdicts.map((verdict) => host === "" ? notOverloaded(verdict) : verdict).sort(compareVerdicts);
+  }
+
+  async #verdict(host: string, check: TargetCheck): Promise<MigrationVerdict> {
+    const { inventory, monitor, peers } = this.#o;
+    const known = inventory.host(host);
+    const name = known?.def.name ?? host;
+    const against = (code: ObstacleCode, message: string): MigrationVerdict => {
+      return { host, name, fits: false, obstacles: [{ code, message }], load: 0 };
+    };
+    if (known === undefined) return against("unknown", `host ${host} is not known`);
+    if (host === monitor.uuid) return against("same", "the VM is there already");
+    const state = enumName(HostState, known.cstate);
+    if (known.cstate !== HostState.active || peers.address(host) === undefined) {
+      return against("inactive", `it is not active but ${state}`);
+    }
+    if (peers.isPrototype(host)) return against("prototype", "it runs the prototype, which cannot be asked");
+    try {
+      return await peers.check(host, check, AbortSignal.timeout(CHECK_TIMEOUT_MS));
+    } catch (error) {
+      return against("unreachable", errorMessage(error));
+    }
+  }
+
+  #refusal(verb: string, verdicts: readonly MigrationVerdict[], { host }: VmMigrateOptions): VirtxError {
+    const issues = verdicts.flatMap(({ name, obstacles }) =>
+      obstacles.map(({ message }) => ({ field: "host", message: `${name}: ${message}` }))
+    );
+    const told = issues.map(({ message }) => message).join("; ");
+    const codes = new Set(verdicts.flatMap(({ obstacles }) => obstacles.map(({ code }) => code)));
+    if (host !== "") {
+      const kind = codes.has("unknown") || codes.has("inactive") || codes.has("away")
+        ? "unavailable"
+        : codes.has("unreachable")
+        ? "unreachable"
+        : "conflict";
+      return new VirtxError(kind, `Cannot ${verb}: ${told}`, { issues });
+    }
+    if (verdicts.length > 0) {
+      return new VirtxError("conflict", `Cannot ${verb}: no host can take it: ${told}`, { issues });
+    }
+    const { inventory, monitor } = this.#o;
+    const others = [...inventory.hosts()].filter(({ uuid }) => uuid !== monitor.uuid);
+    if (others.length === 0) {
+      return new VirtxError("unimplemented", `Cannot ${verb}: there is no other host`);
+    }
+    if (others.every(({ cstate }) => cstate !== HostState.active)) {
+      return new VirtxError("unavailable", `Cannot ${verb}: no other host is active`);
+    }
+    return new VirtxError(
+      "conflict",
+      `Cannot ${verb}: no host of its architecture that is active has memory enough`,
+    );
+  }
+}
+
+function notOverloaded(verdict: MigrationVerdict): MigrationVerdict {
+  if (!isOverloaded(verdict.load)) return verdict;
+  const message = `its load would be ${Math.round(100 * verdict.load)} %`;
+  return { ...verdict, fits: false, obstacles: [...verdict.obstacles, { code: "overloaded", message }] };
+}

@@ -1,0 +1,66 @@
+import type { DomainJob } from "../libvirt/job.ts";
+import { MigrationState } from "../model/enums.ts";
+import type { Operation } from "../model/operation.ts";
+import type { MigrationInfo } from "../model/vm.ts";
+import { expectedDowntimeMs } from "./convergence.ts";
+
+const MIB = 2 ** 20;
+
+/** Of a VM that was never migrated, as far as is known. */
+export const NO_MIGRATION: MigrationInfo = {
+  state: MigrationState.none,
+  progress: {
+    total: 0,
+    transferred: 0,
+    remaining: 0,
+    rate: 0,
+    dirtyrate: 0,
+    iteration: 0,
+    downtime: 0,
+    downtimelimit: 0,
+    timeleft: 0,
+    throttle: 0,
+  },
+  source: "",
+  target: "",
+  ts: 0,
+  te: 0,
+  reason: "",
+};
+
+/** libvirt's figures of a job, under way or ended, in the units of the API. */
+export function progressOf(job: DomainJob, downtimelimit: number): MigrationInfo["progress"] {
+  const { dataTotal = 0, dataProcessed = 0, dataRemaining = 0, memoryRate = 0, memoryDirtyRate = 0 } = job;
+  const expected = expectedDowntimeMs(job);
+  return {
+    total: Math.round(dataTotal / MIB),
+    transferred: Math.round(dataProcessed / MIB),
+    remaining: Math.round(dataRemaining / MIB),
+    rate: memoryRate / MIB,
+    dirtyrate: memoryDirtyRate / MIB,
+    iteration: job.iteration ?? 0,
+    downtime: Math.round(job.downtimeMs ?? (Number.isFinite(expected) ? expected : 0)),
+    downtimelimit,
+    // What is written meanwhile has to be sent too: a geometric series, which has an end only below the rate.
+    timeleft: memoryRate > memoryDirtyRate
+      ? Math.round(1_000 * dataRemaining / (memoryRate - memoryDirtyRate))
+      : 0,
+    throttle: job.autoConvergeThrottle ?? 0,
+  };
+}
+
+/**
+ * The last migration of a VM by its record, for a host that was not the one to see it through: the target, or this one in an
+ * earlier life.
+ *
+ * @param job the figures of the migration that brought it, if libvirt remembers them
+ */
+export function lastMigration(operation: Operation | undefined, job: DomainJob | undefined): MigrationInfo {
+  if (operation === undefined || operation.status === "started") return NO_MIGRATION;
+  const { ts, te, msg } = operation;
+  if (operation.status === "failed") {
+    return { ...NO_MIGRATION, state: MigrationState.failed, ts, te, reason: msg };
+  }
+  const progress = job === undefined ? NO_MIGRATION.progress : { ...progressOf(job, 0), timeleft: 0 };
+  return { ...NO_MIGRATION, state: MigrationState.completed, progress, ts, te };
+}

@@ -1,0 +1,78 @@
+import { hostCpuOf, parseDomainXml, parsePlatform, type Platform } from "../domain_xml/mod.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { DiskDevice, Firmware } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import { DEVICES_ROOT, isBelow, seedPath } from "../model/paths.ts";
+import { allDisks, vcpus } from "../model/vm.ts";
+import type { Storage } from "../storage/storage.ts";
+import { Seed } from "./seed.ts";
+import type { TargetCheck } from "./migration_exchange.ts";
+
+/** A VM as other hosts are asked to take it. */
+export interface MigrationRequest {
+  readonly check: TargetCheck;
+  /** Whether it writes to a disk that QEMU's locks do not protect from another QEMU on another host. */
+  readonly unlocked: boolean;
+}
+
+/**
+ * Describes a VM of this host for others to check: a live one as it runs, one that is off as it is defined.
+ *
+ * @param definition the inactive XML
+ * @throws VirtxError what libvirt or storage answer: a VM whose disks this host cannot see stays
+ */
+export async function describeForTarget(
+  o: { readonly hypervisor: Hypervisor; readonly storage: Storage },
+  uuid: string,
+  definition: string,
+  live: boolean,
+): Promise<MigrationRequest> {
+  const { hypervisor, storage } = o;
+  const xml = live ? await hypervisor.xmlWithProcessor(uuid) : definition;
+  const { def } = parseDomainXml(xml);
+  const platform = parsePlatform(xml);
+  const disks = allDisks(def).filter(({ path }) => path !== "");
+  const paths = [...disks.map(({ path }) => path), ...(Seed.isAttached(uuid, xml) ? [seedPath(uuid)] : [])];
+  const identified = paths.map(async (path) => ({ path, ...await storage.identify(path) }));
+  return {
+    check: {
+      vm: uuid,
+      live,
+      arch: platform.arch,
+      domainType: platform.domainType,
+      machine: platform.machine,
+      emulator: platform.emulator,
+      qemuVersion: await qemuVersion(hypervisor),
+      uefi: def.firmware === Firmware.uefi,
+      vcpus: vcpus(def.cpudef),
+      memoryMiB: def.memory.total,
+      hugepages: def.memory.hp,
+      cpu: await processorOf(hypervisor, platform, live),
+      disks: await Promise.all(identified),
+      nets: def.nets.map(({ name, nettype }) => ({ name, nettype })),
+    },
+    unlocked: disks.some(({ path, device }) => device !== DiskDevice.cdrom && isBelow(path, DEVICES_ROOT)),
+  };
+}
+
+/**
+ * What the target's processor has to offer. A model that is named binds always; a mode binds a guest that runs: to the
+ * processor that it sees now, or, where libvirt does not know that, to this host's. An emulated processor is
+ * QEMU's own, which is compared by version.
+ */
+async function processorOf(hypervisor: Hypervisor, platform: Platform, live: boolean): Promise<string> {
+  const { cpu, cpuMode, domainType } = platform;
+  if (cpuMode === "custom") return cpu;
+  if (!live || domainType !== "kvm") return "";
+  return cpuMode === "host-model" ? cpu : hostCpuOf(await hypervisor.capabilities());
+}
+
+/** libvirt's test driver gives a version, too; a driver that does not is as old as can be. */
+async function qemuVersion(hypervisor: Hypervisor): Promise<number> {
+  try {
+    return await hypervisor.hypervisorVersion();
+  } catch (error) {
+    if (error instanceof VirtxError && error.kind === "refused") return 0;
+    throw error;
+  }
+}

@@ -1,0 +1,124 @@
+import type { Inventory } from "../cluster/inventory.ts";
+import { parseDomainXml } from "../domain_xml/parse.ts";
+import type { HostMonitor } from "../host/monitor.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { HostState, Runstate } from "../model/enums.ts";
+import { errorMessage } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import type { Operation } from "../model/operation.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Oplog } from "./oplog.ts";
+
+/** What a {@link RegistryKeeper} stands on. */
+export interface RegistryKeeperOptions {
+  readonly hypervisor: Hypervisor;
+  readonly monitor: HostMonitor;
+  readonly inventory: Inventory;
+  readonly registry: Registry;
+  readonly oplog: Oplog;
+  /** Runs a task while nothing else is done to the VM. */
+  readonly locked: (vm: string, task: () => Promise<void>) => Promise<void>;
+  /** Whether a change or migration of the VM is open, which will see to the registry itself. */
+  readonly isOpen: (vm: string) => boolean;
+  readonly log: Logger;
+}
+
+/**
+ * Keeps this host's directory of the registry true to its libvirt, whoever changed that: virsh, a migration, an earlier life.
+ * - A definition here without a file gets one, and with another file a new one.
+ * - A file here without a definition is given over to the host that has the VM, if one does; if nobody has it, the file
+ *   stays: it may be all that is left, and can be registered.
+ * Nothing is ever defined or removed in libvirt for it, and each host touches its own directory only, but for giving over,
+ * which never replaces a file. So whatever two hosts believe, no definition is lost.
+ */
+export class RegistryKeeper implements AsyncDisposable {
+  readonly #o: RegistryKeeperOptions;
+  readonly #held = new DisposableStack();
+  /** Files without a definition here, as far as is known. */
+  readonly #orphans = new Set<string>();
+  #stopped = false;
+  #pass: Promise<void> | undefined;
+
+  constructor(options: RegistryKeeperOptions) {
+    this.#o = options;
+  }
+
+  /** Follows what changes from now on, and begins to look at everything, which may take a while. */
+  async start(): Promise<void> {
+    const { inventory, monitor, registry } = this.#o;
+    this.#held.use(inventory.watch({ claim: (host, vm, claim) => this.#changed(host, vm, claim?.runstate) }));
+    const here = new Set(Array.from(monitor.domains(), ({ uuid }) => uuid));
+    for (const vm of await registry.list()) if (!here.has(vm)) this.#orphans.add(vm);
+    this.#pass = this.#keepAll([...here, ...this.#orphans]);
+  }
+
+  /** Leaves off following. */
+  async [Symbol.asyncDispose](): Promise<void> {
+    this.#stopped = true;
+    this.#held.dispose();
+    await this.#pass;
+  }
+
+  async #keepAll(vms: readonly string[]): Promise<void> {
+    for (const vm of vms) await this.#keep(vm);
+  }
+
+  /** Who has the VM, or whether, has changed; a domain that is only arriving is not here yet. */
+  #changed(host: string, vm: string, runstate: Runstate | undefined): void {
+    if (host !== this.#o.monitor.uuid) {
+      if (runstate !== undefined && this.#orphans.has(vm)) void this.#keep(vm);
+    } else if (runstate === undefined) {
+      this.#orphans.add(vm);
+      void this.#keep(vm);
+    } else if (runstate !== Runstate.startup && runstate !== Runstate.migrating) {
+      this.#orphans.delete(vm);
+      void this.#keep(vm);
+    }
+  }
+
+  async #keep(vm: string): Promise<void> {
+    if (this.#stopped) return;
+    try {
+      await this.#o.locked(vm, async () => {
+        if (this.#stopped || this.#o.isOpen(vm)) return;
+        if (this.#o.monitor.domain(vm) === undefined) await this.#giveOver(vm);
+        else await this.#record(vm);
+      });
+    } catch (error) {
+      this.#o.log.warn("cannot bring the registry up to date", { vm, reason: errorMessage(error) });
+    }
+  }
+
+  /** Writes what libvirt has. A domain without a definition that stays (it is arriving, or transient) gets no file. */
+  async #record(vm: string): Promise<void> {
+    const { hypervisor, monitor, registry, oplog, log } = this.#o;
+    const xml = monitor.domain(vm)?.xml;
+    const arrived = xml?.includes(STARTED) && parseDomainXml(xml).operations.find(isOpenMigration);
+    if (xml === undefined || (!arrived && xml === await registry.read(vm))) return;
+    const known = (await hypervisor.domains()).find(({ uuid }) => uuid === vm);
+    if (!known?.persistent) return;
+    if (arrived) await oplog.end("VmMigrate", vm, arrived.ts);
+    const current = await hypervisor.definition(vm);
+    await registry.write(vm, current);
+    log.debug("registry brought up to date", { vm });
+  }
+
+  async #giveOver(vm: string): Promise<void> {
+    const { inventory, monitor, registry, log } = this.#o;
+    if (await registry.read(vm) === undefined) return void this.#orphans.delete(vm);
+    const claim = inventory.vm(vm);
+    if (claim === undefined || claim.host === monitor.uuid || claim.cstate !== HostState.active) return;
+    if (claim.runstate === Runstate.startup || claim.runstate === Runstate.migrating) return;
+    await registry.handOver(vm, claim.host);
+    this.#orphans.delete(vm);
+    log.info("gave a definition over to the host that has the VM", { vm, host: claim.host });
+  }
+}
+
+/** How the record of an operation that is open looks in a definition; a cheap look before parsing it. */
+const STARTED = ">started<";
+
+/** One that is open here, where no migration is, is that of the migration that brought the VM. */
+function isOpenMigration({ op, status }: Operation): boolean {
+  return op === "VmMigrate" && status === "started";
+}
