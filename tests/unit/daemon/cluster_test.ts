@@ -4,6 +4,7 @@ import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { openCluster } from "../../../lib/daemon/cluster.ts";
 import { type Config, SETTING_NAMES, SETTINGS } from "../../../lib/daemon/settings.ts";
 import { StartFailure } from "../../../lib/daemon/start_failure.ts";
+import { Transport } from "../../../lib/api/transport.ts";
 import { HostState } from "../../../lib/model/enums.ts";
 import { systemClock } from "../../../lib/model/clock.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
@@ -27,6 +28,7 @@ async function open(
     directory,
     clock: systemClock,
     log: silentLogger,
+    transport: held.use(new Transport()),
     signal: AbortSignal.timeout(20_000),
   });
 }
