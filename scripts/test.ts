@@ -1,5 +1,5 @@
 /**
- * `deno task test`: installs what the tests need, builds the executable, and runs the unit tests and the tests in the
+ * `deno task test`: installs what the tests need, checks the source, builds the executable, and runs the unit tests and the tests in the
  * lab. The last line is always `N passed, N failed`; exits 1 unless all passed.
  *
  *     deno task test                all
@@ -50,9 +50,17 @@ async function build(): Promise<TestCounts> {
   return await deno("run", "--allow-all", "scripts/build.ts") ? NOTHING_RUN : BROKEN;
 }
 
+/** Formatting, lint and types, as `deno task check` has them. */
+async function check(): Promise<TestCounts> {
+  return await deno("task", "--quiet", "check") ? NOTHING_RUN : BROKEN;
+}
+
 async function main(paths: readonly string[]): Promise<number> {
   const wanted = paths.length === 0 ? ["unit", "lab"] : paths;
-  const all = [await stage("Build the executable", build)];
+  const all = [
+    await stage("Check formatting, lint and types", check),
+    await stage("Build the executable", build),
+  ];
   for (const path of wanted) {
     all.push(await stage(`Tests in tests/${path}`, () => runTests(`tests/${path}`)));
   }
