@@ -1,17 +1,20 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/log.ts";
+import type { Operations } from "../vm/operations.ts";
 import type { VmUseCases } from "../vm/use_cases.ts";
 import { addClusterOperations } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
 import { Endpoints } from "./endpoints.ts";
 import type { Connection } from "./exchange.ts";
 import { addInventoryOperations } from "./inventory_operations.ts";
+import { addOperationOperations } from "./operation_operations.ts";
 import { type OtherHosts, Passing } from "./passing.ts";
 import { Perimeter } from "./perimeter.ts";
 import { Routing } from "./routing.ts";
 import { addRunstateOperations } from "./runstate_operations.ts";
 import { addServiceOperations, type ServiceOptions } from "./service_operations.ts";
+import { Tracking } from "./tracking.ts";
 import type { Transport } from "./transport.ts";
 import { addVmOperations } from "./vm_operations.ts";
 
@@ -24,6 +27,8 @@ const PROVISION_MS = 3_600_000;
 /** What the API stands on. */
 export interface ApiOptions extends ServiceOptions {
   readonly vms: VmUseCases;
+  /** Those of this host. */
+  readonly operations: Operations;
   readonly inventory: Inventory;
   /** This host, as libvirt and the inventory name it. */
   readonly hostUuid: string;
@@ -50,18 +55,21 @@ export interface Api {
 
 /** The REST API of interop.md §1. */
 export function createApp(o: ApiOptions): Api {
-  const { hostUuid, inventory, vms, cluster, transport } = o;
+  const { hostUuid, inventory, vms, operations, cluster, transport } = o;
   const others = cluster && transport && { cluster, transport };
   const patienceMs = {
     read: READ_MS,
     change: CHANGE_MS,
     storage: (o.provisionTimeoutMs ?? PROVISION_MS) + CHANGE_MS,
   };
-  const routing = new Routing({ hostUuid, passing: new Passing({ inventory, others, patienceMs }) });
+  const passing = new Passing({ inventory, others, patienceMs });
+  const routing = new Routing({ hostUuid, passing });
   const endpoints = new Endpoints({ routing, hostOf: (vm) => inventory.vm(vm)?.host });
-  addVmOperations(endpoints, vms);
-  addRunstateOperations(endpoints, vms);
+  const tracking = new Tracking(o);
+  addVmOperations(endpoints, { vms, tracking });
+  addRunstateOperations(endpoints, { vms, tracking });
   addInventoryOperations(endpoints, inventory);
+  addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   addServiceOperations(endpoints, o);
   if (cluster) addClusterOperations(endpoints, cluster);
   return new Perimeter({

@@ -1,9 +1,10 @@
 import { type RouteConfig, z } from "@hono/zod-openapi";
 import type { ErrorKind } from "../model/error.ts";
-import type { Operation } from "./operation.ts";
+import type { Answer, Operation } from "./operation.ts";
 import { Problem, PROBLEM_JSON, statusOf, titleOf } from "./problem.ts";
 import { JSON_TYPE } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
+import { TrackedOperationSchema } from "./schema_operation.ts";
 
 const UuidInPath = z.object({ uuid: Uuid });
 
@@ -20,11 +21,30 @@ const STALE = {
     "Serf has been away for so many seconds: what is said of other hosts is from memory",
 };
 
+/** What any change may be asked with. */
+const TrackedHeaders = z.object({
+  Prefer: z.string().optional().openapi({
+    description:
+      "respond-async: answer 202 at once and go on (RFC 7240); with wait=10 beside it, only if it takes longer than 10 s",
+    example: "respond-async",
+  }),
+  "Idempotency-Key": z.string().optional().openapi({
+    description: "Chosen by the client, a UUID say: the same request with the same key is carried out once " +
+      "and answered alike for a day. Another request with the key is refused (422). A key counts on the host that carries " +
+      "the request out: send a retry to any host if the request names its VM or host, else to the same one",
+    example: '"6f1a5a1e-7f0c-4a53-9a0e-3f1a3f0c9d11"',
+    pattern: '^"?[!-~]{1,200}"?$',
+  }),
+});
+
+/** What the answers to changes carry. */
+const TRACKED = { "X-VirtX-Operation": "The id of the operation, for OperationGet; failures carry it, too" };
+
 /** An operation as zod-openapi wants it, for the OpenAPI document. */
 export function describeOperation<Query extends z.ZodObject, Body extends z.ZodType>(
   operation: Operation<Query, Body>,
 ): RouteConfig {
-  const { id, method, path, tag, summary, description, query, body } = operation;
+  const { id, method, path, tag, summary, description, query, body, tracked } = operation;
   return {
     operationId: id,
     method,
@@ -35,6 +55,7 @@ export function describeOperation<Query extends z.ZodObject, Body extends z.ZodT
     request: {
       ...(path.includes("{uuid}") && { params: UuidInPath }),
       ...(query && { query }),
+      ...(tracked && { headers: TrackedHeaders }),
       ...(body && {
         body: {
           required: body.optional !== true,
@@ -48,10 +69,14 @@ export function describeOperation<Query extends z.ZodObject, Body extends z.ZodT
   };
 }
 
-function successes({ answers, method, tag }: Operation<z.ZodObject, z.ZodType>): RouteConfig["responses"] {
-  const common = method === "get" && (tag === "VMs" || tag === "Hosts") ? STALE : {};
+function successes(
+  { answers, method, tag, tracked }: Operation<z.ZodObject, z.ZodType>,
+): RouteConfig["responses"] {
+  const stale = method === "get" && (tag === "VMs" || tag === "Hosts") ? STALE : {};
+  const common = { ...stale, ...(tracked && TRACKED) };
+  const all = tracked ? { ...answers, 202: accepted(answers[202]) } : answers;
   return Object.fromEntries(
-    Object.entries(answers).map(([status, { description, schema, type, headers }]) => [status, {
+    Object.entries(all).map(([status, { description, schema, type, headers }]) => [status, {
       description,
       ...(schema && { content: { [type ?? JSON_TYPE]: { schema } } }),
       headers: z.object(mapValues({ ...headers, ...common }, headerSchema)),
@@ -59,11 +84,25 @@ function successes({ answers, method, tag }: Operation<z.ZodObject, z.ZodType>):
   );
 }
 
+/** The answer of a change that goes on; some have one of their own with that status. */
+function accepted(own: Answer | undefined): Answer {
+  const begun = "With Prefer: respond-async: it has begun, and this is its operation";
+  return {
+    description: own ? `${own.description}. ${begun}` : begun,
+    schema: TrackedOperationSchema,
+    headers: {
+      Location: "With Prefer: respond-async: the path of the operation",
+      "Preference-Applied": "respond-async",
+    },
+  };
+}
+
 function failures(
-  { path, body, at, failures = [] }: Operation<z.ZodObject, z.ZodType>,
+  { path, body, at, tracked, failures = [] }: Operation<z.ZodObject, z.ZodType>,
 ): RouteConfig["responses"] {
   const kinds = [...ALWAYS, ...(path.includes("{uuid}") ? ["not_found" as const] : []), ...failures];
   if (at !== undefined) kinds.push(...PASSED);
+  if (tracked) kinds.push("conflict");
   const titles = new Map(kinds.map((kind) => [statusOf(kind), titleOf(kind)]));
   if (body) titles.set(413, "The body is longer than 1 MiB").set(415, "The body is not application/json");
   const content = { [PROBLEM_JSON]: { schema: Problem } };

@@ -24,6 +24,8 @@ export interface Exchange {
   readsOnly: boolean;
   /** The name of the host that it was passed on to. */
   passedTo: string | undefined;
+  /** The id under which what was asked for can be looked up. */
+  tracked: string | undefined;
   /** Why the request failed, for the log line. */
   failure: Error | undefined;
 }

@@ -13,7 +13,7 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly method: "get" | "post" | "put" | "delete";
   /** An OpenAPI path template; the only parameter that paths have is {uuid}. */
   readonly path: string;
-  readonly tag: "VMs" | "Hosts" | "Service" | "Between hosts";
+  readonly tag: "VMs" | "Hosts" | "Operations" | "Service" | "Between hosts";
   readonly summary: string;
   readonly description?: string;
   /** Query parameters, each from a string; others than these are refused. */
@@ -30,6 +30,8 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
    * where it names none: the one that is asked.
    */
   readonly at?: "vm" | ((input: Input<Query, Body>) => string | undefined);
+  /** It is carried out as an operation that can be looked up; see Tracking. */
+  readonly tracked?: boolean;
   /** How long another host may take to answer; by default what its method suggests. */
   readonly patience?: Patience;
   /** How it may fail, beyond what any request may: that it is invalid or denied. */

@@ -3,9 +3,10 @@ import type { HostEntry, Inventory } from "../cluster/inventory.ts";
 import type { Peer } from "../cluster/ports.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
+import { newOperationId } from "../vm/operation_id.ts";
+import { readBytes } from "./body.ts";
 import { toError } from "./client.ts";
 import type { Exchange } from "./exchange.ts";
-import { readBytes } from "./body.ts";
 import { peerUrl } from "./http_peers.ts";
 import { PROBLEM_JSON } from "./problem.ts";
 import { JSON_TYPE } from "./respond.ts";
@@ -15,6 +16,9 @@ import type { Transport } from "./transport.ts";
 export const LOOP_HEADER = "x-virtx-loop";
 /** On an answer with status 508: the UUID of the host that the request is for, as far as the answering host knows. */
 export const HOST_HEADER = "x-virtx-host";
+
+/** On an answer: the id of the operation that was begun. On a request that is passed on: the id that it is to have. */
+export const OPERATION_HEADER = "x-virtx-operation";
 
 /** What passes on its way there, and on the way back. */
 const REQUEST_HEADERS = ["accept", "prefer", "idempotency-key"];
@@ -27,6 +31,7 @@ const ANSWER_HEADERS = [
   "warning",
   "x-virtx-stale",
   HOST_HEADER,
+  OPERATION_HEADER,
 ];
 
 /** The longest answer that is passed back, in bytes. */
@@ -86,16 +91,44 @@ export class Passing {
     // The prototype reads a body with each request that is not a GET, and `null` where there is nothing to say.
     const none = peer.prototype && exchange.request.method !== "GET" ? "null" : undefined;
     const body = bytes.byteLength > 0 ? bytes : none;
+    const operation = exchange.readsOnly ? undefined : newOperationId(uuid);
     using given = this.#whileActive(uuid, peer);
+    try {
+      return await transport.exchange({
+        method: exchange.request.method,
+        url: peerUrl(peer, pathname + search),
+        headers: passedHeaders(exchange, operation, body !== undefined),
+        body,
+        timeoutMs: patienceMs[patience],
+        signal: exchange.readsOnly ? AbortSignal.any([given.signal, exchange.request.signal]) : given.signal,
+        what: `Cannot pass ${exchange.operation} on to ${described(peer)}`,
+      }, (response) => readAnswer(response, peer));
+    } catch (error) {
+      // It may have begun there: then this is how to find out what became of it.
+      exchange.tracked = operation;
+      throw error;
+    }
+  }
+
+  /**
+   * Reads a path of another host's API: what its JSON says, unchecked.
+   * @throws VirtxError as above, and what the host itself answers
+   */
+  async read(uuid: string, path: string, timeoutMs: number, signal: AbortSignal): Promise<unknown> {
+    const { peer, transport } = this.#require(uuid, this.#o.others);
     return await transport.exchange({
-      method: exchange.request.method,
-      url: peerUrl(peer, pathname + search),
-      headers: passedHeaders(exchange, body !== undefined),
-      body,
-      timeoutMs: patienceMs[patience],
-      signal: exchange.readsOnly ? AbortSignal.any([given.signal, exchange.request.signal]) : given.signal,
-      what: `Cannot pass ${exchange.operation} on to host "${peer.name}" (${peer.address}:${peer.port})`,
-    }, (response) => readAnswer(response, peer));
+      method: "GET",
+      url: peerUrl(peer, path),
+      headers: new Headers({ [LOOP_HEADER]: "1" }),
+      timeoutMs,
+      signal,
+      what: `Cannot ask ${described(peer)}`,
+    }, async (response) => {
+      const { status, bytes } = await readAnswer(response, peer);
+      const text = new TextDecoder().decode(bytes);
+      if (status >= 400) throw toError(response, text);
+      return JSON.parse(text);
+    });
   }
 
   #require(uuid: string, others: OtherHosts | undefined): { peer: Peer; transport: Transport } {
@@ -124,8 +157,17 @@ export class Passing {
   }
 }
 
-function passedHeaders({ request, connection, id }: Exchange, hasBody: boolean): Headers {
+function described({ name, address, port }: Peer): string {
+  return `host "${name}" (${address}:${port})`;
+}
+
+function passedHeaders(
+  { request, connection, id }: Exchange,
+  operation: string | undefined,
+  hasBody: boolean,
+): Headers {
   const headers = new Headers({ [LOOP_HEADER]: "1", "x-request-id": id });
+  if (operation !== undefined) headers.set(OPERATION_HEADER, operation);
   for (const name of REQUEST_HEADERS) {
     const value = request.headers.get(name);
     if (value !== null) headers.set(name, value);

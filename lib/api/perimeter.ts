@@ -3,6 +3,7 @@ import { VirtxError } from "../model/error.ts";
 import type { LogFields, Logger, LogLevel } from "../model/log.ts";
 import { type BrowserGuard, isSafe } from "./browser_guard.ts";
 import type { Connection, Exchange } from "./exchange.ts";
+import { OPERATION_HEADER } from "./passing.ts";
 import { HttpError, problemResponse } from "./problem.ts";
 
 /** Ids that we take over from a client: short, and harmless in a header, a log line and a URN. */
@@ -52,6 +53,7 @@ export class Perimeter {
       operation: undefined,
       readsOnly: isSafe(request.method),
       passedTo: undefined,
+      tracked: undefined,
       failure: undefined,
     };
     try {
@@ -95,6 +97,7 @@ export class Perimeter {
   #finish(exchange: Exchange, response: Response): Response {
     const { readsOnly } = exchange;
     if (readsOnly && exchange.passedTo === undefined) this.#setAges(response);
+    if (exchange.tracked !== undefined) response.headers.set(OPERATION_HEADER, exchange.tracked);
     const isLogged = !readsOnly || exchange.failure !== undefined || this.#o.level() === "debug";
     if (isLogged || exchange.isOwnId) response.headers.set("x-request-id", exchange.id);
     if (isLogged) this.#log(exchange, response.status);
@@ -112,11 +115,12 @@ export class Perimeter {
 
   /** One line for each change and each failure; for reads that went well only at level debug. */
   #log(exchange: Exchange, status: number): void {
-    const { request, connection, failure, id, operation, passedTo, readsOnly, startedMs } = exchange;
+    const { request, connection, failure, id, operation, tracked, passedTo, readsOnly, startedMs } = exchange;
     const fields: LogFields = {
       request: id,
       client: connection.client(),
       op: operation,
+      operation: tracked,
       passedTo,
       method: request.method.slice(0, 16),
       path: new URL(request.url).pathname.slice(0, 200),

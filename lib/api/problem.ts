@@ -53,7 +53,7 @@ export const Problem = z.object({
   status: z.int().openapi({ description: "The HTTP status" }),
   detail: z.string().openapi({ description: "What could not be done, and why" }),
   instance: z.string().openapi({
-    description: "urn:virtx:request: and the id that X-Request-Id and the logs have",
+    description: "urn:virtx:request: and the id that X-Request-Id and the logs have; or urn:virtx:operation:",
   }),
   errors: z.array(z.object({
     field: z.string().openapi({ description: "The field or parameter, such as vmdef.disks[0].path" }),
@@ -87,31 +87,37 @@ export function titleOf(kind: ErrorKind): string {
 }
 
 /**
- * The answer to a request that failed (RFC 9457). What is not a {@link VirtxError} or {@link HttpError} is a defect of
- * ours: it is answered as `internal` and nothing of it is told.
+ * A failure as problem details (RFC 9457). What is not a {@link VirtxError} or {@link HttpError} is a defect of ours:
+ * it is told as `internal` and nothing of it is told.
  */
-export function problemResponse(error: unknown, requestId: string): Response {
+export function problemOf(error: unknown, instance: string): Problem {
   const kind = error instanceof VirtxError || error instanceof HttpError ? error.kind : "internal";
   const { status, title } = error instanceof HttpError
     ? HTTP_FAULTS[error.kind]
     : MEANINGS[kind as ErrorKind];
   const told = kind !== "internal";
-  const body: Problem = {
+  const problem: Problem = {
     type: TYPE_PREFIX + kind,
     title,
     status,
     detail: told
       ? errorMessage(error)
       : "An error of virtxd itself; its log has the details under this request's id",
-    instance: `urn:virtx:request:${requestId}`,
+    instance,
   };
   if (error instanceof VirtxError && told) {
     if (error.issues.length > 0) {
-      body.errors = error.issues.slice(0, MAX_ISSUES).map(({ field, message }) => ({ field, message }));
+      problem.errors = error.issues.slice(0, MAX_ISSUES).map(({ field, message }) => ({ field, message }));
     }
-    if (error.libvirt) body.libvirt = { ...error.libvirt };
+    if (error.libvirt) problem.libvirt = { ...error.libvirt };
   }
-  const response = respond(status, JSON.stringify(body), PROBLEM_JSON);
+  return problem;
+}
+
+/** The answer to a request that failed. */
+export function problemResponse(error: unknown, requestId: string): Response {
+  const problem = problemOf(error, `urn:virtx:request:${requestId}`);
+  const response = respond(problem.status, JSON.stringify(problem), PROBLEM_JSON);
   if (error instanceof VirtxError && error.retryAfterS !== undefined) {
     response.headers.set("retry-after", String(Math.max(0, Math.ceil(error.retryAfterS))));
   }

@@ -1,3 +1,4 @@
+import { z } from "@hono/zod-openapi";
 import { validateMigrateOptions } from "../model/validate_migrate.ts";
 import type { VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -5,19 +6,25 @@ import { respondBriefly, respondEmpty, respondJson } from "./respond.ts";
 import { MigrateQuerySchema } from "./schema_query.ts";
 import {
   MigrationInfoSchema,
-  MigrationVerdictsSchema,
+  MigrationVerdictSchema,
   VmBootOptionsSchema,
   VmMigrateOptionsSchema,
   VmruninfoSchema,
   VmShutdownOptionsSchema,
 } from "./schema_vm.ts";
+import type { Tracking } from "./tracking.ts";
 import type { ErrorKind } from "../model/error.ts";
 
 /** How a change of state may fail. */
 const FAILURES: readonly ErrorKind[] = ["conflict", "refused", "unavailable", "timeout"];
 
 /** What is done with running VMs (interop.md §1): runstate, boot, shutdown, pause, resume, migration. */
-export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): void {
+export function addRunstateOperations(
+  endpoints: Endpoints,
+  o: { readonly vms: VmUseCases; readonly tracking: Tracking },
+): void {
+  const { vms, tracking } = o;
+
   endpoints.add({
     id: "VmRunstateGet",
     method: "get",
@@ -43,11 +50,9 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     },
     answers: { 204: { description: "It runs" } },
     at: "vm",
+    tracked: true,
     failures: [...FAILURES, "storage"],
-  }, async ({ uuid, body }) => {
-    await vms.boot(uuid, body);
-    return respondEmpty(204);
-  });
+  }, (input) => tracking.answer(input, { run: (uuid) => vms.boot(uuid, input.body), answer: respondDone }));
 
   endpoints.add({
     id: "VmShutdown",
@@ -62,11 +67,13 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
       204: { description: "It is off (force 1, 2)" },
     },
     at: "vm",
+    tracked: true,
     failures: FAILURES,
-  }, async ({ uuid, body }) => {
-    await vms.shutdown(uuid, body);
-    return respondEmpty(body.force === 0 ? 202 : 204);
-  });
+  }, (input) =>
+    tracking.answer(input, {
+      run: (uuid) => vms.shutdown(uuid, input.body),
+      answer: () => respondEmpty(input.body.force === 0 ? 202 : 204),
+    }));
 
   endpoints.add({
     id: "VmPause",
@@ -76,11 +83,9 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     summary: "Pause a VM",
     answers: { 204: { description: "It is paused" } },
     at: "vm",
+    tracked: true,
     failures: FAILURES,
-  }, async ({ uuid }) => {
-    await vms.pause(uuid);
-    return respondEmpty(204);
-  });
+  }, (input) => tracking.answer(input, { run: (uuid) => vms.pause(uuid), answer: respondDone }));
 
   endpoints.add({
     id: "VmResume",
@@ -90,11 +95,9 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     summary: "Let a paused VM go on",
     answers: { 204: { description: "It runs" } },
     at: "vm",
+    tracked: true,
     failures: FAILURES,
-  }, async ({ uuid }) => {
-    await vms.resume(uuid);
-    return respondEmpty(204);
-  });
+  }, (input) => tracking.answer(input, { run: (uuid) => vms.resume(uuid), answer: respondDone }));
 
   endpoints.add({
     id: "VmMigrate",
@@ -119,16 +122,20 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     answers: {
       200: {
         description: "With dry_run: for each host whether it can take the VM, the best one first",
-        schema: MigrationVerdictsSchema,
+        schema: z.array(MigrationVerdictSchema),
       },
       202: { description: "The target can take it, and it has begun" },
     },
     at: "vm",
+    tracked: true,
     failures: [...FAILURES, "unimplemented"],
-  }, async ({ uuid, query, body }) => {
+  }, async (input) => {
+    const { uuid, query, body } = input;
     if (query.dry_run === "true") return respondJson(200, await vms.migrationTargets(uuid, body));
-    await vms.migrate(uuid, body);
-    return respondEmpty(202);
+    return await tracking.answer(input, {
+      run: () => vms.migrate(uuid, body),
+      answer: () => respondEmpty(202),
+    });
   });
 
   endpoints.add({
@@ -152,9 +159,11 @@ export function addRunstateOperations(endpoints: Endpoints, vms: VmUseCases): vo
     summary: "Abort a migration",
     answers: { 204: { description: "It was aborted" } },
     at: "vm",
+    tracked: true,
     failures: FAILURES,
-  }, async ({ uuid }) => {
-    await vms.abortMigration(uuid);
-    return respondEmpty(204);
-  });
+  }, (input) => tracking.answer(input, { run: (uuid) => vms.abortMigration(uuid), answer: respondDone }));
+}
+
+function respondDone(): Response {
+  return respondEmpty(204);
 }

@@ -28,7 +28,7 @@ function filter(description: string) {
   return z.string().optional().openapi({ description });
 }
 
-function integer(description: string, minimum: number, maximum: number) {
+export function integer(description: string, minimum: number, maximum: number) {
   return z.string().transform((digits, context) => {
     const value = /^\d{1,16}$/.test(digits) ? Number(digits) : NaN;
     if (value >= minimum && value <= maximum) return value;

@@ -13,6 +13,7 @@ import {
   VmSchema,
   VmUpdateOptionsSchema,
 } from "./schema_vm.ts";
+import type { Tracking } from "./tracking.ts";
 import { VM_CREATE_EXAMPLE } from "./vm_example.ts";
 
 const OFF = "Needs a VM that is off: poweroff or crashed.";
@@ -27,7 +28,12 @@ const CHANGED: Readonly<Record<number, Answer>> = {
 };
 
 /** What is done with definitions of VMs (interop.md §1): create, get, update, delete, register. */
-export function addVmOperations(endpoints: Endpoints, vms: VmUseCases): void {
+export function addVmOperations(
+  endpoints: Endpoints,
+  o: { readonly vms: VmUseCases; readonly tracking: Tracking },
+): void {
+  const { vms, tracking } = o;
+
   endpoints.add({
     id: "VmCreate",
     method: "post",
@@ -45,14 +51,14 @@ export function addVmOperations(endpoints: Endpoints, vms: VmUseCases): void {
       201: { description: "The UUID of the new VM", schema: Uuid, headers: { Location: "Its path" } },
     },
     at: ({ body }) => body.host,
+    tracked: true,
     patience: "storage",
     failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
-  }, async ({ body }) => {
-    const uuid = await vms.create(body);
-    const response = respondJson(201, uuid);
-    response.headers.set("location", `/vms/${uuid}`);
-    return response;
-  });
+  }, (input) =>
+    tracking.answer(input, {
+      run: (uuid) => vms.create(input.body, uuid),
+      answer: respondCreated,
+    }));
 
   endpoints.add({
     id: "VmGet",
@@ -67,40 +73,46 @@ export function addVmOperations(endpoints: Endpoints, vms: VmUseCases): void {
     return respondJson(200, await vms.get(uuid));
   });
 
-  endpoints.add({
-    id: "VmUpdate",
-    method: "put",
-    path: "/vms/{uuid}",
-    tag: "VMs",
-    summary: "Replace the definition of a VM",
-    description: OFF,
-    body: {
-      schema: VmUpdateOptionsSchema,
-      rules: checkVmdef,
-      example: { vmdef: VM_CREATE_EXAMPLE.vmdef, deletestorage: false },
+  endpoints.add(
+    {
+      id: "VmUpdate",
+      method: "put",
+      path: "/vms/{uuid}",
+      tag: "VMs",
+      summary: "Replace the definition of a VM",
+      description: OFF,
+      body: {
+        schema: VmUpdateOptionsSchema,
+        rules: checkVmdef,
+        example: { vmdef: VM_CREATE_EXAMPLE.vmdef, deletestorage: false },
+      },
+      answers: CHANGED,
+      at: "vm",
+      tracked: true,
+      patience: "storage",
+      failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
     },
-    answers: CHANGED,
-    at: "vm",
-    patience: "storage",
-    failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
-  }, async ({ uuid, body }) => {
-    return respondChanged(await vms.update(uuid, body));
-  });
+    (input) =>
+      tracking.answer(input, { run: (uuid) => vms.update(uuid, input.body), answer: respondChanged }),
+  );
 
-  endpoints.add({
-    id: "VmDelete",
-    method: "delete",
-    path: "/vms/{uuid}",
-    tag: "VMs",
-    summary: "Delete a VM",
-    description: `${OFF} Without a body its storage is kept.`,
-    body: { schema: VmDeleteOptionsSchema, optional: true, example: { deletestorage: true } },
-    answers: CHANGED,
-    at: "vm",
-    failures: ["conflict", "refused", "unavailable", "timeout"],
-  }, async ({ uuid, body }) => {
-    return respondChanged(await vms.delete(uuid, body));
-  });
+  endpoints.add(
+    {
+      id: "VmDelete",
+      method: "delete",
+      path: "/vms/{uuid}",
+      tag: "VMs",
+      summary: "Delete a VM",
+      description: `${OFF} Without a body its storage is kept.`,
+      body: { schema: VmDeleteOptionsSchema, optional: true, example: { deletestorage: true } },
+      answers: CHANGED,
+      at: "vm",
+      tracked: true,
+      failures: ["conflict", "refused", "unavailable", "timeout"],
+    },
+    (input) =>
+      tracking.answer(input, { run: (uuid) => vms.delete(uuid, input.body), answer: respondChanged }),
+  );
 
   endpoints.add({
     id: "VmRegister",
@@ -116,14 +128,23 @@ export function addVmOperations(endpoints: Endpoints, vms: VmUseCases): void {
       201: { description: "The VM was defined in libvirt from the registry" },
     },
     at: ({ body }) => body.host,
+    tracked: true,
     failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
-  }, async ({ uuid }) => {
-    return respondEmpty(await vms.register(uuid) === "defined" ? 201 : 200);
-  });
+  }, (input) =>
+    tracking.answer(input, {
+      run: (uuid) => vms.register(uuid),
+      answer: (outcome) => respondEmpty(outcome === "defined" ? 201 : 200),
+    }));
 }
 
 function checkVmdef({ vmdef }: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
   return validateVmdef(vmdef).map(({ field, message }) => ({ field: `vmdef.${field}`, message }));
+}
+
+function respondCreated(uuid: string): Response {
+  const response = respondJson(201, uuid);
+  response.headers.set("location", `/vms/${uuid}`);
+  return response;
 }
 
 function respondChanged({ warning }: ChangeOutcome): Response {

@@ -15,6 +15,7 @@ import { MigrationRecords } from "../registry/migration_record.ts";
 import { Registry } from "../registry/registry.ts";
 import { Storage } from "../storage/storage.ts";
 import { NO_PEERS } from "../vm/migration_peers.ts";
+import { Operations } from "../vm/operations.ts";
 import { VmService } from "../vm/service.ts";
 import { openCluster } from "./cluster.ts";
 import { InstanceLock } from "./instance_lock.ts";
@@ -128,6 +129,16 @@ export class Daemon {
     const registry = new Registry({ root, hostUuid, fault });
     const journal = new Journal({ root, hostUuid, log, fault });
     const migrations = new MigrationRecords({ root, hostUuid, log, fault });
+    const operations = held.use(
+      await step(
+        `can ${RUN_DIRECTORY} be written?`,
+        () =>
+          Operations.open(
+            { host: hostUuid, clock, log },
+            `${hooks.root ?? RUN_DIRECTORY}/${hostUuid}.operations`,
+          ),
+      ),
+    );
     const vms = held.use(
       new VmService({
         hypervisor,
@@ -144,17 +155,19 @@ export class Daemon {
       }),
     );
     await step(`can ${root} be read and written?`, () => vms.recover());
+    await operations.settle((vm) => monitor.domain(vm) !== undefined);
     signal.throwIfAborted();
 
     const api = createApp({
       vms,
+      operations,
       inventory,
       hostUuid,
       cluster,
       transport,
       provisionTimeoutMs: config.provisionTimeout,
       version,
-      stale: () => monitor.staleSince ?? cluster.staleSince,
+      stale: () => monitor.staleSince,
       readiness: () => readiness(hypervisor, monitor, cluster),
       logLevel,
       clock,

@@ -148,11 +148,10 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#migrations[Symbol.asyncDispose]();
   }
 
-  async create({ vmdef, host }: VmCreateOptions): Promise<string> {
+  async create({ vmdef, host }: VmCreateOptions, uuid = newUuid()): Promise<string> {
     const { hypervisor, monitor, storage, log, clock } = this.#o;
     const verb = `create VM "${vmdef.name}"`;
     this.#requireHere(verb, host);
-    const uuid = newUuid();
     return await this.#exclusively(uuid, verb, async () => {
       const started = clock();
       using _claim = this.#claims.take(uuid, vmdef);

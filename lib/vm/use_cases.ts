@@ -24,8 +24,11 @@ export interface ChangeOutcome {
  * None takes an AbortSignal: a client that goes away does not stop a change half-way.
  */
 export interface VmUseCases {
-  /** Provisions, defines and registers a VM; its new UUID. */
-  create(options: VmCreateOptions): Promise<string>;
+  /**
+   * Provisions, defines and registers a VM; its UUID.
+   * @param uuid the one that it is to have, which must be new; left out: one is made
+   */
+  create(options: VmCreateOptions, uuid?: string): Promise<string>;
   get(uuid: string): Promise<Vm>;
   /** Needs POWEROFF or CRASHED. */
   update(uuid: string, options: VmUpdateOptions): Promise<ChangeOutcome>;

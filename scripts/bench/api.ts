@@ -3,6 +3,7 @@ import { Hono } from "hono";
 import { createApp } from "../../lib/api/app.ts";
 import { Inventory } from "../../lib/cluster/inventory.ts";
 import { silentLogger } from "../../lib/model/log.ts";
+import { Operations } from "../../lib/vm/operations.ts";
 import { MemoryVms } from "../../tests/support/memory_vms.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../tests/support/vm_info.ts";
 import type { Bench, BenchRow } from "./row.ts";
@@ -40,6 +41,7 @@ const bench: Bench = async () => {
   for (let at = 0; at < VMS; at++) inventory.putVm(sampleVm(at, 1));
   const app = createApp({
     vms: new MemoryVms(inventory, HOST),
+    operations: new Operations({ host: HOST, clock: Date.now, log: silentLogger }),
     inventory,
     hostUuid: HOST,
     stale: () => undefined,

@@ -1,6 +1,7 @@
 import { type Api, type ApiOptions, createApp } from "../../lib/api/app.ts";
 import { Inventory } from "../../lib/cluster/inventory.ts";
-import type { LogFields, Logger, LogLevel } from "../../lib/model/log.ts";
+import { type LogFields, type Logger, type LogLevel, silentLogger } from "../../lib/model/log.ts";
+import { Operations } from "../../lib/vm/operations.ts";
 import { MemoryVms } from "./memory_vms.ts";
 import { hostEntry, numberedUuid } from "./vm_info.ts";
 
@@ -31,6 +32,7 @@ export function recordingLogger(lines: LogLine[], common: LogFields = {}): Logge
 export interface ApiFixture {
   readonly app: Api;
   readonly vms: MemoryVms;
+  readonly operations: Operations;
   readonly inventory: Inventory;
   readonly lines: LogLine[];
   /** Sends a request to the API itself; a body is sent as JSON. */
@@ -44,13 +46,17 @@ export function apiFixture(overrides: Partial<ApiOptions> = {}): ApiFixture {
   const vms = new MemoryVms(inventory, hostUuid);
   const lines: LogLine[] = [];
   let level: LogLevel = "info";
+  const log = recordingLogger(lines);
+  const operations = overrides.operations ??
+    new Operations({ host: hostUuid, clock: Date.now, log: silentLogger });
   const app = createApp({
     vms,
+    operations,
     inventory,
     hostUuid,
     stale: () => undefined,
     readiness: () => ({ ready: true, reasons: [] }),
-    log: recordingLogger(lines),
+    log,
     logLevel: { get: () => level, set: (wanted) => level = wanted },
     version: "0.0.0-test",
     clock: Date.now,
@@ -64,5 +70,5 @@ export function apiFixture(overrides: Partial<ApiOptions> = {}): ApiFixture {
         ...(body !== undefined && { body: JSON.stringify(body) }),
       }),
     );
-  return { app, vms, inventory, lines, call };
+  return { app, vms, operations, inventory, lines, call };
 }

@@ -49,9 +49,8 @@ export class MemoryVms implements VmUseCases {
     this.#host = host;
   }
 
-  async create({ vmdef }: VmCreateOptions): Promise<string> {
+  async create({ vmdef }: VmCreateOptions, uuid: string = crypto.randomUUID()): Promise<string> {
     await this.#begin();
-    const uuid = crypto.randomUUID();
     this.#put(uuid, vmdef, Runstate.poweroff);
     return uuid;
   }

@@ -34,6 +34,7 @@ export interface JsonSchema {
   readonly minLength?: number;
   readonly maxLength?: number;
   readonly pattern?: string;
+  readonly example?: unknown;
   readonly items?: JsonSchema;
   readonly maxItems?: number;
   readonly properties?: Readonly<Record<string, JsonSchema>>;
@@ -72,6 +73,7 @@ function requestFor(
   operation: OperationObject,
 ): fc.Arbitrary<DrawnRequest> {
   const query = (operation.parameters ?? []).filter((parameter) => parameter.in === "query");
+  const headers = (operation.parameters ?? []).filter((parameter) => parameter.in === "header");
   return fc.record({
     uuid: fc.oneof({ weight: 6, arbitrary: fc.constant(KNOWN) }, fc.uuid(), textual(junk)),
     query: queryString(document, query),
@@ -80,7 +82,7 @@ function requestFor(
       { weight: 12, arbitrary: fc.constant(JSON_TYPE) },
       fc.constantFrom("text/plain", "", `${JSON_TYPE};q=1`),
     ),
-    extra: fc.oneof({ weight: 8, arbitrary: fc.constant({}) }, strangeHeaders),
+    extra: fc.oneof({ weight: 8, arbitrary: fc.constant({}) }, strangeHeaders, ...headers.map(drawnHeader)),
   }).map(({ uuid, query, body, type, extra }) => ({
     operation,
     method,
@@ -98,6 +100,16 @@ const strangeHeaders: fc.Arbitrary<Record<string, string>> = fc.constantFrom(
   { "accept": "application/xml" },
   { "x-forwarded-for": "1.2.3.4, unknown" },
 );
+
+/** A header as documented: its example, or any text that fetch lets through. */
+function drawnHeader(
+  { name, schema }: { readonly name: string; readonly schema: JsonSchema },
+): fc.Arbitrary<Record<string, string>> {
+  const text = fc.string({ maxLength: 20 }).map((value) => value.trim());
+  return fc.oneof({ weight: 3, arbitrary: fc.constant(String(schema.example ?? "")) }, text).map((value) => ({
+    [name]: value,
+  }));
+}
 
 function queryString(
   document: OpenApiDocument,

@@ -171,9 +171,9 @@ Deno.test("a client that goes away does not stop what it asked for", async () =>
   const body = JSON.stringify({ vmdef: { ...SMALL_VMDEF, name: "survivor" } });
   const asked = Promise.withResolvers<void>();
   const create = server.vms.create.bind(server.vms);
-  server.vms.create = (options) => {
+  server.vms.create = (options, uuid) => {
     asked.resolve();
-    return create(options);
+    return create(options, uuid);
   };
   // Reads no answer: the connection is closed as soon as all is written.
   await server.send(request("POST /vms", body, [JSON_HEADER]), 0);
