@@ -13,11 +13,13 @@ export interface SpawnOptions {
  * creator ends is started by {@link LabHost.startDaemon}.)
  */
 export class HostProcess implements AsyncDisposable {
+  readonly #entry: Deno.ChildProcess;
   readonly #ended: Promise<Deno.CommandStatus>;
   #pid: number | undefined;
   #output = "";
 
   private constructor(entry: Deno.ChildProcess, pid: number | undefined, log: Deno.FsFile | undefined) {
+    this.#entry = entry;
     this.#pid = pid;
     this.#ended = this.#watch(entry, log);
   }
@@ -55,7 +57,14 @@ export class HostProcess implements AsyncDisposable {
 
   /** Sends a signal; one to a process that has ended is lost. */
   kill(signal: Deno.Signal): void {
-    if (this.#pid !== undefined) Deno.kill(this.#pid, signal);
+    if (this.#pid === undefined) return;
+    try {
+      Deno.kill(this.#pid, signal);
+      // nsenter(1) stops with the program that it waits for, and has to see that this goes on, or ends.
+      if (signal === "SIGCONT" || signal === "SIGKILL") Deno.kill(this.#entry.pid, "SIGCONT");
+    } catch (error) {
+      if (!(error instanceof Deno.errors.NotFound)) throw error; // It has just ended.
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

@@ -6,6 +6,8 @@ import { losePackets, losePacketsAmong, partition } from "../../scripts/lab/faul
 import { powerFailure } from "../../scripts/lab/faults/power.ts";
 import { freeze, kill } from "../../scripts/lab/faults/processes.ts";
 import { fillStorage, smallSharedStorage } from "../../scripts/lab/faults/storage.ts";
+import { HostProcess } from "../../scripts/lab/host_process.ts";
+import { until } from "../../scripts/lab/until.ts";
 import type { LabHost } from "../../scripts/lab/host.ts";
 import { defineIdleGuest } from "./support/idle_guest.ts";
 import { TestLab } from "./support/test_lab.ts";
@@ -115,6 +117,18 @@ Deno.test("processes: frozen they do not answer, thawed they do; killed they are
       assert.equal(await answers(asks[service]), true);
     });
   }
+  await t.step("a program of the test's own", async () => {
+    for (const last of ["SIGCONT", "SIGKILL"] as const) {
+      await using process = await HostProcess.spawn(host, ["sleep", "1000"]);
+      process.kill("SIGSTOP");
+      await until("it to stop", async () => {
+        return /^State:\s+T/m.test(await Deno.readTextFile(`/proc/${process.pid}/status`)) || undefined;
+      }, 5_000);
+      process.kill(last);
+      process.kill("SIGTERM");
+      assert.equal((await process.status).success, false);
+    }
+  });
   await t.step("a guest", async () => {
     const guest = await defineIdleGuest(host);
     await host.exec(["virsh", "start", guest]);

@@ -61,9 +61,18 @@ export class LabCluster implements AsyncDisposable {
     return daemon;
   }
 
+  /** Starts a daemon that must end by itself: with which exit code, and what it said. */
+  async refusal(n: number): Promise<{ readonly code: number; readonly output: string }> {
+    await using daemon = await LabDaemon.launch(this.host(n));
+    const { code } = await daemon.process.status;
+    return { code, output: daemon.process.output };
+  }
+
   /** Kills the daemon of a host (SIGKILL). */
   async killDaemon(n: number): Promise<void> {
-    await this.daemon(n)[Symbol.asyncDispose]();
+    const { process } = this.daemon(n);
+    process.kill("SIGKILL");
+    await process.status;
   }
 
   /** Stops the daemon of a host (SIGSTOP) until disposed. */
