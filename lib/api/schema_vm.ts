@@ -237,15 +237,13 @@ export const MigrationInfoSchema = z.object({
   reason: text("Why it failed or was cancelled; else empty"),
 }).openapi("MigrationInfo") satisfies z.ZodType<model.MigrationInfo>;
 
-export const MigrationVerdictsSchema = z.array(
-  z.object({
-    host: Uuid,
-    name: text("Name of the host"),
-    fits: flag("Whether the VM can go there"),
-    obstacles: z.array(z.object({
-      code: text("A word for the class of obstacle"),
-      message: text("What is in the way"),
-    })).openapi({ description: "All that is in the way; empty if it fits" }),
-    load: z.number().openapi({ description: "How loaded it would be, 0 to 1 and beyond" }),
-  }).openapi("MigrationVerdict") satisfies z.ZodType<model.MigrationVerdict>,
-).openapi("MigrationVerdicts");
+export const MigrationVerdictSchema = z.object({
+  host: Uuid,
+  name: text("Name of the host"),
+  fits: flag("Whether the VM can go there"),
+  obstacles: z.array(z.object({
+    code: text("A word for the class of obstacle"),
+    message: text("What is in the way"),
+  })).openapi({ description: "All that is in the way; empty if it fits" }),
+  load: z.number().openapi({ description: "How loaded it would be, 0 to 1 and beyond" }),
+}).openapi("MigrationVerdict") satisfies z.ZodType<model.MigrationVerdict>;
