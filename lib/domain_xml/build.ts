@@ -4,7 +4,7 @@ import type { Operation } from "../model/operation.ts";
 import { type Net, vcpus, type Vmdef } from "../model/vm.ts";
 import { cpuElement, effectiveCpuModel } from "./build_cpu.ts";
 import { layOutDisks } from "./build_disks.ts";
-import { type DomainContext, libvirtAtLeast } from "./context.ts";
+import type { DomainContext } from "./context.ts";
 import { element, printXml, type XmlElement } from "./element.ts";
 import { type Asked, metadataElement } from "./metadata.ts";
 
@@ -173,7 +173,10 @@ function interfaceElement(net: Net, vlanid: number): XmlElement {
   );
 }
 
-/** The devices that every guest has alike. */
+/**
+ * The devices that every guest has alike. There is no channel for a SPICE agent (interop.md §4): libvirt refuses "spicevmc" without
+ * SPICE graphics, and a guest with QEMU's own end of it ("qemu-vdagent") cannot be migrated.
+ */
 function fixedDevices(context: DomainContext): readonly XmlElement[] {
   const { capabilities } = context;
   const has = (known: ReadonlySet<string> | undefined, name: string) => known?.has(name) ?? true;
@@ -181,7 +184,6 @@ function fixedDevices(context: DomainContext): readonly XmlElement[] {
     element("serial", { type: "pty" }, element("target", { port: 0 })),
     element("console", { type: "pty" }, element("target", { type: "serial", port: 0 })),
     element("console", { type: "pty" }, element("target", { type: "virtio", port: 1 })),
-    agentChannel(context),
     element("graphics", { type: "vnc", port: -1, autoport: "yes" }),
     element("audio", { id: 1, type: "none" }),
     has(capabilities?.videoModels, "virtio")
@@ -192,14 +194,4 @@ function fixedDevices(context: DomainContext): readonly XmlElement[] {
       ? element("rng", { model: "virtio" }, element("backend", { model: "random" }, "/dev/urandom"))
       : undefined,
   ].filter((device) => device !== undefined);
-}
-
-/**
- * The channel of the guest's SPICE agent, which serves VNC's clipboard too. libvirt refuses "spicevmc" without SPICE graphics, so
- * QEMU itself is the other end (libvirt 8.4). No capability tells whether this QEMU has it; one built with SPICE does.
- */
-function agentChannel(context: DomainContext): XmlElement | undefined {
-  if (!libvirtAtLeast(context, 8, 4) || !context.capabilities?.graphicsTypes.has("spice")) return undefined;
-  const target = element("target", { type: "virtio", name: "com.redhat.spice.0" });
-  return element("channel", { type: "qemu-vdagent" }, target);
 }

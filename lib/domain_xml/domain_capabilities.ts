@@ -22,7 +22,6 @@ export interface DomainCapabilities {
   readonly cpuModels: ReadonlySet<string>;
   readonly diskDevices: ReadonlySet<string>;
   readonly diskBuses: ReadonlySet<string>;
-  readonly graphicsTypes: ReadonlySet<string>;
   /** undefined, here and below: this libvirt does not list them. */
   readonly videoModels: ReadonlySet<string> | undefined;
   readonly rngBackends: ReadonlySet<string> | undefined;
@@ -52,7 +51,6 @@ export function parseDomainCapabilities(xml: string): DomainCapabilities {
     ),
     diskDevices: enumValues(child(devices, "disk"), "diskDevice") ?? new Set(),
     diskBuses: enumValues(child(devices, "disk"), "bus") ?? new Set(),
-    graphicsTypes: enumValues(child(devices, "graphics"), "type") ?? new Set(),
     videoModels: enumValues(child(devices, "video"), "modelType"),
     rngBackends: enumValues(child(devices, "rng"), "backendModel"),
     genid: isSupported(descend(root, "features", "genid")),
