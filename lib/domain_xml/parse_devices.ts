@@ -86,14 +86,20 @@ function parseBus(bus: string, scsiModel: string | undefined): DiskBus {
   return scsiModel === CONTROLLERS[DiskBus.scsi].model ? DiskBus.scsi : DiskBus.virtioScsi;
 }
 
-/** One interface. Kinds other than network and bridge are told by the host device that they use, or without a name. */
+/**
+ * One interface. Kinds other than network and bridge are told by the host device that they use, or without a name. In live
+ * XML an interface of a network has the type of what the network connects to, but still names the network.
+ */
 export function parseInterface(entry: XmlElement): Net {
   const source = child(entry, "source");
+  const network = attribute(source, "network");
   const type = attribute(entry, "type");
   const model = attribute(child(entry, "model"), "type") ?? "virtio";
   return {
-    name: attribute(source, "network") ?? attribute(source, "bridge") ?? attribute(source, "dev") ?? "",
-    nettype: type === "bridge" || type === "direct" ? NetType.bridge : NetType.network,
+    name: network ?? attribute(source, "bridge") ?? attribute(source, "dev") ?? "",
+    nettype: network === undefined && (type === "bridge" || type === "direct")
+      ? NetType.bridge
+      : NetType.network,
     model: parseNetModel(model),
     mac: (attribute(child(entry, "mac"), "address") ?? "").toLowerCase(),
   };
