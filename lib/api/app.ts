@@ -2,7 +2,7 @@ import type { Inventory } from "../cluster/inventory.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/log.ts";
 import type { Operations } from "../vm/operations.ts";
-import type { VmUseCases } from "../vm/use_cases.ts";
+import type { MigrationTargetUseCases, VmUseCases } from "../vm/use_cases.ts";
 import { addClusterOperations } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
 import { Endpoints } from "./endpoints.ts";
@@ -10,6 +10,7 @@ import type { Connection } from "./exchange.ts";
 import { addInventoryOperations } from "./inventory_operations.ts";
 import { addOperationOperations } from "./operation_operations.ts";
 import { type OtherHosts, Passing } from "./passing.ts";
+import { addMigrationOperations } from "./migration_operations.ts";
 import { Perimeter } from "./perimeter.ts";
 import { Routing } from "./routing.ts";
 import { addRunstateOperations } from "./runstate_operations.ts";
@@ -32,6 +33,8 @@ export interface ApiOptions extends ServiceOptions {
   readonly inventory: Inventory;
   /** This host, as libvirt and the inventory name it. */
   readonly hostUuid: string;
+  /** For the other hosts; left out: no migration leads here. */
+  readonly arrivals?: MigrationTargetUseCases;
   /** This host as part of the cluster, and the way to the others; left out: it is alone. */
   readonly cluster?: OtherHosts["cluster"] | undefined;
   readonly transport?: Transport | undefined;
@@ -72,6 +75,7 @@ export function createApp(o: ApiOptions): Api {
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   addServiceOperations(endpoints, o);
   if (cluster) addClusterOperations(endpoints, cluster);
+  if (cluster && o.arrivals) addMigrationOperations(endpoints, o.arrivals);
   return new Perimeter({
     guard: new BrowserGuard(() => ownNames(o)),
     log: o.log,

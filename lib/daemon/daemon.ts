@@ -1,4 +1,5 @@
 import { createApp } from "../api/app.ts";
+import { HttpMigrationPeers } from "../api/http_migrations.ts";
 import { Listeners } from "../api/listen.ts";
 import type { Readiness } from "../api/service_operations.ts";
 import { Transport } from "../api/transport.ts";
@@ -14,7 +15,6 @@ import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
 import { Registry } from "../registry/registry.ts";
 import { Storage } from "../storage/storage.ts";
-import { NO_PEERS } from "../vm/migration_peers.ts";
 import { Operations } from "../vm/operations.ts";
 import { VmService } from "../vm/service.ts";
 import { openCluster } from "./cluster.ts";
@@ -148,7 +148,7 @@ export class Daemon {
         registry,
         journal,
         migrations,
-        peers: NO_PEERS,
+        peers: new HttpMigrationPeers({ cluster, transport }),
         clock,
         log,
         fault,
@@ -161,6 +161,7 @@ export class Daemon {
     const api = createApp({
       vms,
       operations,
+      arrivals: vms,
       inventory,
       hostUuid,
       cluster,
