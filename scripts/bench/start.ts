@@ -4,10 +4,10 @@ import type { LabHost } from "../lab/host.ts";
 import { HostProcess } from "../lab/host_process.ts";
 import { until } from "../lab/until.ts";
 import type { Bench, BenchRow } from "./row.ts";
+import { isBuilt } from "./support/executable.ts";
 import { percentile } from "./support/stall.ts";
 import { TestBed } from "./support/test_bed.ts";
 
-const EXECUTABLE = new URL("../../dist/virtxd", import.meta.url);
 const PORT = 8080;
 const DEFINED = 1000;
 const STARTS = 5;
@@ -113,13 +113,4 @@ async function settled({ pid }: HostProcess, began: number): Promise<Start> {
   await new Promise((resolve) => setTimeout(resolve, SETTLED_MS));
   const status = await Deno.readTextFile(`/proc/${pid}/status`);
   return { ms, rssMiB: Number(/^VmRSS:\s+(\d+) kB/m.exec(status)?.[1]) / 1024 };
-}
-
-async function isBuilt(): Promise<boolean> {
-  try {
-    return (await Deno.stat(EXECUTABLE)).isFile;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -1,0 +1,11 @@
+const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url);
+
+/** Whether there is an executable to measure. */
+export async function isBuilt(): Promise<boolean> {
+  try {
+    return (await Deno.stat(EXECUTABLE)).isFile;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
