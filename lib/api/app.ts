@@ -6,11 +6,13 @@ import type { MigrationTargetUseCases, VmUseCases } from "../vm/use_cases.ts";
 import { addClusterOperations } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
 import { Endpoints } from "./endpoints.ts";
+import { EventFeed } from "./event_feed.ts";
+import { addEventOperations } from "./event_operations.ts";
 import type { Connection } from "./exchange.ts";
 import { addInventoryOperations } from "./inventory_operations.ts";
 import { addOperationOperations } from "./operation_operations.ts";
-import { type OtherHosts, Passing } from "./passing.ts";
 import { addMigrationOperations } from "./migration_operations.ts";
+import { type OtherHosts, Passing } from "./passing.ts";
 import { Perimeter } from "./perimeter.ts";
 import { Routing } from "./routing.ts";
 import { addRunstateOperations } from "./runstate_operations.ts";
@@ -28,13 +30,13 @@ const PROVISION_MS = 3_600_000;
 /** What the API stands on. */
 export interface ApiOptions extends ServiceOptions {
   readonly vms: VmUseCases;
+  /** For the other hosts; left out: no migration leads here. */
+  readonly arrivals?: MigrationTargetUseCases;
   /** Those of this host. */
   readonly operations: Operations;
   readonly inventory: Inventory;
   /** This host, as libvirt and the inventory name it. */
   readonly hostUuid: string;
-  /** For the other hosts; left out: no migration leads here. */
-  readonly arrivals?: MigrationTargetUseCases;
   /** This host as part of the cluster, and the way to the others; left out: it is alone. */
   readonly cluster?: OtherHosts["cluster"] | undefined;
   readonly transport?: Transport | undefined;
@@ -52,6 +54,8 @@ export interface ApiOptions extends ServiceOptions {
 export interface Api {
   /** Answers any request; never throws. Stays synchronous where the answer is. */
   fetch(request: Request, connection?: Connection): Response | Promise<Response>;
+  /** Ends the answers that would go on until their clients go away. */
+  hangUp(): void;
   /** Answers every request that is still open with 503; what they do goes on for as long as it can. */
   interrupt(): void;
 }
@@ -69,14 +73,16 @@ export function createApp(o: ApiOptions): Api {
   const routing = new Routing({ hostUuid, passing });
   const endpoints = new Endpoints({ routing, hostOf: (vm) => inventory.vm(vm)?.host });
   const tracking = new Tracking(o);
+  const feed = new EventFeed(o);
   addVmOperations(endpoints, { vms, tracking });
   addRunstateOperations(endpoints, { vms, tracking });
-  addInventoryOperations(endpoints, inventory);
+  addInventoryOperations(endpoints, o);
+  addEventOperations(endpoints, feed);
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   addServiceOperations(endpoints, o);
   if (cluster) addClusterOperations(endpoints, cluster);
   if (cluster && o.arrivals) addMigrationOperations(endpoints, o.arrivals);
-  return new Perimeter({
+  const perimeter = new Perimeter({
     guard: new BrowserGuard(() => ownNames(o)),
     log: o.log,
     level: () => o.logLevel.get(),
@@ -85,6 +91,11 @@ export function createApp(o: ApiOptions): Api {
     clusterStale: () => cluster?.staleSince,
     inner: (exchange) => endpoints.fetch(exchange),
   });
+  return {
+    fetch: (request, connection) => perimeter.fetch(request, connection),
+    hangUp: () => feed[Symbol.dispose](),
+    interrupt: () => perimeter.interrupt(),
+  };
 }
 
 function* ownNames({ hostNames = [], inventory }: ApiOptions): Iterable<string> {

@@ -1,6 +1,6 @@
 import { type RouteConfig, z } from "@hono/zod-openapi";
 import type { ErrorKind } from "../model/error.ts";
-import type { Answer, Operation } from "./operation.ts";
+import type { Answer, Operation, RequestHeader } from "./operation.ts";
 import { Problem, PROBLEM_JSON, statusOf, titleOf } from "./problem.ts";
 import { JSON_TYPE } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
@@ -22,20 +22,22 @@ const STALE = {
 };
 
 /** What any change may be asked with. */
-const TrackedHeaders = z.object({
-  Prefer: z.string().optional().openapi({
+const TRACKED_HEADERS: Readonly<Record<string, RequestHeader>> = {
+  Prefer: {
     description:
-      "respond-async: answer 202 at once and go on (RFC 7240); with wait=10 beside it, only if it takes longer than 10 s",
+      "respond-async: answer 202 at once and go on (RFC 7240); with wait=10 beside it, only if it takes " +
+      "longer than 10 s",
     example: "respond-async",
-  }),
-  "Idempotency-Key": z.string().optional().openapi({
-    description: "Chosen by the client, a UUID say: the same request with the same key is carried out once " +
-      "and answered alike for a day. Another request with the key is refused (422). A key counts on the host that carries " +
-      "the request out: send a retry to any host if the request names its VM or host, else to the same one",
+  },
+  "Idempotency-Key": {
+    description:
+      "Chosen by the client, a UUID say, of 1 to 200 visible ASCII characters: the same request with the same " +
+      "key is carried out once and answered alike for a day, unless it failed because something was away; another request " +
+      "with the key is refused (422). A key counts on the host that carries the request out: send a retry to any host if " +
+      "the request names its VM or host, else to the same one",
     example: '"6f1a5a1e-7f0c-4a53-9a0e-3f1a3f0c9d11"',
-    pattern: '^"?[!-~]{1,200}"?$',
-  }),
-});
+  },
+};
 
 /** What the answers to changes carry. */
 const TRACKED = { "X-VirtX-Operation": "The id of the operation, for OperationGet; failures carry it, too" };
@@ -44,7 +46,8 @@ const TRACKED = { "X-VirtX-Operation": "The id of the operation, for OperationGe
 export function describeOperation<Query extends z.ZodObject, Body extends z.ZodType>(
   operation: Operation<Query, Body>,
 ): RouteConfig {
-  const { id, method, path, tag, summary, description, query, body, tracked } = operation;
+  const { id, method, path, tag, summary, description, query, body } = operation;
+  const headers = { ...operation.tracked && TRACKED_HEADERS, ...operation.headers };
   return {
     operationId: id,
     method,
@@ -55,7 +58,7 @@ export function describeOperation<Query extends z.ZodObject, Body extends z.ZodT
     request: {
       ...(path.includes("{uuid}") && { params: UuidInPath }),
       ...(query && { query }),
-      ...(tracked && { headers: TrackedHeaders }),
+      ...(Object.keys(headers).length > 0 && { headers: z.object(mapValues(headers, requestHeaderSchema)) }),
       ...(body && {
         body: {
           required: body.optional !== true,
@@ -111,6 +114,10 @@ function failures(
       [status, description],
     ) => [status, { description, content }]),
   );
+}
+
+function requestHeaderSchema({ description, example }: RequestHeader): z.ZodType {
+  return z.string().optional().openapi({ description, example });
 }
 
 function headerSchema(description: string): z.ZodType {

@@ -92,8 +92,12 @@ export class Endpoints {
   async #head(exchange: Exchange): Promise<Response> {
     const { request } = exchange;
     const response = await this.#app.fetch(new Request(request.url, { headers: request.headers }), exchange);
-    const { byteLength } = await response.arrayBuffer();
     const head = new Response(null, response);
+    if (exchange.streams) {
+      await response.body?.cancel();
+      return head;
+    }
+    const { byteLength } = await response.arrayBuffer();
     head.headers.set("content-length", String(byteLength));
     return head;
   }
@@ -164,6 +168,7 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
   const exchange = c.env;
   exchange.operation = operation.id;
   if (operation.readsOnly) exchange.readsOnly = true;
+  if (operation.streams) exchange.streams = true;
   const issues: FieldIssue[] = [];
   const uuid = c.req.param("uuid") ?? "";
   if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: UUID_RULE });

@@ -22,6 +22,8 @@ export interface Exchange {
   operation: string | undefined;
   /** Whether it changes nothing. */
   readsOnly: boolean;
+  /** Whether the answer goes on until the client goes away. */
+  streams: boolean;
   /** The name of the host that it was passed on to. */
   passedTo: string | undefined;
   /** The id under which what was asked for can be looked up. */

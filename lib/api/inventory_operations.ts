@@ -1,15 +1,16 @@
-import type { HostEntry, Inventory } from "../cluster/inventory.ts";
+import type { HostEntry, Inventory, VmEntry } from "../cluster/inventory.ts";
 import { type HostQuery, searchHosts, searchVms, type VmQuery } from "../cluster/search.ts";
+import type { Clock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
-import type { VmInfo } from "../model/vm.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { EMPTY_HOST_FILTER, EMPTY_VM_FILTER, FilterBody } from "./filter_body.ts";
 import { ListAnswers } from "./list_answers.ts";
+import { renderHost, renderVm, sealed } from "./list_items.ts";
 import type { Answer } from "./operation.ts";
-import { respondJson } from "./respond.ts";
+import { respondBriefly, respondJson } from "./respond.ts";
 import { HostListSchema, HostSchema } from "./schema_host.ts";
 import { HostListQuery, toHostQuery, toVmQuery, VmListQuery } from "./schema_query.ts";
-import { VmListSchema } from "./schema_vm.ts";
+import { VmListSchema, VmRunstateSchema } from "./schema_vm.ts";
 
 const PAGES =
   "Answered from memory by any host. With `limit` the list comes in pages: follow the Link header, or hand the " +
@@ -18,21 +19,27 @@ const PAGES =
 const NOT_MODIFIED: Answer = { description: "As If-None-Match has it" };
 const LIST_HEADERS = { ETag: "For If-None-Match", Link: "The next page, if there is one (RFC 8288)" };
 
-/** What is answered from the inventory alone (interop.md §1): both lists, and hosts. */
-export function addInventoryOperations(endpoints: Endpoints, inventory: Inventory): void {
-  const vms = new ListAnswers<VmQuery, VmInfo>({
+/** What is answered from the inventory alone (interop.md §1): both lists, hosts, and the states of VMs. */
+export function addInventoryOperations(
+  endpoints: Endpoints,
+  o: { readonly inventory: Inventory; readonly clock: Clock },
+): void {
+  const { inventory, clock } = o;
+  const vms = new ListAnswers<VmQuery, VmEntry>({
     path: "/vms",
     version: () => inventory.vmTable.version,
     search: (query) => searchVms(inventory, query),
-    render: renderVm,
+    render: (vm, query) => renderVm(vm, query.custom),
+    seal: (item, vm) => sealed(item, inventory.seen(vm.host)),
     isSpecial: (query) => query.custom !== undefined,
-  });
+  }, clock);
   const hosts = new ListAnswers<HostQuery, HostEntry>({
     path: "/hosts",
     version: () => inventory.hostTable.version,
     search: (query) => searchHosts(inventory, query),
     render: renderHost,
-  });
+    seal: (item, host) => sealed(item, inventory.seen(host.uuid)),
+  }, clock);
   const vmFilterBody = new FilterBody(EMPTY_VM_FILTER, Object.keys(VmListQuery.shape));
   const hostFilterBody = new FilterBody(EMPTY_HOST_FILTER, Object.keys(HostListQuery.shape));
 
@@ -51,6 +58,24 @@ export function addInventoryOperations(endpoints: Endpoints, inventory: Inventor
   }, ({ request, query }) => {
     vmFilterBody.check(request.headers);
     return vms.answer(request, toVmQuery(query));
+  });
+
+  endpoints.add({
+    id: "VmRunstateGet",
+    method: "get",
+    path: "/vms/{uuid}/runstate",
+    tag: "VMs",
+    summary: "State of a VM, and its host",
+    description: "Answered from memory by any host.",
+    hot: true,
+    answers: { 200: { description: "State and host", schema: VmRunstateSchema } },
+  }, ({ uuid }) => {
+    const vm = inventory.vm(uuid);
+    if (vm === undefined) {
+      throw new VirtxError("not_found", `Cannot get the run state of VM ${uuid}: there is no such VM`);
+    }
+    const { runstate, host, lastrunstate, cstate } = vm;
+    return respondBriefly({ runstate, host, lastrunstate, cstate, seen: inventory.seen(host) ?? 0 });
   });
 
   endpoints.add({
@@ -82,30 +107,6 @@ export function addInventoryOperations(endpoints: Endpoints, inventory: Inventor
     if (host === undefined) {
       throw new VirtxError("not_found", `Cannot get host ${uuid}: no such host is known`);
     }
-    return respondJson(200, host);
-  });
-}
-
-/** Of the custom fields a list has room for one: the one that is asked for, else the first. */
-function renderVm(
-  { uuid, name, host, runstate, vlanid, custom, ts }: VmInfo,
-  { custom: wanted }: VmQuery,
-): string {
-  const shown = wanted === undefined
-    ? custom[0]
-    : custom.find((field) => field.name === wanted.name && (wanted.value ?? field.value) === field.value);
-  return JSON.stringify({
-    uuid,
-    fields: { name, host, runstate, vlanid, custom: shown ?? { name: "", value: "" }, ts },
-  });
-}
-
-function renderHost({ uuid, def, cstate, resources, ts }: HostEntry): string {
-  const { name, cpuarch, cpudef, osid, osv } = def;
-  const memoryavailable = resources.memory.availablevms;
-  const hpavailable = resources.hp.availablevms;
-  return JSON.stringify({
-    uuid,
-    fields: { name, cpuarch, cpudef, cstate, memoryavailable, hpavailable, osid, osv, ts },
+    return respondJson(200, { ...host, seen: inventory.seen(uuid) ?? 0 });
   });
 }

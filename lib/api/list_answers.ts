@@ -1,9 +1,12 @@
 import type { Page } from "../cluster/search.ts";
+import type { Clock } from "../model/clock.ts";
 import { JSON_TYPE, respond, respondEmpty } from "./respond.ts";
 
 /** Whole bodies that are kept, and how large they may be together, in bytes. */
 const BODIES_MAX = 8;
 const BODIES_MAX_BYTES = 8 * 1024 * 1024;
+/** How long a body is good that only {@link ListSource.seal} could change. */
+const BODY_MS = 5_000;
 /** The longest query that a body is kept for. */
 const QUERY_MAX = 256;
 
@@ -14,14 +17,17 @@ export interface ListSource<Query, Entry extends object> {
   /** Grows whenever an answer may change. */
   readonly version: () => number;
   readonly search: (query: Query) => Page<Entry>;
-  /** An item's JSON. */
+  /** An item's JSON, up to what {@link seal} adds. */
   readonly render: (entry: Entry, query: Query) => string;
+  /** Adds what changes without a new version, and so may be some seconds late. */
+  readonly seal: (item: string, entry: Entry) => string;
   /** Whether the query changes how items look. Otherwise an item's JSON is kept for as long as its entry lives. */
   readonly isSpecial?: (query: Query) => boolean;
 }
 
 interface Body {
   readonly version: number;
+  readonly madeMs: number;
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly next: string | undefined;
 }
@@ -32,20 +38,23 @@ interface Body {
  */
 export class ListAnswers<Query, Entry extends object> {
   readonly #source: ListSource<Query, Entry>;
+  readonly #clock: Clock;
   readonly #rendered = new WeakMap<Entry, string>();
   /** By query string, the least recently used first. */
   readonly #bodies = new Map<string, Body>();
   /** Versions begin anew with each process, its entity tags must not. */
   readonly #epoch = crypto.randomUUID().slice(0, 8);
 
-  constructor(source: ListSource<Query, Entry>) {
+  constructor(source: ListSource<Query, Entry>, clock: Clock) {
     this.#source = source;
+    this.#clock = clock;
   }
 
   /** The page that a checked query selects; 304 if the client has it already (RFC 9110 §13.1.2). */
   answer(request: Request, query: Query): Response {
     const version = this.#source.version();
-    const etag = `"${this.#epoch}-${version.toString(36)}"`;
+    // Weak (RFC 9110 §8.8.3): what is sealed in may differ, and says how fresh the rest is.
+    const etag = `W/"${this.#epoch}-${version.toString(36)}"`;
     const response = matches(request.headers.get("if-none-match"), etag)
       ? respondEmpty(304)
       : this.#respond(request.url, query, version);
@@ -69,16 +78,18 @@ export class ListAnswers<Query, Entry extends object> {
 
   #body(key: string, query: Query, version: number): Body {
     const kept = this.#bodies.get(key);
-    if (kept?.version === version) {
+    const now = this.#clock();
+    if (kept?.version === version && now - kept.madeMs < BODY_MS) {
       this.#bodies.delete(key);
       this.#bodies.set(key, kept);
       return kept;
     }
+    const { seal } = this.#source;
     const { items, next } = this.#source.search(query);
     const end = next === undefined ? "]}" : `],"next":${JSON.stringify(next)}}`;
     const render = this.#source.isSpecial?.(query) ? this.#source.render : this.#renderOnce;
-    const json = '{"items":[' + items.map((entry) => render(entry, query)).join(",") + end;
-    const body = { version, bytes: new TextEncoder().encode(json), next };
+    const json = '{"items":[' + items.map((entry) => seal(render(entry, query), entry)).join(",") + end;
+    const body = { version, madeMs: now, bytes: new TextEncoder().encode(json), next };
     this.#keep(key, body);
     return body;
   }
@@ -113,6 +124,6 @@ function matches(header: string | null, etag: string): boolean {
   if (header === null) return false;
   return header.split(",").some((tag) => {
     const bare = tag.trim();
-    return bare === "*" || bare === etag || bare === `W/${etag}`;
+    return bare === "*" || bare === etag || `W/${bare}` === etag;
   });
 }

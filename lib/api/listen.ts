@@ -63,6 +63,7 @@ export class Listeners implements AsyncDisposable {
    * @returns whether all finished by themselves
    */
   async close(deadlineMs: number): Promise<boolean> {
+    this.#api.hangUp();
     const drained = Promise.all(this.#open.splice(0).map((listener) => listener.drain()));
     if (await settlesWithin(drained, deadlineMs)) return true;
     this.#api.interrupt();

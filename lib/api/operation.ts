@@ -19,6 +19,10 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   /** Query parameters, each from a string; others than these are refused. */
   readonly query?: Query;
   readonly body?: JsonBody<Body>;
+  /** Headers that it heeds, for the documentation. */
+  readonly headers?: Readonly<Record<string, RequestHeader>>;
+  /** Its answer goes on until the client goes away. */
+  readonly streams?: boolean;
   /** What success looks like, by status. */
   readonly answers: Readonly<Record<number, Answer>>;
   /** It is asked so often that even the router counts: where its path is met exactly, a GET goes straight to it. */
@@ -36,6 +40,11 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly patience?: Patience;
   /** How it may fail, beyond what any request may: that it is invalid or denied. */
   readonly failures?: readonly ErrorKind[];
+}
+
+export interface RequestHeader {
+  readonly description: string;
+  readonly example: string;
 }
 
 /** The JSON body of a request. */

@@ -52,6 +52,7 @@ export class Perimeter {
       startedMs: this.#o.clock(),
       operation: undefined,
       readsOnly: isSafe(request.method),
+      streams: false,
       passedTo: undefined,
       tracked: undefined,
       failure: undefined,

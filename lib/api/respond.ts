@@ -5,7 +5,11 @@ export const JSON_TYPE = "application/json";
  * bodies that are whole, as this API's are: the prototype's client takes a chunked answer for an error (interop.md §1).
  * Headers are set one by one because an init object with several costs ten times as much.
  */
-export function respond(status: number, body: string | Uint8Array<ArrayBuffer>, type: string): Response {
+export function respond(
+  status: number,
+  body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>,
+  type: string,
+): Response {
   const response = status === 200 ? new Response(body) : new Response(body, { status });
   response.headers.set("content-type", type);
   return guarded(response);
@@ -43,9 +47,7 @@ export function respondStream(parts: Iterable<string>, type: string): Response {
     },
     cancel: () => void iterator.return?.(),
   }, { highWaterMark: 0 });
-  const response = new Response(body);
-  response.headers.set("content-type", type);
-  return guarded(response);
+  return respond(200, body, type);
 }
 
 function guarded(response: Response): Response {

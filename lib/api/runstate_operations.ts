@@ -2,14 +2,13 @@ import { z } from "@hono/zod-openapi";
 import { validateMigrateOptions } from "../model/validate_migrate.ts";
 import type { VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { respondBriefly, respondEmpty, respondJson } from "./respond.ts";
+import { respondEmpty, respondJson } from "./respond.ts";
 import { MigrateQuerySchema } from "./schema_query.ts";
 import {
   MigrationInfoSchema,
   MigrationVerdictSchema,
   VmBootOptionsSchema,
   VmMigrateOptionsSchema,
-  VmruninfoSchema,
   VmShutdownOptionsSchema,
 } from "./schema_vm.ts";
 import type { Tracking } from "./tracking.ts";
@@ -18,23 +17,12 @@ import type { ErrorKind } from "../model/error.ts";
 /** How a change of state may fail. */
 const FAILURES: readonly ErrorKind[] = ["conflict", "refused", "unavailable", "timeout"];
 
-/** What is done with running VMs (interop.md §1): runstate, boot, shutdown, pause, resume, migration. */
+/** What is done with running VMs (interop.md §1): boot, shutdown, pause, resume, migration. */
 export function addRunstateOperations(
   endpoints: Endpoints,
   o: { readonly vms: VmUseCases; readonly tracking: Tracking },
 ): void {
   const { vms, tracking } = o;
-
-  endpoints.add({
-    id: "VmRunstateGet",
-    method: "get",
-    path: "/vms/{uuid}/runstate",
-    tag: "VMs",
-    summary: "State of a VM, and its host",
-    description: "Answered from memory by any host.",
-    hot: true,
-    answers: { 200: { description: "State and host", schema: VmruninfoSchema } },
-  }, ({ uuid }) => respondBriefly(vms.runstate(uuid)));
 
   endpoints.add({
     id: "VmBoot",

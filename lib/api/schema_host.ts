@@ -46,6 +46,9 @@ const Hostresource = z.object({
   availablevms: figure("What further VMs can have: total − reservedvms − usedos"),
 }).openapi("Hostresource") satisfies z.ZodType<model.Hostresource>;
 
+/** Beside the prototype's fields. */
+const seen = timestamp("When it was last heard of, by the clock of the host that answers");
+
 export const HostSchema = z.object({
   uuid: Uuid,
   def: Hostdef,
@@ -57,6 +60,7 @@ export const HostSchema = z.object({
     cpu: Hostresource.openapi({ description: "CPU, MHz" }),
   }),
   ts: timestamp("When this was measured"),
+  seen,
 }).openapi("Host") satisfies z.ZodType<model.Host>;
 
 export const HostListSchema = z.object({
@@ -72,6 +76,7 @@ export const HostListSchema = z.object({
       osid: text("ID of os-release(5)"),
       osv: text("VERSION_ID of os-release(5)"),
       ts: timestamp("When this was measured"),
+      seen,
     }).openapi("HostListFields"),
   })),
   next: text("The cursor of the next page; absent on the last").optional(),

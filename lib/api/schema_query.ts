@@ -71,6 +71,8 @@ export const VmListQuery = z.strictObject({
   name: filter("Part of the name"),
   host: Uuid.optional().openapi({ description: "UUID of the host" }),
   runstate: enumerated(Runstate, "State"),
+  lastrunstate: enumerated(Runstate, "What its host said last"),
+  cstate: enumerated(HostState, "State of its host"),
   vlanid: integer("VLAN id; 0: those without", 0, VLAN_MAX),
   "custom.name": filter("Name of a custom field that it has"),
   "custom.value": filter("The value of that field"),

@@ -26,6 +26,7 @@ import {
 import { normaliseVmdef } from "../model/normalise.ts";
 import { RECORDED_OPERATIONS } from "../model/operation.ts";
 import * as model from "../model/vm.ts";
+import { HostStateSchema } from "./schema_host.ts";
 import {
   enumeration,
   flag,
@@ -111,6 +112,17 @@ export const VmruninfoSchema = z.object({
   host: Uuid.openapi({ description: "UUID of the host that the VM is on" }),
 }).openapi("Vmruninfo") satisfies z.ZodType<model.Vmruninfo>;
 
+/** What is said beside the prototype's fields of how much the others are worth. */
+const worth = {
+  lastrunstate: RunstateSchema.openapi({
+    description: "What its host said last; runstate is none while that host is not active",
+  }),
+  cstate: HostStateSchema.openapi({ description: "State of its host in the cluster" }),
+  seen: timestamp("When its host last confirmed this, by the clock of the host that answers"),
+};
+
+export const VmRunstateSchema = VmruninfoSchema.extend(worth).openapi("VmRunstate");
+
 const OperationSchema = z.object({
   op: z.enum(RECORDED_OPERATIONS),
   ts: timestamp("Start"),
@@ -151,6 +163,7 @@ export const VmListSchema = z.object({
       custom: z.object({ name: text("Name"), value: text("Value") })
         .openapi({ description: "The custom field that was filtered by, else the first, else an empty one" }),
       ts: timestamp("When this was last known"),
+      ...worth,
     }).openapi("VmListFields"),
   })),
   next: text("The cursor of the next page; absent on the last").optional(),

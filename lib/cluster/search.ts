@@ -1,7 +1,6 @@
 import type { HostState, Runstate } from "../model/enums.ts";
-import type { VmInfo } from "../model/vm.ts";
 import { decodeCursor, encodeCursor } from "./cursor.ts";
-import type { HostEntry, HostKey, Inventory, VmKey } from "./inventory.ts";
+import type { HostEntry, HostKey, Inventory, VmEntry, VmKey } from "./inventory.ts";
 import type { Entry, ReadonlyTable } from "./table.ts";
 
 /** A key, with a leading "-" for descending order. */
@@ -30,6 +29,10 @@ export interface VmQuery extends PageOptions<VmKey> {
   readonly name?: string | undefined;
   readonly host?: string | undefined;
   readonly runstate?: Runstate | undefined;
+  /** What its host said last. */
+  readonly lastrunstate?: Runstate | undefined;
+  /** The state of its host. */
+  readonly cstate?: HostState | undefined;
   readonly vlanid?: number | undefined;
   /** A custom field with this name and, if given, this value. */
   readonly custom?: { readonly name: string; readonly value?: string | undefined } | undefined;
@@ -64,17 +67,21 @@ export interface HostQuery extends PageOptions<HostKey> {
  * A page of the VMs that pass the filters.
  * @throws {VirtxError} kind invalid, if the cursor is not one of this sort
  */
-export function searchVms(inventory: Inventory, query: VmQuery): Page<VmInfo> {
-  const { name, host, runstate, vlanid, custom, ts } = query;
-  const matches = (vm: VmInfo) =>
+export function searchVms(inventory: Inventory, query: VmQuery): Page<VmEntry> {
+  const { name, host, runstate, lastrunstate, cstate, vlanid, custom, ts } = query;
+  const matches = (vm: VmEntry) =>
     (runstate === undefined || vm.runstate === runstate) &&
+    (lastrunstate === undefined || vm.lastrunstate === lastrunstate) &&
+    (cstate === undefined || vm.cstate === cstate) &&
     (vlanid === undefined || vm.vlanid === vlanid) &&
     (ts === undefined || vm.ts <= ts) &&
     (name === undefined || vm.name.includes(name)) &&
     (custom === undefined || vm.custom.some((field) =>
       field.name === custom.name && (custom.value === undefined || field.value === custom.value)
     ));
-  const isFiltered = [name, runstate, vlanid, custom, ts].some((filter) => filter !== undefined);
+  const isFiltered = [name, runstate, lastrunstate, cstate, vlanid, custom, ts].some((filter) =>
+    filter !== undefined
+  );
   return page(inventory.vmTable, {
     matches: isFiltered ? matches : undefined,
     among: host === undefined ? undefined : inventory.vmsOf(host),

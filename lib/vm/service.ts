@@ -24,7 +24,6 @@ import {
   type Vmdef,
   type VmDeleteOptions,
   type VmMigrateOptions,
-  type Vmruninfo,
   type VmShutdownOptions,
   type VmUpdateOptions,
 } from "../model/vm.ts";
@@ -228,12 +227,6 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       log.info("VM deleted", { vm: uuid, name: def.name, storage: deletestorage, ms: clock() - started });
       return outcome;
     });
-  }
-
-  runstate(uuid: string): Vmruninfo {
-    const info = this.#o.inventory.vm(uuid);
-    if (info === undefined) throw unknownVm(uuid, "get the run state of");
-    return { runstate: info.runstate, host: info.host };
   }
 
   async boot(uuid: string, options: VmBootOptions): Promise<void> {

@@ -6,7 +6,6 @@ import type {
   VmCreateOptions,
   VmDeleteOptions,
   VmMigrateOptions,
-  Vmruninfo,
   VmShutdownOptions,
   VmUpdateOptions,
 } from "../model/vm.ts";
@@ -34,8 +33,6 @@ export interface VmUseCases {
   update(uuid: string, options: VmUpdateOptions): Promise<ChangeOutcome>;
   /** Needs POWEROFF or CRASHED. */
   delete(uuid: string, options: VmDeleteOptions): Promise<ChangeOutcome>;
-  /** From the inventory: any host's VM. */
-  runstate(uuid: string): Vmruninfo;
   boot(uuid: string, options: VmBootOptions): Promise<void>;
   shutdown(uuid: string, options: VmShutdownOptions): Promise<void>;
   pause(uuid: string): Promise<void>;

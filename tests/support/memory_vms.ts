@@ -10,7 +10,6 @@ import type {
   Vmdef,
   VmDeleteOptions,
   VmMigrateOptions,
-  Vmruninfo,
   VmShutdownOptions,
   VmUpdateOptions,
 } from "../../lib/model/vm.ts";
@@ -73,11 +72,6 @@ export class MemoryVms implements VmUseCases {
     this.#defs.delete(uuid);
     this.#inventory.removeVm(uuid, Infinity);
     return this.outcome;
-  }
-
-  runstate(uuid: string): Vmruninfo {
-    const { runstate, host } = this.#find(uuid);
-    return { runstate, host };
   }
 
   async boot(uuid: string, _options: VmBootOptions): Promise<void> {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { EMPTY_HOST_FILTER, EMPTY_VM_FILTER } from "../../../lib/api/filter_body.ts";
-import { Runstate } from "../../../lib/model/enums.ts";
+import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { type ApiFixture, apiFixture, HERE } from "../../support/api_fixture.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
@@ -19,6 +19,9 @@ function withVms(count: number): ApiFixture {
   }
   return fixture;
 }
+
+/** What is said beside the prototype's fields of VMs that run on a host that is there. */
+const WORTH = { lastrunstate: 4, cstate: 1, seen: 0 };
 
 async function namesOf(fixture: ApiFixture, path: string): Promise<string[]> {
   const response = await fixture.call("GET", path);
@@ -39,10 +42,19 @@ Deno.test("VmList has the shape of interop.md, and the first custom field or an 
         vlanid: 0,
         custom: { name: "first", value: "0" },
         ts: 0,
+        ...WORTH,
       },
     }, {
       uuid: numberedUuid(9),
-      fields: { name: "zzz", host: HERE, runstate: 4, vlanid: 0, custom: { name: "", value: "" }, ts: 1 },
+      fields: {
+        name: "zzz",
+        host: HERE,
+        runstate: 4,
+        vlanid: 0,
+        custom: { name: "", value: "" },
+        ts: 1,
+        ...WORTH,
+      },
     }],
   });
 });
@@ -64,6 +76,7 @@ Deno.test("HostList has the shape of interop.md", async () => {
         osid: "debian",
         osv: "12",
         ts,
+        seen: 0,
       },
     }],
   });
@@ -108,7 +121,9 @@ Deno.test("a list is not sent again to who has it, until something changes", asy
   const fixture = withVms(3);
   const first = await fixture.call("GET", "/vms");
   const etag = first.headers.get("etag") ?? "";
-  const again = await fixture.call("GET", "/vms", undefined, { "if-none-match": `"old", W/${etag}` });
+  const again = await fixture.call("GET", "/vms", undefined, {
+    "if-none-match": `"old", ${etag.replace("W/", "")}`,
+  });
   assert.equal(again.status, 304);
   assert.equal(again.headers.get("etag"), etag);
   assert.equal(again.body, null);
@@ -118,6 +133,30 @@ Deno.test("a list is not sent again to who has it, until something changes", asy
   const changed = await fixture.call("GET", "/vms", undefined, { "if-none-match": etag });
   assert.equal(changed.status, 200);
   assert.match(await changed.text(), /renamed/);
+});
+
+Deno.test("how fresh an entry is is told anew every few seconds, though nothing else has changed", async () => {
+  let now = 1_000;
+  const fixture = apiFixture({ clock: () => now });
+  fixture.inventory.putVm(vmInfo({ uuid: numberedUuid(1), host: HERE }));
+  const seen = async (path: string) => (await (await fixture.call("GET", path)).json()).items[0].fields.seen;
+  for (const path of ["/vms", "/hosts"]) {
+    fixture.inventory.confirm(HERE, now);
+    const before = await seen(path);
+    assert.equal(before, now);
+    now += 5_000;
+    fixture.inventory.confirm(HERE, now);
+    assert.equal(await seen(path), now);
+  }
+});
+
+Deno.test("VMs of a host that has failed are unknown, and can be searched for by what is known", async () => {
+  const fixture = withVms(4);
+  fixture.inventory.setHostState(HERE, HostState.failed);
+  assert.deepEqual(await namesOf(fixture, "/vms?runstate=running"), []);
+  assert.equal((await namesOf(fixture, "/vms?runstate=none&cstate=failed")).length, 4);
+  assert.deepEqual(await namesOf(fixture, "/vms?lastrunstate=running"), ["vm000", "vm002"]);
+  assert.deepEqual(await namesOf(fixture, "/vms?cstate=active"), []);
 });
 
 Deno.test("another process never answers with the same entity tag", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Runstate } from "../../../lib/model/enums.ts";
+import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { type ApiFixture, apiFixture, HERE } from "../../support/api_fixture.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
@@ -116,12 +116,31 @@ Deno.test("VmRunstateGet answers for another host's VM too", async () => {
   const fixture = apiFixture();
   fixture.inventory.putVm(vmInfo({ uuid: numberedUuid(7), host: OTHER_HOST, runstate: Runstate.paused }));
   const response = await fixture.call("GET", `/vms/${numberedUuid(7)}/runstate`);
-  assert.deepEqual(await response.json(), { runstate: Runstate.paused, host: OTHER_HOST });
+  assert.deepEqual(await response.json(), {
+    runstate: Runstate.paused,
+    host: OTHER_HOST,
+    lastrunstate: Runstate.paused,
+    cstate: HostState.active,
+    seen: 0,
+  });
+  fixture.inventory.confirm(OTHER_HOST, 1_234);
+  fixture.inventory.setHostState(OTHER_HOST, HostState.failed);
+  const unknown = await fixture.call("GET", `/vms/${numberedUuid(7)}/runstate`);
+  assert.deepEqual(await unknown.json(), {
+    runstate: Runstate.none,
+    host: OTHER_HOST,
+    lastrunstate: Runstate.paused,
+    cstate: HostState.failed,
+    seen: 1_234,
+  });
 });
 
 Deno.test("HostGet answers the host, or 404", async () => {
   const { call, inventory } = apiFixture();
-  assert.deepEqual(await (await call("GET", `/hosts/${HERE}`)).json(), inventory.host(HERE));
+  const get = async () => await (await call("GET", `/hosts/${HERE}`)).json();
+  assert.deepEqual(await get(), { ...inventory.host(HERE), seen: 0 });
+  inventory.confirm(HERE, 1_234);
+  assert.equal((await get()).seen, 1_234);
   assert.equal((await call("GET", `/hosts/${OTHER_HOST}`)).status, 404);
 });
 

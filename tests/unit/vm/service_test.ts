@@ -36,13 +36,15 @@ Deno.test("a VM is created with its disks, read back as asked for, and deleted w
 
   const vm = await vms.get(uuid);
   assert.deepEqual(vm.def, { ...def, cpudef: vm.def.cpudef });
-  assert.deepEqual(vms.runstate(uuid), { runstate: Runstate.poweroff, host: host.host.monitor.uuid });
+  const { inventory, monitor } = host.host;
+  const info = inventory.vm(uuid);
+  assert.deepEqual([info?.runstate, info?.host], [Runstate.poweroff, monitor.uuid]);
   assert.deepEqual(await shared.names(), ["web/", "web/data.raw", "web/os.qcow2"]);
   assert.deepEqual(await registry.list(), [uuid]);
   assert.match(await registry.read(uuid) ?? "", new RegExp(`<uuid>${uuid}</uuid>`));
 
   assert.deepEqual(await vms.delete(uuid, { deletestorage: true }), {});
-  assert.throws(() => vms.runstate(uuid), failsWith("not_found", /no such VM/));
+  assert.equal(inventory.vm(uuid), undefined);
   assert.deepEqual(await shared.names(), ["web/"]);
   assert.deepEqual(await registry.list(), []);
 });
@@ -119,7 +121,7 @@ Deno.test("boot, pause, resume and power off move the run state, are recorded, a
   await using host = await VmHost.start();
   const { vms } = host;
   const uuid = await vms.create({ vmdef: WEB, ...HERE });
-  const runstate = () => vms.runstate(uuid).runstate;
+  const runstate = () => host.host.inventory.vm(uuid)?.runstate;
   const refusals: [() => Promise<unknown>, RegExp][] = [
     [() => vms.pause(uuid), /Cannot pause VM "web": it is poweroff, not running/],
     [() => vms.resume(uuid), /Cannot resume VM "web": it is poweroff, not paused/],
