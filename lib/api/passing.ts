@@ -106,7 +106,10 @@ export class Passing {
     } catch (error) {
       // It may have begun there: then this is how to find out what became of it.
       exchange.tracked = operation;
-      throw error;
+      if (error instanceof VirtxError) throw error;
+      throw new VirtxError("unavailable", "The client went away before the other host answered", {
+        cause: error,
+      });
     }
   }
 

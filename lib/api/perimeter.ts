@@ -105,13 +105,15 @@ export class Perimeter {
     return response;
   }
 
-  /** What is shown is older than it looks while libvirt, or Serf, is away. */
-  #setAges({ headers }: Response): void {
+  /** What is shown is older than it looks while libvirt, or Serf, is away. (Headers that nobody asks for cost nothing.) */
+  #setAges(response: Response): void {
     const { stale, clusterStale, clock } = this.#o;
-    const staleSince = stale();
-    if (staleSince !== undefined) headers.set("x-virtx-stale", seconds(staleSince, clock()));
+    const since = stale();
+    if (since !== undefined) response.headers.set("x-virtx-stale", seconds(since, clock()));
     const clusterSince = clusterStale();
-    if (clusterSince !== undefined) headers.set("x-virtx-cluster-stale", seconds(clusterSince, clock()));
+    if (clusterSince !== undefined) {
+      response.headers.set("x-virtx-cluster-stale", seconds(clusterSince, clock()));
+    }
   }
 
   /** One line for each change and each failure; for reads that went well only at level debug. */

@@ -25,12 +25,17 @@ const HealthSchema = z.object({ status: z.literal("ok"), version: text("Version 
 const ReadySchema = z.object({ ready: z.literal(true) }).openapi("Ready");
 const LogLevelSchema = z.strictObject({ level: z.enum(LOG_LEVELS) }).openapi("LogLevelOption");
 
-const ABOUT = `The API of a virtxd cluster. Ask any host about any VM.
+const ABOUT =
+  `The API of a virtxd cluster. Ask any host about any VM: a request that is for another host is passed on to it. If that host
+cannot be reached the status is 502, if it is not known or not active 503, if it does not answer in time 504, each with its name.
+
+Each change is an operation with an id (X-VirtX-Operation), under which any host tells what became of it. Prefer:
+respond-async has it answered at once, and an Idempotency-Key makes it safe to ask again.
 
 Enumerations travel as integers, sizes are MiB, timestamps are UTC milliseconds since the epoch, and an empty string or 0
 means "unset". Errors are problem details (RFC 9457). An answer that is logged has an X-Request-Id, which the log has too; send
-one of your own and it is taken over. X-VirtX-Stale on an answer says for how many seconds libvirt has been away: what is shown
-is from memory. Answers to GET can be had with
+one of your own and it is taken over. X-VirtX-Stale on an answer says for how many seconds libvirt has been away, X-VirtX-Cluster-Stale
+for how many Serf has: what is shown of this host's VMs, or of the other hosts, is from memory. Answers to GET can be had with
 HEAD as well.`;
 
 /** What concerns the daemon itself: health, readiness, log level, documentation. */

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Passing } from "../../../lib/api/passing.ts";
 import { Transport } from "../../../lib/api/transport.ts";
 import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
@@ -267,6 +268,47 @@ Deno.test("a client that goes away ends a read that was passed on, but not a cha
   await goAway("GET", "");
   await aborted;
   assert.deepEqual(ended, ["GET"]);
+  release.resolve();
+  while (host.a.lines.length < 2) await new Promise((resolve) => setTimeout(resolve, 2));
+  const gone = host.a.lines.find((line) => line.fields["op"] === "VmGet");
+  assert.deepEqual([gone?.level, /client went away/.test(String(gone?.fields["error"]))], ["warn", true]);
+});
+
+Deno.test("each kind of operation has its deadline, and 504 names the host that let it pass", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const release = Promise.withResolvers<void>();
+  await using host = await strangeHost(cluster, async () => {
+    await release.promise;
+    return new Response();
+  });
+  using transport = new Transport();
+  const known = { member: (uuid: string) => cluster.members.get(uuid), vector: () => undefined };
+  const passing = new Passing({
+    inventory: host.a.inventory,
+    others: { cluster: { ...known, states: () => [], staleSince: undefined }, transport },
+    patienceMs: { read: 10, change: 20, storage: 30 },
+  });
+  const exchange = {
+    request: new Request(`http://localhost/vms/${host.vm}`),
+    connection: { loopback: true, client: () => undefined },
+    id: "r-1",
+    isOwnId: false,
+    startedMs: 0,
+    operation: "VmGet",
+    readsOnly: true,
+    streams: false,
+    passedTo: undefined,
+    tracked: undefined,
+    failure: undefined,
+  };
+  for (const [patience, ms] of [["read", 10], ["change", 20], ["storage", 30]] as const) {
+    await assert.rejects(
+      passing.send(host.b.uuid, { exchange, bytes: new Uint8Array(), patience }),
+      (error) =>
+        error instanceof VirtxError && error.kind === "timeout" &&
+        new RegExp(`pass VmGet on to host "virt2" .*: no answer within ${ms} ms$`).test(error.message),
+    );
+  }
   release.resolve();
 });
 
