@@ -1,4 +1,4 @@
-import { attribute, child, descend, trimmedText } from "./element.ts";
+import { attribute, child, children, descend, trimmedText, type XmlElement } from "./element.ts";
 import { readXml } from "./read.ts";
 
 /** What of a domain's XML decides on which hosts it can run. */
@@ -14,6 +14,8 @@ export interface Platform {
   readonly cpuMode: string;
   /** The whole `<cpu>` element as it stands; empty: there is none. */
   readonly cpu: string;
+  /** Devices that tie a guest that runs to its host, in words. */
+  readonly unmovable: readonly string[];
 }
 
 /** Reads a domain's XML as libvirt prints it. @throws VirtxError `internal` if it is not well-formed or no `<domain>` */
@@ -27,7 +29,20 @@ export function parsePlatform(xml: string): Platform {
     emulator: trimmedText(descend(domain, "devices", "emulator")),
     cpuMode: attribute(child(domain, "cpu"), "mode") ?? (child(domain, "cpu") ? "custom" : ""),
     cpu: cpuElementOf(xml),
+    unmovable: unmovableDevices(child(domain, "devices")),
   };
+}
+
+/** Devices of the host itself, directories of it, and what QEMU cannot migrate (qemu-vdagent, before QEMU 10.1). */
+function unmovableDevices(devices: XmlElement | undefined): readonly string[] {
+  const agents = children(devices, "channel").filter((channel) =>
+    attribute(channel, "type") === "qemu-vdagent"
+  );
+  return [
+    ...children(devices, "hostdev").map((device) => `a device of the host (${attribute(device, "type")})`),
+    ...children(devices, "filesystem").map(() => "a directory of the host"),
+    ...agents.map(() => "a qemu-vdagent channel"),
+  ];
 }
 
 /** The host's own `<cpu>` element in what virConnectGetCapabilities returns. */

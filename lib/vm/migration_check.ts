@@ -11,8 +11,8 @@ import type { DiskClaims } from "./claims.ts";
 import type { TargetCheck } from "./migration_exchange.ts";
 
 /**
- * The classes of obstacles to a migration, by the word that stays the same. The first six are found without the target, the
- * others by the target itself.
+ * The classes of obstacles to a migration, by the word that stays the same. Those up to `overloaded` are found without the
+ * target, the others by the target itself.
  */
 export const OBSTACLES = {
   unknown: "there is no such host",
@@ -20,6 +20,7 @@ export const OBSTACLES = {
   same: "the VM is there already",
   prototype: "the host runs the prototype, which cannot be asked",
   unreachable: "the host does not answer",
+  device: "the guest has a device that ties it to its host",
   overloaded: "the host is busy as it is; it is taken only if it is named",
   away: "its libvirt is away",
   defined: "a VM with that UUID is there already",

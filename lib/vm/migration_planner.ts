@@ -4,12 +4,12 @@ import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { enumName, HostState, MigrationType } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
-import type { MigrationVerdict, VmMigrateOptions } from "../model/vm.ts";
+import type { MigrationObstacle, MigrationVerdict, VmMigrateOptions } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { ObstacleCode } from "./migration_check.ts";
 import type { TargetCheck } from "./migration_exchange.ts";
 import type { MigrationPeers } from "./migration_peers.ts";
-import { describeForTarget } from "./migration_request.ts";
+import { describeForTarget, type MigrationRequest } from "./migration_request.ts";
 
 /** What a {@link MigrationPlanner} asks. */
 export interface MigrationPlannerOptions {
@@ -43,8 +43,7 @@ export class MigrationPlanner {
 
   /** What each candidate says, or the one that is named, the best one first. */
   async verdicts(uuid: string, definition: string, options: VmMigrateOptions): Promise<MigrationVerdict[]> {
-    const { check } = await this.#describe(uuid, definition, options);
-    return await this.#ask(check, options);
+    return await this.#ask(await this.#describe(uuid, definition, options), options);
   }
 
   /**
@@ -58,44 +57,49 @@ export class MigrationPlanner {
     options: VmMigrateOptions,
     verb: string,
   ): Promise<MigrationPlan> {
-    const { check, unlocked } = await this.#describe(uuid, definition, options);
-    const verdicts = await this.#ask(check, options);
+    const request = await this.#describe(uuid, definition, options);
+    const verdicts = await this.#ask(request, options);
     const [best] = verdicts;
     if (best === undefined || !best.fits) throw this.#refusal(verb, verdicts, options);
-    return { target: best.host, unlocked };
+    return { target: best.host, unlocked: request.unlocked };
   }
 
   #describe(uuid: string, definition: string, { migration_type }: VmMigrateOptions) {
     return describeForTarget(this.#o, uuid, definition, migration_type === MigrationType.live);
   }
 
-  async #ask(check: TargetCheck, { host }: VmMigrateOptions): Promise<MigrationVerdict[]> {
+  async #ask(
+    { check, unmovable }: MigrationRequest,
+    { host }: VmMigrateOptions,
+  ): Promise<MigrationVerdict[]> {
     const { inventory, monitor } = this.#o;
     const hosts = host === ""
       ? candidates(inventory.hosts(), monitor.uuid, check.arch, check).map(({ uuid }) => uuid)
       : [host];
     const verdicts = await Promise.all(hosts.map((candidate) => this.#verdict(candidate, check)));
-    return verdicts.map((verdict) => host === "" ? notOverloaded(verdict) : verdict).sort(compareVerdicts);
+    return verdicts.map((verdict) => host === "" ? notOverloaded(verdict) : verdict)
+      .map((verdict) => tied(verdict, unmovable))
+      .sort(compareVerdicts);
   }
 
   async #verdict(host: string, check: TargetCheck): Promise<MigrationVerdict> {
     const { inventory, monitor, peers } = this.#o;
     const known = inventory.host(host);
     const name = known?.def.name ?? host;
-    const against = (code: ObstacleCode, message: string): MigrationVerdict => {
-      return { host, name, fits: false, obstacles: [{ code, message }], load: 0 };
+    const refused = (code: ObstacleCode, message: string): MigrationVerdict => {
+      return { host, name, fits: false, obstacles: [against(code, message)], load: 0 };
     };
-    if (known === undefined) return against("unknown", `host ${host} is not known`);
-    if (host === monitor.uuid) return against("same", "the VM is there already");
+    if (known === undefined) return refused("unknown", `host ${host} is not known`);
+    if (host === monitor.uuid) return refused("same", "the VM is there already");
     const state = enumName(HostState, known.cstate);
     if (known.cstate !== HostState.active || peers.address(host) === undefined) {
-      return against("inactive", `it is not active but ${state}`);
+      return refused("inactive", `it is not active but ${state}`);
     }
-    if (peers.isPrototype(host)) return against("prototype", "it runs the prototype, which cannot be asked");
+    if (peers.isPrototype(host)) return refused("prototype", "it runs the prototype, which cannot be asked");
     try {
       return await peers.check(host, check, AbortSignal.timeout(CHECK_TIMEOUT_MS));
     } catch (error) {
-      return against("unreachable", errorMessage(error));
+      return refused("unreachable", errorMessage(error));
     }
   }
 
@@ -131,8 +135,18 @@ export class MigrationPlanner {
   }
 }
 
+function tied(verdict: MigrationVerdict, unmovable: readonly string[]): MigrationVerdict {
+  if (unmovable.length === 0) return verdict;
+  const added = unmovable.map((device) => against("device", `it has ${device}`));
+  return { ...verdict, fits: false, obstacles: [...verdict.obstacles, ...added] };
+}
+
 function notOverloaded(verdict: MigrationVerdict): MigrationVerdict {
   if (!isOverloaded(verdict.load)) return verdict;
-  const message = `its load would be ${Math.round(100 * verdict.load)} %`;
-  return { ...verdict, fits: false, obstacles: [...verdict.obstacles, { code: "overloaded", message }] };
+  const obstacle = against("overloaded", `its load would be ${Math.round(100 * verdict.load)} %`);
+  return { ...verdict, fits: false, obstacles: [...verdict.obstacles, obstacle] };
+}
+
+function against(code: ObstacleCode, message: string): MigrationObstacle {
+  return { code, message };
 }

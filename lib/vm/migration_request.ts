@@ -13,6 +13,8 @@ export interface MigrationRequest {
   readonly check: TargetCheck;
   /** Whether it writes to a disk that QEMU's locks do not protect from another QEMU on another host. */
   readonly unlocked: boolean;
+  /** Devices that tie it to this host while it runs, in words. */
+  readonly unmovable: readonly string[];
 }
 
 /**
@@ -28,7 +30,7 @@ export async function describeForTarget(
   live: boolean,
 ): Promise<MigrationRequest> {
   const { hypervisor, storage } = o;
-  const xml = live ? await hypervisor.xmlWithProcessor(uuid) : definition;
+  const xml = live ? await hypervisor.liveXml(uuid) : definition;
   const { def } = parseDomainXml(xml);
   const platform = parsePlatform(xml);
   const disks = allDisks(def).filter(({ path }) => path !== "");
@@ -51,20 +53,20 @@ export async function describeForTarget(
       disks: await Promise.all(identified),
       nets: def.nets.map(({ name, nettype }) => ({ name, nettype })),
     },
+    unmovable: live ? platform.unmovable : [],
     unlocked: disks.some(({ path, device }) => device !== DiskDevice.cdrom && isBelow(path, DEVICES_ROOT)),
   };
 }
 
 /**
- * What the target's processor has to offer. A model that is named binds always; a mode binds a guest that runs: to the
- * processor that it sees now, or, where libvirt does not know that, to this host's. An emulated processor is
- * QEMU's own, which is compared by version.
+ * What the target's processor has to offer. A model that is named binds always, as "host-model" has one in a guest that
+ * runs. The other modes bind only such a guest: to this host's processor. But an emulated processor is QEMU's own, which
+ * is compared by version.
  */
 async function processorOf(hypervisor: Hypervisor, platform: Platform, live: boolean): Promise<string> {
   const { cpu, cpuMode, domainType } = platform;
   if (cpuMode === "custom") return cpu;
-  if (!live || domainType !== "kvm") return "";
-  return cpuMode === "host-model" ? cpu : hostCpuOf(await hypervisor.capabilities());
+  return live && domainType === "kvm" ? hostCpuOf(await hypervisor.capabilities()) : "";
 }
 
 /** libvirt's test driver gives a version, too; a driver that does not is as old as can be. */

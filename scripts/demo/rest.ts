@@ -56,7 +56,8 @@ export class Rest {
     const how = method === "GET" ? [] : ["-X", method];
     const data = file ? `@${file}` : body && `'${body}'`;
     const content = data ? ["-H", "'Content-Type: application/json'", "-d", data] : [];
-    return ["curl", ...how, ...content, `${this.url}${path}`].join(" ");
+    const url = path.includes("?") ? `'${this.url}${path}'` : `${this.url}${path}`;
+    return ["curl", ...how, ...content, url].join(" ");
   }
 
   async #send({ method, path, file, body }: DemoRequest): Promise<{ status: number; text: string }> {

@@ -215,6 +215,7 @@ Deno.test("programs die and hang, and the picture stays true", async (t) => {
   await using cluster = await LabCluster.start(lab);
   const [, two] = [cluster.host(1), cluster.host(2)];
   const vm = await create(cluster, "web", 2);
+  await cluster.settled(); // What dies now has told of it.
 
   await t.step("Serf killed: the host is failed, reads there go on; then it joins again", async () => {
     await kill(two, "serf");

@@ -17,6 +17,7 @@ export class VmHost implements AsyncDisposable {
     readonly shared: SharedStorage,
     readonly registry: Registry,
     readonly journal: Journal,
+    readonly migrations: MigrationRecords,
     readonly vms: VmService,
     readonly resources: AsyncDisposableStack,
   ) {}
@@ -47,7 +48,7 @@ export class VmHost implements AsyncDisposable {
         fault,
       }),
     );
-    return new VmHost(host, shared, registry, journal, vms, resources.move());
+    return new VmHost(host, shared, registry, journal, migrations, vms, resources.move());
   }
 
   /** All that a change can touch: domains, registry, files; and whether the journal is empty. */

@@ -55,7 +55,9 @@ export class LabCluster implements AsyncDisposable {
 
   /** Starts the daemon of a host that has none, or whose one has ended; waits until it is ready. */
   async startDaemon(n: number, options: LabDaemonOptions = {}): Promise<LabDaemon> {
-    await this.#daemons.get(n)?.[Symbol.asyncDispose]();
+    const old = this.#daemons.get(n);
+    this.#daemons.delete(n);
+    await old?.[Symbol.asyncDispose]();
     const daemon = await LabDaemon.start(this.host(n), options);
     this.#daemons.set(n, daemon);
     return daemon;
