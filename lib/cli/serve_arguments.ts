@@ -1,6 +1,6 @@
 import type { Flags } from "../daemon/config.ts";
 import { SETTING_NAMES, type SettingName, settingOf, spellings } from "../daemon/settings.ts";
-import { didYouMean } from "../daemon/suggest.ts";
+import { didYouMean } from "../model/suggest.ts";
 
 /** What the command line asks for. */
 export type ServeRequest =

@@ -1,5 +1,6 @@
 import { parse, TomlError, type TomlValue } from "smol-toml";
 import { errorMessage } from "../model/error.ts";
+import { didYouMean } from "../model/suggest.ts";
 import {
   type Config,
   DEFAULT_CONFIG_PATH,
@@ -8,7 +9,6 @@ import {
   settingOf,
   spellings,
 } from "./settings.ts";
-import { didYouMean } from "./suggest.ts";
 import { type KeyPosition, keyPositions } from "./toml_keys.ts";
 import { formatAddress, isLoopback } from "./value_types.ts";
 

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { didYouMean, suggest } from "../../../lib/daemon/suggest.ts";
+import { didYouMean, suggest } from "../../../lib/model/suggest.ts";
 
 Deno.test("the nearest candidate is suggested, if it is near", () => {
   const candidates = ["listen", "log-level", "log-format"];
