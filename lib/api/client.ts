@@ -1,5 +1,4 @@
-import { type ErrorKind, VirtxError } from "../model/error.ts";
-import { kindOf, Problem } from "./problem.ts";
+import { toError } from "./answer_error.ts";
 import { JSON_TYPE } from "./respond.ts";
 import { type Outgoing, Transport } from "./transport.ts";
 
@@ -54,13 +53,9 @@ export class ApiClient implements Disposable {
     const headers = new Headers({ ...this.#o.headers, ...options.headers });
     if (body !== undefined) headers.set("content-type", JSON_TYPE);
     const outgoing: Outgoing = {
-      method,
-      url: this.#base + path,
-      headers,
+      ...this.#outgoing(method, path, headers, options.signal),
       body: body === undefined ? undefined : JSON.stringify(body),
       timeoutMs: options.timeoutMs ?? this.#o.timeoutMs ?? TIMEOUT_MS,
-      signal: options.signal,
-      what: `Cannot ${method} ${path} at ${this.#o.address}`,
     };
     return await this.#transport.exchange(outgoing, async (response) => {
       const text = await response.text();
@@ -72,28 +67,29 @@ export class ApiClient implements Disposable {
       };
     });
   }
-}
 
-/** The error that the answer tells of: problem details (RFC 9457), or less from what is not virtxd. */
-export function toError(response: Response, text: string): VirtxError {
-  const problem = parseProblem(text);
-  const kind: ErrorKind = kindOf(problem?.type ?? "", response.status);
-  const retryAfter = Number(response.headers.get("retry-after") ?? NaN);
-  return new VirtxError(
-    kind,
-    problem?.detail ?? `HTTP status ${response.status}: ${text.trim().slice(0, 200)}`,
-    {
-      ...(problem?.errors && { issues: problem.errors }),
-      ...(problem?.libvirt && { libvirt: problem.libvirt }),
-      ...(Number.isFinite(retryAfter) && { retryAfterS: retryAfter }),
-    },
-  );
-}
+  /**
+   * Reads an answer that goes on for as long as either side likes.
+   * @param read is given the answer once it has begun and is a success
+   * @throws as {@link request} does, also when the answer breaks off; what `read` throws
+   */
+  async follow<T>(
+    path: string,
+    read: (response: Response) => Promise<T>,
+    options: Omit<RequestOptions, "timeoutMs"> = {},
+  ): Promise<T> {
+    const headers = new Headers({ ...this.#o.headers, ...options.headers });
+    return await this.#transport.exchange(
+      this.#outgoing("GET", path, headers, options.signal),
+      async (response) => {
+        if (!response.ok) throw toError(response, await response.text());
+        return await read(response);
+      },
+    );
+  }
 
-function parseProblem(text: string): Problem | undefined {
-  try {
-    return Problem.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
+  #outgoing(method: string, path: string, headers: Headers, signal: AbortSignal | undefined): Outgoing {
+    const what = `Cannot ${method} ${path} at ${this.#o.address}`;
+    return { method, url: this.#base + path, headers, signal, what };
   }
 }

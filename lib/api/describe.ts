@@ -1,7 +1,8 @@
 import { type RouteConfig, z } from "@hono/zod-openapi";
 import type { ErrorKind } from "../model/error.ts";
 import type { Answer, Operation, RequestHeader } from "./operation.ts";
-import { Problem, PROBLEM_JSON, statusOf, titleOf } from "./problem.ts";
+import { statusOf, titleOf } from "./failure_kinds.ts";
+import { Problem, PROBLEM_JSON } from "./problem.ts";
 import { JSON_TYPE } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
 import { TrackedOperationSchema } from "./schema_operation.ts";

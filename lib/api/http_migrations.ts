@@ -4,7 +4,7 @@ import { VirtxError } from "../model/error.ts";
 import type { MigrationVerdict } from "../model/vm.ts";
 import { type DomainLook, parseLook, parseVerdict, type TargetCheck } from "../vm/migration_exchange.ts";
 import type { MigrationPeers } from "../vm/migration_peers.ts";
-import { toError } from "./client.ts";
+import { toError } from "./answer_error.ts";
 import { peerUrl } from "./http_peers.ts";
 import { JSON_TYPE } from "./respond.ts";
 import type { Transport } from "./transport.ts";

@@ -1,7 +1,7 @@
 import { type OriginState, parseVector, type Vector, type Want } from "../cluster/exchange.ts";
 import type { Peer, PeerPort } from "../cluster/ports.ts";
 import { VirtxError } from "../model/error.ts";
-import { toError } from "./client.ts";
+import { toError } from "./answer_error.ts";
 import { JSON_TYPE } from "./respond.ts";
 import { StateReader } from "./state_lines.ts";
 import type { Transport } from "./transport.ts";

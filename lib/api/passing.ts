@@ -5,7 +5,7 @@ import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { newOperationId } from "../vm/operation_id.ts";
 import { readBytes } from "./body.ts";
-import { toError } from "./client.ts";
+import { toError } from "./answer_error.ts";
 import type { Exchange } from "./exchange.ts";
 import { peerUrl } from "./http_peers.ts";
 import { PROBLEM_JSON } from "./problem.ts";

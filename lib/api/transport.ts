@@ -6,8 +6,8 @@ export interface Outgoing {
   readonly url: string;
   readonly headers: Headers;
   readonly body?: string | Uint8Array<ArrayBuffer> | undefined;
-  /** Until the whole answer is there. */
-  readonly timeoutMs: number;
+  /** Until the whole answer is there; left out: as long as it takes. */
+  readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
   /** What the request is for, for messages: "Cannot GET /vms at unix:/run/virtxd/virtxd.sock". */
   readonly what: string;
@@ -44,7 +44,7 @@ export class Transport implements Disposable {
     signal?.throwIfAborted();
     const ended = new AbortController();
     let late = false;
-    const timer = setTimeout(() => {
+    const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
       late = true;
       ended.abort();
     }, timeoutMs);
@@ -72,6 +72,14 @@ export class Transport implements Disposable {
       signal?.removeEventListener("abort", abort);
     }
   }
+}
+
+/** Whether no connection came about, so that the request certainly did not reach the server. */
+export function neverSent(error: unknown): boolean {
+  for (let at = error; at instanceof Error; at = at.cause) {
+    if (at.message.includes("client error (Connect)")) return true;
+  }
+  return false;
 }
 
 /** What fetch says at the bottom of its chain of causes, after the last of its own prefixes: "Connection refused (os error 111)". */
