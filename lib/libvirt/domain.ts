@@ -5,6 +5,7 @@ import {
   Affect,
   DefineFlag,
   DestroyFlag,
+  ErrorCode,
   JobStatsFlag,
   JobType,
   MetadataType,
@@ -173,10 +174,18 @@ export class Domain implements Disposable {
     return this.#job(JobStatsFlag.completed | JobStatsFlag.keepCompleted);
   }
 
+  /** A driver that does not know of jobs (libvirt's test driver) has none. */
   async #job(flags: number): Promise<DomainJob | undefined> {
     const type = new Int32Array(1), count = new Int32Array(1);
     const array = new OutPointer();
-    await this.#int((domain) => this.#libvirt.virDomainGetJobStats(domain, type, array.buffer, count, flags));
+    try {
+      await this.#int((domain) =>
+        this.#libvirt.virDomainGetJobStats(domain, type, array.buffer, count, flags)
+      );
+    } catch (error) {
+      if (error instanceof VirtxError && error.libvirt?.code === ErrorCode.noSupport) return undefined;
+      throw error;
+    }
     const figures = new TypedParameters();
     try {
       figures.load(array.value, count[0] ?? 0);

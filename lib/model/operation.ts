@@ -11,6 +11,6 @@ export interface Operation {
   readonly ts: number;
   readonly te: number;
   readonly status: OperationStatus;
-  /** Why it failed; else empty. */
+  /** Why it failed; of a migration that did not, whence it came; else empty. */
   readonly msg: string;
 }

@@ -1,4 +1,4 @@
-import { DomainState, ErrorCode, JobOperation } from "../libvirt/constants.ts";
+import { DomainState, JobOperation } from "../libvirt/constants.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { VirtxError } from "../model/error.ts";
 import type { DomainLook } from "./migration_exchange.ts";
@@ -26,7 +26,7 @@ export async function lookAtDomain(
   try {
     if (!await hypervisor.isActive(uuid)) return { presence: "off", persistent, migrating: false };
     // The job first: had it been asked for last, it could end between the two, and the state be that of before.
-    const migrating = await isMigrating(hypervisor, uuid);
+    const migrating = (await hypervisor.job(uuid))?.operation === JobOperation.migrationOut;
     const { state, reason } = await hypervisor.state(uuid);
     return { presence: presenceOf(state, reason, leaving), persistent, migrating };
   } catch (error) {
@@ -36,16 +36,6 @@ export async function lookAtDomain(
     if (error.kind === "refused" && !await hypervisor.isActive(uuid)) {
       return { presence: "off", persistent, migrating: false };
     }
-    throw error;
-  }
-}
-
-/** A driver without jobs (libvirt's test driver) has no migrations. */
-async function isMigrating(hypervisor: Hypervisor, uuid: string): Promise<boolean> {
-  try {
-    return (await hypervisor.job(uuid))?.operation === JobOperation.migrationOut;
-  } catch (error) {
-    if (error instanceof VirtxError && error.libvirt?.code === ErrorCode.noSupport) return false;
     throw error;
   }
 }

@@ -15,7 +15,7 @@ import { Convergence } from "./convergence.ts";
 import { lookAtDomain } from "./domain_look.ts";
 import type { DomainLook } from "./migration_exchange.ts";
 import type { MigrationPeers } from "./migration_peers.ts";
-import { NO_MIGRATION, progressOf } from "./migration_progress.ts";
+import { NO_MIGRATION, originMessage, progressOf } from "./migration_progress.ts";
 import { isLive, type Settlement, settlementOf } from "./migration_settlement.ts";
 import type { Oplog } from "./oplog.ts";
 
@@ -132,7 +132,7 @@ export class Migrations implements AsyncDisposable {
     await records.write(record);
     const run = this.#enter(record);
     await this.#reached("recorded");
-    const ts = await oplog.begin("VmMigrate", vm);
+    const ts = await oplog.begin("VmMigrate", vm, originMessage(record.source));
     await monitor.refresh(vm).catch(() => {}); // the next sample shows it
     await this.#reached("begun");
     run.info = { ...run.info, ts };

@@ -1,6 +1,7 @@
 import type { DomainJob } from "../libvirt/job.ts";
 import { MigrationState } from "../model/enums.ts";
 import type { Operation } from "../model/operation.ts";
+import { isUuid } from "../model/uuid.ts";
 import type { MigrationInfo } from "../model/vm.ts";
 import { expectedDowntimeMs } from "./convergence.ts";
 
@@ -49,18 +50,36 @@ export function progressOf(job: DomainJob, downtimelimit: number): MigrationInfo
   };
 }
 
+/** What the record of a migration says until it fails. It moves with the VM, so that the target knows whence. */
+export function originMessage(source: string): string {
+  return ORIGIN + source;
+}
+
+const ORIGIN = "from host ";
+
+function originOf(message: string): string {
+  const source = message.startsWith(ORIGIN) ? message.slice(ORIGIN.length) : "";
+  return isUuid(source) ? source : ""; // the prototype's, say
+}
+
 /**
  * The last migration of a VM by its record, for a host that was not the one to see it through: the target, or this one in an
  * earlier life.
  *
+ * @param here the UUID of this host, which has the VM: where one that failed began, and another led to
  * @param job the figures of the migration that brought it, if libvirt remembers them
  */
-export function lastMigration(operation: Operation | undefined, job: DomainJob | undefined): MigrationInfo {
+export function lastMigration(
+  here: string,
+  operation: Operation | undefined,
+  job: DomainJob | undefined,
+): MigrationInfo {
   if (operation === undefined || operation.status === "started") return NO_MIGRATION;
   const { ts, te, msg } = operation;
   if (operation.status === "failed") {
-    return { ...NO_MIGRATION, state: MigrationState.failed, ts, te, reason: msg };
+    return { ...NO_MIGRATION, state: MigrationState.failed, source: here, ts, te, reason: msg };
   }
   const progress = job === undefined ? NO_MIGRATION.progress : { ...progressOf(job, 0), timeleft: 0 };
-  return { ...NO_MIGRATION, state: MigrationState.completed, progress, ts, te };
+  const source = originOf(msg);
+  return { ...NO_MIGRATION, state: MigrationState.completed, source, target: here, progress, ts, te };
 }

@@ -32,18 +32,18 @@ export class Oplog {
     await this.end(op, vm, ts);
   }
 
-  /** Records that the operation has started; when it did. */
-  async begin(op: RecordedOperation, vm: string): Promise<number> {
+  /** Records that the operation has started; when it did. The message stays unless it fails. */
+  async begin(op: RecordedOperation, vm: string, msg = ""): Promise<number> {
     const ts = this.#clock();
-    await this.#record(vm, { op, ts, te: 0, status: "started", msg: "" });
+    await this.#record(vm, { op, ts, te: 0, status: "started", msg });
     return ts;
   }
 
   /** Records and logs how an operation ended that started then: why it failed, or else well. */
-  async end(op: RecordedOperation, vm: string, ts: number, failure?: string): Promise<void> {
+  async end(op: RecordedOperation, vm: string, ts: number, failure?: string, msg = ""): Promise<void> {
     const te = this.#clock();
     const status = failure === undefined ? "completed" : "failed";
-    await this.#record(vm, { op, ts, te, status, msg: failure ?? "" });
+    await this.#record(vm, { op, ts, te, status, msg: failure ?? msg });
     if (failure === undefined) this.#log.info("operation completed", { op, vm, ms: te - ts });
     else this.#log.warn("operation failed", { op, vm, ms: te - ts, reason: failure });
   }

@@ -36,8 +36,9 @@ export class RegistryKeeper implements AsyncDisposable {
   readonly #held = new DisposableStack();
   /** Files without a definition here, as far as is known. */
   readonly #orphans = new Set<string>();
+  /** What is being done now. */
+  readonly #work = new Set<Promise<void>>();
   #stopped = false;
-  #pass: Promise<void> | undefined;
 
   constructor(options: RegistryKeeperOptions) {
     this.#o = options;
@@ -49,14 +50,19 @@ export class RegistryKeeper implements AsyncDisposable {
     this.#held.use(inventory.watch({ claim: (host, vm, claim) => this.#changed(host, vm, claim?.runstate) }));
     const here = new Set(Array.from(monitor.domains(), ({ uuid }) => uuid));
     for (const vm of await registry.list()) if (!here.has(vm)) this.#orphans.add(vm);
-    this.#pass = this.#keepAll([...here, ...this.#orphans]);
+    this.#background(this.#keepAll([...here, ...this.#orphans]));
   }
 
-  /** Leaves off following. */
+  /** Leaves off following; returns when nothing is touched any more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.#held.dispose();
-    await this.#pass;
+    await Promise.all(this.#work);
+  }
+
+  #background(work: Promise<void>): void {
+    this.#work.add(work);
+    void work.finally(() => this.#work.delete(work));
   }
 
   async #keepAll(vms: readonly string[]): Promise<void> {
@@ -66,13 +72,13 @@ export class RegistryKeeper implements AsyncDisposable {
   /** Who has the VM, or whether, has changed; a domain that is only arriving is not here yet. */
   #changed(host: string, vm: string, runstate: Runstate | undefined): void {
     if (host !== this.#o.monitor.uuid) {
-      if (runstate !== undefined && this.#orphans.has(vm)) void this.#keep(vm);
+      if (runstate !== undefined && this.#orphans.has(vm)) this.#background(this.#keep(vm));
     } else if (runstate === undefined) {
       this.#orphans.add(vm);
-      void this.#keep(vm);
+      this.#background(this.#keep(vm));
     } else if (runstate !== Runstate.startup && runstate !== Runstate.migrating) {
       this.#orphans.delete(vm);
-      void this.#keep(vm);
+      this.#background(this.#keep(vm));
     }
   }
 
@@ -97,7 +103,7 @@ export class RegistryKeeper implements AsyncDisposable {
     if (xml === undefined || (!arrived && xml === await registry.read(vm))) return;
     const known = (await hypervisor.domains()).find(({ uuid }) => uuid === vm);
     if (!known?.persistent) return;
-    if (arrived) await oplog.end("VmMigrate", vm, arrived.ts);
+    if (arrived) await oplog.end("VmMigrate", vm, arrived.ts, undefined, arrived.msg);
     const current = await hypervisor.definition(vm);
     await registry.write(vm, current);
     log.debug("registry brought up to date", { vm });

@@ -62,12 +62,11 @@ export interface VmServiceOptions {
 
 /** Definition and storage may only change while the guest is off. */
 const OFF = [Runstate.poweroff, Runstate.crashed] as const;
-/** Everything that has a QEMU process. */
+/** Everything that has a QEMU process; but for a guest that migrates, which may be about to run elsewhere: abort that first. */
 const ACTIVE = [
   Runstate.startup,
   Runstate.running,
   Runstate.paused,
-  Runstate.migrating,
   Runstate.terminating,
   Runstate.pmsuspended,
   Runstate.crashed,
@@ -312,7 +311,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     if (known !== undefined) return known;
     const record = parseDomainXml(domain.xml).operations.find(({ op }) => op === "VmMigrate");
     const completed = record?.status === "completed" && ACTIVE.some((state) => state === domain.runstate);
-    return lastMigration(record, completed ? await this.#o.hypervisor.completedJob(uuid) : undefined);
+    const job = completed ? await this.#o.hypervisor.completedJob(uuid) : undefined;
+    return lastMigration(this.#o.monitor.uuid, record, job);
   }
 
   async abortMigration(uuid: string): Promise<void> {
