@@ -10,6 +10,7 @@ import { Hypervisor } from "../libvirt/hypervisor.ts";
 import { systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
+import { within } from "../model/within.ts";
 import { Libc } from "../posix/libc.ts";
 import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
@@ -24,7 +25,6 @@ import type { Config } from "./settings.ts";
 import { keepMemoryLow } from "./memory.ts";
 import { step } from "./start_failure.ts";
 import { haltingFault, type TestHooks } from "./test_hooks.ts";
-import { within } from "./within.ts";
 
 /** The shared storage; lib/model/paths.ts tells what is in it. */
 const SHARED_STORAGE = "/vms";

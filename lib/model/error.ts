@@ -6,6 +6,7 @@ export type ErrorKind =
   | "invalid" // the request breaks a rule that it can be told about: 400
   | "denied" // the caller may not: 403
   | "not_found" // no such VM, host or operation: 404
+  | "cancelled" // somebody asked for it to be given up: 409
   | "conflict" // wrong state for this, or taken by another: 422
   | "refused" // libvirt said no: 424
   | "internal" // a defect of ours: 500

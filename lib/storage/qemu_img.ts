@@ -35,7 +35,7 @@ export class QemuImg {
   /**
    * qemu-img create, into a file that is there and ours, as it would truncate any other too. Thick images use
    * fallocate(2) rather than zeros written one by one; where the file system lacks it, libc writes to each block.
-   * VirtxError: storage (with qemu-img's words), timeout, unavailable (the signal aborted).
+   * VirtxError: storage (with qemu-img's words), timeout, cancelled (the signal aborted).
    */
   async create({ path, format, sizeMiB, thick }: NewImage, signal?: AbortSignal): Promise<void> {
     const preallocation = `preallocation=${thick ? "falloc" : "off"}`;
@@ -49,7 +49,7 @@ export class QemuImg {
       this.#timeoutMs,
     );
     const cancel = () =>
-      stop.abort(new VirtxError("unavailable", "it was cancelled", { cause: signal?.reason }));
+      stop.abort(new VirtxError("cancelled", "it was cancelled", { cause: signal?.reason }));
     signal?.addEventListener("abort", cancel);
     try {
       if (signal?.aborted) cancel();

@@ -12,6 +12,7 @@ Deno.test("each kind of failure has the status of interop.md", async () => {
     invalid: 400,
     denied: 403,
     not_found: 404,
+    cancelled: 409,
     conflict: 422,
     refused: 424,
     internal: 500,
