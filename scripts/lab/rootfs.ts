@@ -108,6 +108,8 @@ export async function enterRoot(directories: RootDirectories, realm: Realm, host
   await enter(["pivot_root", root, `${root}/old`]);
   await must(realm.enter(["mount", "pid", "root"], ["umount", "--lazy", "/old"]));
   await must(realm.enter(["mount", "root", "uts"], ["hostname", host.name]));
+  // Where libvirtd keeps others off a console that is in use.
+  await must(realm.enter(["mount", "root"], ["mkdir", "/run/lock"]));
 }
 
 /** What to mount, in the form and order of fstab(5). */
