@@ -5,6 +5,8 @@ export interface SerfProcessOptions {
   readonly name: string;
   /** An agent to join. */
   readonly join?: SerfProcess;
+  /** How fast it gossips and how soon it gives a member up: "local" unless told, which notices a failure after seconds. */
+  readonly profile?: "lan" | "local";
   /** rpc_auth */
   readonly authKey?: string;
 }
@@ -37,7 +39,7 @@ export class SerfProcess implements AsyncDisposable {
         node_name: o.name,
         bind: `${ip}:7946`,
         rpc_addr: `${ip}:7373`,
-        profile: "local", // a failure is noticed after some seconds
+        profile: o.profile ?? "local",
         ...(o.authKey && { rpc_auth: o.authKey }),
       }),
     );
