@@ -1,0 +1,104 @@
+import type { Context } from "./context.ts";
+import { ExitCode } from "./exit_code.ts";
+import { reportFailure } from "./failure.ts";
+import type { Input } from "./input.ts";
+import { Interrupts } from "./interrupts.ts";
+import { parseFormat } from "./output/format.ts";
+import { parseDuration } from "./output/duration.ts";
+import { Printer } from "./output/printer.ts";
+import { type Mistake, parse } from "./parse.ts";
+import type { Cluster } from "./server/cluster.ts";
+import { terminalOf } from "./terminal.ts";
+
+/** How the client was called. */
+export interface Call {
+  readonly args: readonly string[];
+  /** "virtx", or "virtxd" where it was called by the daemon's name. */
+  readonly program: string;
+  readonly version: string;
+}
+
+/** Carries out a command of the client; its exit code. */
+export async function client(call: Call): Promise<ExitCode> {
+  const request = parse(call.args);
+  switch (request.kind) {
+    case "help": {
+      const { help } = await import("./help.ts");
+      const out = terminalOf(Deno.stdout, wantsColour(call.args));
+      out.write(help(request.about, call.program, out));
+      return ExitCode.ok;
+    }
+    case "version": {
+      const { versionText } = await import("./version.ts");
+      terminalOf(Deno.stdout, false).write(versionText(call.version));
+      return ExitCode.ok;
+    }
+    case "mistake":
+      return reportMistake(request, call);
+    case "run":
+      return await run(request.input, call);
+  }
+}
+
+function reportMistake({ messages, about }: Mistake, { args, program }: Call): ExitCode {
+  const err = terminalOf(Deno.stderr, wantsColour(args));
+  const mark = err.colours.paint(`${program}:`, "red");
+  for (const message of messages) err.line(`${mark} ${message}`);
+  err.line(err.colours.paint(`${[program, ...about].join(" ")} --help shows what is right.`, "dim"));
+  return ExitCode.usage;
+}
+
+async function run(input: Input, call: Call): Promise<ExitCode> {
+  const colour = wantsColour(call.args);
+  const out = terminalOf(Deno.stdout, colour);
+  const err = terminalOf(Deno.stderr, colour);
+  await using resources = new AsyncDisposableStack();
+  try {
+    const timeout = input.string("timeout");
+    const timeoutMs = timeout === undefined ? undefined : parseDuration(timeout, "--timeout");
+    const interrupts = resources.use(new Interrupts(timeoutMs));
+    const format = parseFormat(input.string("output") ?? "table");
+    const headers = !input.flag("no-headers");
+    let cluster: Promise<Cluster> | undefined;
+    const context: Context = {
+      program: call.program,
+      version: call.version,
+      out,
+      err,
+      printer: new Printer(out, format, headers),
+      options: { format, headers, quiet: input.flag("quiet"), timeoutMs },
+      env: (name) => Deno.env.get(name),
+      interrupts,
+      signal: interrupts.signal,
+      now: Date.now,
+      cluster: () => cluster ??= connect(input, call, interrupts.signal, resources),
+    };
+    const { run } = await input.command.load();
+    return await run(context, input);
+  } catch (error) {
+    return reportFailure(error, call.program, err);
+  }
+}
+
+/** NO_COLOR as no-color.org has it: any value but an empty one. */
+function wantsColour(args: readonly string[]): boolean {
+  return !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" && !args.includes("--no-color");
+}
+
+async function connect(
+  input: Input,
+  { version }: Call,
+  signal: AbortSignal,
+  resources: AsyncDisposableStack,
+): Promise<Cluster> {
+  const { openCluster } = await import("./server/open.ts");
+  const { cluster, server } = await openCluster({
+    servers: input.string("server"),
+    profile: input.string("profile"),
+    env: (name) => Deno.env.get(name),
+    version,
+    signal,
+  });
+  resources.use(server);
+  return cluster;
+}

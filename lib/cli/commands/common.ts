@@ -1,0 +1,53 @@
+import type { Argument, Flag } from "../command.ts";
+
+/** Flags that every command has. */
+export const COMMON_FLAGS: readonly Flag[] = [
+  {
+    name: "server",
+    value: "<address,…>",
+    summary: "Ask this server: host, host:port, URL or unix:/path; of several, the first that answers",
+  },
+  { name: "profile", value: "<name>", summary: "Use this profile of the configuration file" },
+  {
+    name: "output",
+    short: "o",
+    value: "<format>",
+    summary: "How to print: table, wide, json, yaml, name, or template={field} {field}",
+  },
+  { name: "no-headers", summary: "Print tables without their heading" },
+  { name: "no-color", summary: "Print without colours, as NO_COLOR=1 and a pipe have it" },
+  { name: "quiet", short: "q", summary: "Print only what was asked for, and errors" },
+  { name: "timeout", value: "<time>", summary: "Give up after this long: 30s, 5m, 1h" },
+  { name: "help", short: "h", summary: "Print help" },
+];
+
+/** Flags of commands that change something. */
+export const WAIT_FLAGS: readonly Flag[] = [
+  { name: "wait", summary: "Wait until it is done (this is the default)" },
+  { name: "no-wait", summary: "Return as soon as it has begun; prints the operation" },
+];
+
+export const SELECTOR_FLAG: Flag = {
+  name: "selector",
+  short: "l",
+  value: "<filters>",
+  summary: "All VMs that pass these filters of vm list: runstate=running,name=web",
+};
+
+export const YES_FLAG: Flag = { name: "yes", short: "y", summary: "Do not ask for confirmation" };
+
+/** The VM that a command is about. */
+export const VM: Argument = { name: "vm", summary: "Name, UUID, or the beginning of one", kind: "vm" };
+
+/** The VMs that a command is about. */
+export const VMS: Argument = {
+  name: "vm",
+  summary: "Names, UUIDs, or beginnings of one",
+  kind: "vm",
+  many: true,
+};
+
+/** VMs that may be named or selected. */
+export const VMS_OR_SELECTOR: Argument = { ...VMS, optional: true };
+
+export const HOST: Argument = { name: "host", summary: "Name, UUID, or the beginning of one", kind: "host" };

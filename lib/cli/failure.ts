@@ -1,0 +1,58 @@
+import { AnswerError } from "../api/answer_error.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import { clientExitCodeOf, ExitCode } from "./exit_code.ts";
+import { Interrupted } from "./interrupts.ts";
+import { plain } from "./output/plain.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** Says why a command failed: what, why, and what could be done about it. How the process is to end. */
+export function reportFailure(error: unknown, program: string, err: Terminal): ExitCode {
+  if (error instanceof Interrupted) return ExitCode.interrupted;
+  err.write(failureText(error, program, err));
+  return error instanceof VirtxError ? clientExitCodeOf(error.kind) : ExitCode.internal;
+}
+
+function failureText(error: unknown, program: string, err: Terminal): string {
+  const { colours } = err;
+  const mark = colours.paint(`${program}:`, "red");
+  if (!(error instanceof VirtxError)) {
+    const details = error instanceof Error ? error.stack ?? error.message : String(error);
+    return `${mark} a defect of this program: ${plain(errorMessage(error))}\n${details}\n`;
+  }
+  const lines = [`${mark} ${lined(error.message)}${requestOf(error)}`];
+  for (const { field, message } of error.issues) lines.push(`  ${plain(field)} ${plain(message)}`);
+  const said = error.libvirt?.message;
+  if (said !== undefined && !error.message.includes(said)) lines.push(`  libvirt: ${plain(said)}`);
+  const hint = hintFor(error, program);
+  if (hint !== undefined) lines.push(colours.paint(hint, "dim"));
+  return lines.map((line) => `${line}\n`).join("");
+}
+
+/** One line for a message, as it stands in a list of several results. */
+export function shortFailure(error: unknown): string {
+  return plain(errorMessage(error).split("\n")[0] ?? "") + requestOf(error);
+}
+
+/** Messages of our own have line breaks; what is between them may be of anybody's making. */
+function lined(message: string): string {
+  return message.split("\n").map(plain).join("\n");
+}
+
+function requestOf(error: unknown): string {
+  if (!(error instanceof AnswerError) || error.requestId === undefined) return "";
+  return ` (request ${plain(error.requestId)})`;
+}
+
+/** What the user may do next. */
+function hintFor({ kind, message, retryAfterS }: VirtxError, program: string): string | undefined {
+  if (kind === "unavailable" && message.startsWith("No server answers")) {
+    return `Is virtxd running here? Another server is named by --server, VIRTX_API_SERVER or a profile; see ${program} help config.`;
+  }
+  if (retryAfterS !== undefined) return `Try again in ${retryAfterS} s.`;
+  if (kind === "not_found" && /^There is no (VM|host) "/.test(message)) {
+    const noun = message.startsWith("There is no VM") ? "vm" : "host";
+    return `${program} ${noun} list shows all there are.`;
+  }
+  if (kind === "internal") return "The server's log has the details under that request.";
+  return undefined;
+}

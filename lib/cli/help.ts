@@ -1,0 +1,164 @@
+import type { Argument, Command, Flag, Noun } from "./command.ts";
+import { COMMON_FLAGS } from "./commands/common.ts";
+import { GENERAL, NOUNS } from "./commands/table.ts";
+import { CLIENT_EXIT_CODES } from "./exit_code.ts";
+import { wrap } from "./layout.ts";
+import type { Terminal } from "./terminal.ts";
+
+/** The widest and the narrowest that help is laid out. */
+const WIDEST = 100;
+const NARROWEST = 50;
+
+/** Help about everything, a noun, or a command, fitted to the terminal. */
+export function help(about: Noun | Command | undefined, program: string, out: Terminal): string {
+  const page = new Page(out, program);
+  if (about === undefined) return page.overview();
+  return "path" in about ? page.command(about) : page.noun(about);
+}
+
+type Entry = readonly [term: string, text: string];
+
+class Page {
+  readonly #out: Terminal;
+  readonly #program: string;
+  readonly #width: number;
+
+  constructor(out: Terminal, program: string) {
+    this.#out = out;
+    this.#program = program;
+    this.#width = Math.max(NARROWEST, Math.min(WIDEST, out.columns ?? WIDEST));
+  }
+
+  overview(): string {
+    return joined([
+      this.#paragraph("virtx runs the virtual machines of a cluster of hosts: ask any host about any VM."),
+      this.#usage(`${this.#program} <what> <command> [arguments] [flags]`),
+      ...NOUNS.map(({ name, commands }) =>
+        this.#entries(`${name.toUpperCase()} COMMANDS`, commands.map((command) => this.#entry(command)))
+      ),
+      this.#entries("OTHER COMMANDS", GENERAL.map((command) => this.#entry(command))),
+      this.#entries("FIRST STEPS", FIRST_STEPS.map(([command, text]) => [this.#named(command), text])),
+      this.#flags("FLAGS OF EVERY COMMAND", COMMON_FLAGS),
+      this.#entries("ENVIRONMENT", ENVIRONMENT),
+      this.#entries("EXIT CODES", CLIENT_EXIT_CODES),
+      this.#paragraph(`${this.#program} <what> <command> --help tells more, with examples.`),
+    ]);
+  }
+
+  noun(noun: Noun): string {
+    return joined([
+      this.#paragraph(`${noun.summary}.`),
+      this.#usage(`${this.#program} ${noun.name} <command> [arguments] [flags]`),
+      this.#entries("COMMANDS", noun.commands.map((command) => this.#entry(command))),
+      this.#paragraph(`${this.#program} ${noun.name} <command> --help tells more, with examples.`),
+    ]);
+  }
+
+  command(command: Command): string {
+    const { arguments: args = [], flags = [], examples } = command;
+    return joined([
+      this.#paragraph(`${command.summary}.`),
+      this.#usage([this.#program, usageOf(command)].join(" ")),
+      ...(command.description ?? "").split("\n\n").filter((text) => text !== "").map((text) =>
+        this.#paragraph(text)
+      ),
+      this.#entries(
+        "ARGUMENTS",
+        args.map((argument) => [argumentUsage(argument), sentence(argument.summary)]),
+      ),
+      this.#flags("FLAGS", flags),
+      this.#flags("FLAGS OF EVERY COMMAND", COMMON_FLAGS),
+      this.#examples(examples.map(({ command, summary }) => [this.#named(command), summary])),
+    ]);
+  }
+
+  #entry(command: Command): Entry {
+    return [usageOf(command, false), command.summary];
+  }
+
+  #named(command: string): string {
+    return command.replace(/(^|\| )virtx\b/g, `$1${this.#program}`);
+  }
+
+  #usage(line: string): string {
+    return `${this.#heading("USAGE")}\n  ${line}\n`;
+  }
+
+  #heading(text: string): string {
+    return this.#out.colours.paint(text, "bold");
+  }
+
+  #paragraph(text: string): string {
+    return `${wrap(text, this.#width).join("\n")}\n`;
+  }
+
+  #flags(heading: string, flags: readonly Flag[]): string {
+    return this.#entries(heading, flags.map((flag) => [flagUsage(flag), sentence(flagSummary(flag))]));
+  }
+
+  /** Terms and what is said of each, side by side; of a long term below it. */
+  #entries(heading: string, entries: readonly Entry[]): string {
+    if (entries.length === 0) return "";
+    const longest = Math.max(...entries.map(([term]) => term.length));
+    const column = Math.min(longest, Math.floor(this.#width * 0.4)) + 4;
+    const lines = entries.flatMap(([term, text]) => {
+      const said = wrap(text, this.#width - column);
+      const beside = term.length + 4 <= column;
+      const first = beside ? said.slice(0, 1) : [];
+      return [
+        `  ${term.padEnd(column - 2)}${first.join("")}`.trimEnd(),
+        ...said.slice(first.length).map((line) => " ".repeat(column) + line),
+      ];
+    });
+    return `${this.#heading(heading)}\n${lines.join("\n")}\n`;
+  }
+
+  #examples(entries: readonly Entry[]): string {
+    const { colours } = this.#out;
+    const lines = entries.map(([command, summary]) =>
+      `  ${colours.paint(`# ${summary}`, "dim")}\n  $ ${command}`
+    );
+    return `${this.#heading("EXAMPLES")}\n${lines.join("\n")}\n`;
+  }
+}
+
+/** How a command is written: "vm get <vm> [flags]". */
+export function usageOf({ path, arguments: args = [], flags = [] }: Command, withFlags = true): string {
+  const parts = [...path, ...args.map(argumentUsage)];
+  return [...parts, ...(withFlags && flags.length > 0 ? ["[flags]"] : [])].join(" ");
+}
+
+function argumentUsage({ name, many, optional }: Argument): string {
+  const word = `<${name}>${many ? "…" : ""}`;
+  return optional ? `[${word}]` : word;
+}
+
+/** How a flag is written: "-m, --memory <size>". */
+export function flagUsage({ name, short, value }: Flag): string {
+  const long = value === undefined ? `--${name}` : `--${name} ${value}`;
+  return short === undefined ? `    ${long}` : `-${short}, ${long}`;
+}
+
+/** What is said of a flag, with all that its declaration adds. */
+export function flagSummary({ summary, repeat, choices }: Flag): string {
+  const words = choices !== undefined && !choices.some((choice) => summary.includes(choice))
+    ? `: ${choices.join(", ")}`
+    : "";
+  return `${summary}${words}${repeat ? "; may be given several times" : ""}`;
+}
+
+function sentence(text: string): string {
+  return text;
+}
+
+function joined(sections: readonly string[]): string {
+  return sections.filter((section) => section !== "").join("\n");
+}
+
+const FIRST_STEPS: readonly Entry[] = [];
+
+const ENVIRONMENT: readonly Entry[] = [
+  ["VIRTX_API_SERVER", "The server to ask, or several separated by commas, as --server has them"],
+  ["VIRTX_PROFILE", "The profile to use, as --profile has it"],
+  ["NO_COLOR", "Not empty: no colours"],
+];

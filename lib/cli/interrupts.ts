@@ -1,0 +1,57 @@
+import { VirtxError } from "../model/error.ts";
+
+/** The reason of the client's signal after Ctrl-C. */
+export class Interrupted extends Error {
+  override readonly name = "Interrupted";
+
+  constructor() {
+    super("interrupted");
+  }
+}
+
+/** Turns Ctrl-C, a request to terminate, and the time limit into one signal, which a command may put off. */
+export class Interrupts implements Disposable {
+  readonly #ended = new AbortController();
+  readonly #held = new DisposableStack();
+  #handler: (() => void) | undefined;
+
+  /** @param timeoutMs undefined: no limit */
+  constructor(timeoutMs: number | undefined) {
+    for (const signal of ["SIGINT", "SIGTERM"] as const) {
+      const listener = () => this.#interrupt();
+      Deno.addSignalListener(signal, listener);
+      this.#held.defer(() => Deno.removeSignalListener(signal, listener));
+    }
+    if (timeoutMs !== undefined) {
+      const late = new VirtxError("timeout", `Not done within ${timeoutMs / 1000} s (--timeout)`);
+      const timer = setTimeout(() => this.#ended.abort(late), timeoutMs);
+      this.#held.defer(() => clearTimeout(timer));
+    }
+  }
+
+  /** Aborted with {@link Interrupted}, or with a VirtxError `timeout`. */
+  get signal(): AbortSignal {
+    return this.#ended.signal;
+  }
+
+  /** Until disposed, Ctrl-C calls this instead: something is under way that the user has to be asked about. */
+  divert(handler: () => void): Disposable {
+    const before = this.#handler;
+    this.#handler = handler;
+    return { [Symbol.dispose]: () => this.#handler = before };
+  }
+
+  /** What a diverted Ctrl-C leads to if the user wants to leave. */
+  abort(): void {
+    this.#ended.abort(new Interrupted());
+  }
+
+  [Symbol.dispose](): void {
+    this.#held.dispose();
+  }
+
+  #interrupt(): void {
+    if (this.#handler === undefined) this.abort();
+    else this.#handler();
+  }
+}

@@ -1,0 +1,20 @@
+import type { Context } from "../context.ts";
+import { ExitCode } from "../exit_code.ts";
+import type { Input } from "../input.ts";
+import { sizeOf } from "../output/size_flag.ts";
+import { hostListView } from "../views/host_list.ts";
+
+/** `host list`. */
+export async function run(context: Context, input: Input): Promise<ExitCode> {
+  const cluster = await context.cluster();
+  const hosts = await cluster.hosts({
+    name: input.string("name"),
+    cstate: input.string("state"),
+    arch: input.string("arch"),
+    vendor: input.string("vendor"),
+    memoryavailable: sizeOf(input, "memory")?.toString(),
+    hpavailable: sizeOf(input, "hp")?.toString(),
+  });
+  await context.printer.list(hostListView(context.now()), hosts);
+  return ExitCode.ok;
+}

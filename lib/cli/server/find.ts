@@ -1,0 +1,40 @@
+import { resolve } from "../resolve.ts";
+import { runstateWord } from "../views/words.ts";
+import type { Cluster } from "./cluster.ts";
+import { hostNames } from "./host_names.ts";
+import type { HostItem } from "./hosts.ts";
+import type { VmItem } from "./vms.ts";
+
+/** What the cluster has, read once for a command, so that words can be taken for VMs and hosts. */
+export interface Directory {
+  readonly vms: readonly VmItem[];
+  readonly hosts: readonly HostItem[];
+  readonly hostName: (uuid: string) => string;
+  /** The VM that a word names; see resolve. */
+  readonly vm: (word: string) => VmItem;
+  /** The host that a word names. */
+  readonly host: (word: string) => HostItem;
+}
+
+/** Reads both lists. */
+export async function directoryOf(cluster: Cluster): Promise<Directory> {
+  const [vms, hosts] = await Promise.all([cluster.vms(), cluster.hosts()]);
+  const hostName = hostNames(hosts);
+  const about = ({ host, runstate }: VmItem) => `on ${hostName(host)}, ${runstateWord(runstate)}`;
+  return {
+    vms,
+    hosts,
+    hostName,
+    vm: (word) => resolve(word, vms, "VM", about),
+    host: (word) => resolve(word, hosts, "host"),
+  };
+}
+
+/** The VM that a word names, and what hosts are called. */
+export async function findVm(
+  cluster: Cluster,
+  word: string,
+): Promise<VmItem & { readonly hostName: (uuid: string) => string }> {
+  const directory = await directoryOf(cluster);
+  return { ...directory.vm(word), hostName: directory.hostName };
+}

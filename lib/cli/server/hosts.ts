@@ -1,0 +1,101 @@
+import type { Host, Hostresource } from "../../model/host.ts";
+import type { Cpudef } from "../../model/vm.ts";
+import { HostState } from "../../model/enums.ts";
+import { Fields } from "./fields.ts";
+import { oneOf } from "./vms.ts";
+
+/** A host as HostList and its events have it. */
+export interface HostItem {
+  readonly uuid: string;
+  readonly name: string;
+  readonly arch: string;
+  readonly vendor: string;
+  readonly cpu: Cpudef;
+  readonly cstate: HostState;
+  /** MiB that further VMs can have. */
+  readonly memoryAvailable: number;
+  readonly hpAvailable: number;
+  readonly osid: string;
+  readonly osv: string;
+  /** UTC milliseconds: when it was measured, and when the host was last heard of; 0: unknown. */
+  readonly ts: number;
+  readonly seen: number;
+}
+
+/** Reads an item of HostList. */
+export function readHostItem(item: Fields): HostItem {
+  const fields = item.object("fields");
+  const arch = fields.object("cpuarch");
+  return {
+    uuid: item.text("uuid"),
+    name: fields.text("name"),
+    arch: arch.text("arch"),
+    vendor: arch.text("vendor"),
+    cpu: readCpu(fields.object("cpudef")),
+    cstate: oneOf(HostState, fields.number("cstate")),
+    memoryAvailable: fields.number("memoryavailable"),
+    hpAvailable: fields.number("hpavailable"),
+    osid: fields.text("osid"),
+    osv: fields.text("osv"),
+    ts: fields.number("ts"),
+    seen: fields.numberOr("seen", 0),
+  };
+}
+
+/** A host as HostGet has it. */
+export interface HostDetails extends Host {
+  readonly seen: number;
+}
+
+/** Reads the answer of HostGet. */
+export function readHost(body: unknown): HostDetails {
+  const host = new Fields(body, "host");
+  const def = host.object("def");
+  const arch = def.object("cpuarch");
+  const sysinfo = def.object("sysinfo");
+  const resources = host.object("resources");
+  return {
+    uuid: host.text("uuid"),
+    def: {
+      name: def.text("name"),
+      cpuarch: { arch: arch.text("arch"), vendor: arch.text("vendor") },
+      cpudef: readCpu(def.object("cpudef")),
+      tscfreq: def.number("tscfreq"),
+      sysinfo: { version: sysinfo.text("version"), date: sysinfo.text("date") },
+      osid: def.text("osid"),
+      osv: def.text("osv"),
+    },
+    cstate: oneOf(HostState, host.number("cstate")),
+    lockid: host.number("lockid"),
+    resources: {
+      memory: readResource(resources.object("memory")),
+      hp: readResource(resources.object("hp")),
+      cpu: readResource(resources.object("cpu")),
+    },
+    ts: host.number("ts"),
+    seen: host.numberOr("seen", 0),
+  };
+}
+
+/** Reads CPU model and topology. */
+export function readCpu(cpu: Fields): Cpudef {
+  return {
+    model: cpu.text("model"),
+    nodes: cpu.number("nodes"),
+    sockets: cpu.number("sockets"),
+    cores: cpu.number("cores"),
+    threads: cpu.number("threads"),
+  };
+}
+
+function readResource(resource: Fields): Hostresource {
+  return {
+    total: resource.number("total"),
+    used: resource.number("used"),
+    free: resource.number("free"),
+    usedos: resource.number("usedos"),
+    reservedvms: resource.number("reservedvms"),
+    usedvms: resource.number("usedvms"),
+    availablevms: resource.number("availablevms"),
+  };
+}

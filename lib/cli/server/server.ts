@@ -1,0 +1,114 @@
+import { AnswerError } from "../../api/answer_error.ts";
+import { ApiClient, type Reply, type RequestOptions } from "../../api/client.ts";
+import { neverSent } from "../../api/transport.ts";
+import { errorMessage, VirtxError } from "../../model/error.ts";
+
+export interface ServerOptions {
+  /** At least one; see parseEndpoint. */
+  readonly endpoints: readonly string[];
+  readonly signal: AbortSignal;
+  readonly headers: Readonly<Record<string, string>>;
+}
+
+/**
+ * The cluster as one server: whichever of the endpoints answers. Once one has answered it is kept to; when it goes away,
+ * the others are tried, unless a change may have reached it.
+ */
+export class Server implements Disposable {
+  readonly #o: ServerOptions;
+  readonly #clients = new Map<string, ApiClient>();
+  /** Index of the endpoint that answered last. */
+  #current = 0;
+
+  constructor(options: ServerOptions) {
+    this.#o = options;
+  }
+
+  /** The endpoint that answered last, or is to be tried first. */
+  get endpoint(): string {
+    return this.#o.endpoints[this.#current] ?? "";
+  }
+
+  /**
+   * Asks; see ApiClient.request.
+   * @throws VirtxError what the server says; unavailable, if none of the endpoints can be reached
+   */
+  async request(method: string, path: string, body?: unknown, options: RequestOptions = {}): Promise<Reply> {
+    return await this.#try(
+      (client) => client.request(method, path, body, { signal: this.#o.signal, ...options }),
+      method === "GET",
+    );
+  }
+
+  /** Reads an answer that goes on; see ApiClient.follow. */
+  async follow<T>(
+    path: string,
+    read: (response: Response) => Promise<T>,
+    options: Omit<RequestOptions, "timeoutMs"> = {},
+  ): Promise<T> {
+    let begun = false;
+    return await this.#try((client) =>
+      client.follow(path, (response) => {
+        begun = true;
+        return read(response);
+      }, { signal: this.#o.signal, ...options }), () => !begun);
+  }
+
+  [Symbol.dispose](): void {
+    for (const client of this.#clients.values()) client[Symbol.dispose]();
+  }
+
+  /** @param repeatable whether it does no harm if another server gets the request as well */
+  async #try<T>(
+    ask: (client: ApiClient) => Promise<T>,
+    repeatable: boolean | (() => boolean),
+  ): Promise<T> {
+    const failures: string[] = [];
+    const count = this.#o.endpoints.length;
+    for (let n = 0; n < count; n++) {
+      const at = (this.#current + n) % count;
+      try {
+        const answer = await ask(this.#client(at));
+        this.#current = at;
+        return answer;
+      } catch (error) {
+        // An AnswerError of this kind speaks of another host: this one has answered.
+        const isAway = error instanceof VirtxError && error.kind === "unreachable";
+        if (!isAway || error instanceof AnswerError) throw error;
+        const mayRepeat = typeof repeatable === "function" ? repeatable() : repeatable;
+        if (!neverSent(error) && !mayRepeat) throw error;
+        failures.push(`${this.#o.endpoints[at]}: ${reasonOf(error)}`);
+      }
+    }
+    throw new VirtxError("unavailable", unreachable(failures));
+  }
+
+  #client(at: number): ApiClient {
+    const address = this.#o.endpoints[at] ?? "";
+    const known = this.#clients.get(address);
+    if (known !== undefined) return known;
+    const client = new ApiClient({ address, headers: this.#o.headers });
+    this.#clients.set(address, client);
+    return client;
+  }
+}
+
+/** The reason alone, without "Cannot GET … at …: " and Deno's number. */
+function reasonOf(error: VirtxError): string {
+  const message = errorMessage(error.cause instanceof Error ? innermost(error.cause) : error);
+  return message.replace(/^.*client error \(\w+\): /, "").replace(
+    /^(tcp connect error|unix socket connect error): /,
+    "",
+  )
+    .replace(/ \(os error \d+\)$/, "");
+}
+
+function innermost(error: Error): Error {
+  return error.cause instanceof Error ? innermost(error.cause) : error;
+}
+
+function unreachable(failures: readonly string[]): string {
+  const [only] = failures;
+  const reasons = failures.length === 1 ? ` at ${only}` : `:\n  ${failures.join("\n  ")}`;
+  return `No server answers${reasons}`;
+}

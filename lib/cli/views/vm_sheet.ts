@@ -1,0 +1,135 @@
+import {
+  DiskBus,
+  DiskDevice,
+  DiskManagement,
+  DiskProvisioning,
+  enumName,
+  Firmware,
+  NetModel,
+  NetType,
+} from "../../model/enums.ts";
+import type { Operation } from "../../model/operation.ts";
+import { allDisks, type Cpudef, type Disk, type Net, vcpus } from "../../model/vm.ts";
+import { age, amount, frequency, instant, percent, rate, span } from "../output/human.ts";
+import type { Printer } from "../output/printer.ts";
+import { renderSheet, type SheetPart } from "../output/sheet.ts";
+import { formatSize } from "../output/units.ts";
+import type { VmDetails } from "../server/vms.ts";
+import { hyphenated, runstateStyle, runstateWord } from "./words.ts";
+
+/** All about a VM, for people. */
+export async function vmSheet(
+  vm: VmDetails,
+  o: { readonly hostName: (uuid: string) => string; readonly now: number; readonly printer: Printer },
+): Promise<string> {
+  const { def, stats } = vm;
+  const { printer, now } = o;
+  const parts: SheetPart[] = [
+    {
+      lines: [
+        ["Name", def.name],
+        ["UUID", vm.uuid],
+        ["State", runstateWord(vm.runstate), runstateStyle(vm.runstate)],
+        ["Host", o.hostName(vm.host)],
+        ["CPUs", cpuText(def.cpudef)],
+        ["Memory", `${formatSize(def.memory.total)}${def.memory.hp ? " of hugepages" : ""}`],
+        ["Firmware", enumName(Firmware, def.firmware)],
+        ...def.vlanid === 0 ? [] : [["VLAN", String(def.vlanid)] as const],
+        ...def.genid === "" ? [] : [["Generation id", def.genid] as const],
+        ...def.numa.placement ? [["NUMA", "placed by numad"] as const] : [],
+        ...def.custom.map(({ name, value }) => [name, value] as const),
+      ],
+    },
+    { heading: "Disks", table: await printer.table({ columns: DISK_COLUMNS }, allDisks(def)) },
+  ];
+  if (def.nets.length > 0) {
+    parts.push({ heading: "Networks", table: await printer.table({ columns: NET_COLUMNS }, def.nets) });
+  }
+  parts.push({
+    heading: `Figures, ${age(vm.ts, now)} old`,
+    lines: [
+      ["CPU", `${percent(stats.cpu_utilization, 100 * vcpus(def.cpudef))} (${frequency(stats.mhz_used)})`],
+      ["Memory", `${amount(stats.memory_used)} of ${amount(stats.memory_capacity)}`],
+      ["Disks", `${amount(stats.disk_physical)} on storage, of ${amount(stats.disk_capacity)}`],
+      ["Network", `${rate(stats.net_rx_bw)} in, ${rate(stats.net_tx_bw)} out`],
+    ],
+  });
+  const operations = [...stats.oplog.items].sort((a, b) => b.ts - a.ts);
+  if (operations.length > 0) {
+    parts.push({
+      heading: "Last operations",
+      table: await printer.table({ columns: operationColumns(now) }, operations),
+    });
+  }
+  return renderSheet(parts, printer.terminal.colours);
+}
+
+/** The record of a VM for programs, with words for codes. */
+export function vmRecord(
+  vm: VmDetails,
+  hostName: (uuid: string) => string,
+): Readonly<Record<string, unknown>> {
+  const { oplog, ...stats } = vm.stats;
+  return {
+    uuid: vm.uuid,
+    name: vm.def.name,
+    state: runstateWord(vm.runstate),
+    host: hostName(vm.host),
+    hostuuid: vm.host,
+    def: vm.def,
+    stats,
+    operations: oplog.items.map(({ op, ts, te, status, msg }) => ({
+      op,
+      started: instant(ts),
+      ended: instant(te),
+      status,
+      message: msg,
+    })),
+    updated: instant(vm.ts),
+  };
+}
+
+/** "2 (1 socket × 2 cores), maximum". */
+export function cpuText(cpu: Cpudef): string {
+  const parts =
+    ([["nodes", "node"], ["sockets", "socket"], ["cores", "core"], ["threads", "thread"]] as const)
+      .filter(([field]) => cpu[field] > 1)
+      .map(([field, word]) => `${cpu[field]} ${word}s`);
+  const topology = parts.length > 0 ? ` (${parts.join(" × ")})` : "";
+  return `${vcpus(cpu)}${topology}, model ${cpu.model || "-"}`;
+}
+
+const DISK_COLUMNS = [
+  { heading: "PATH", text: ({ path }: Disk) => path, least: 16 },
+  { heading: "DEVICE", text: ({ device }: Disk) => enumName(DiskDevice, device), spare: 2 },
+  { heading: "BUS", text: ({ bus }: Disk) => hyphenated(enumName(DiskBus, bus)), spare: 1 },
+  { heading: "SIZE", text: ({ size }: Disk) => size === 0 ? "-" : formatSize(size), right: true },
+  { heading: "PROVISIONED", text: ({ prov }: Disk) => enumName(DiskProvisioning, prov), spare: 4 },
+  { heading: "STORAGE", text: ({ man }: Disk) => enumName(DiskManagement, man), spare: 3 },
+];
+
+const NET_COLUMNS = [
+  { heading: "NAME", text: ({ name }: Net) => name },
+  { heading: "TYPE", text: ({ nettype }: Net) => enumName(NetType, nettype) },
+  { heading: "MODEL", text: ({ model }: Net) => enumName(NetModel, model), spare: 1 },
+  { heading: "MAC", text: ({ mac }: Net) => mac },
+];
+
+function operationColumns(now: number) {
+  return [
+    { heading: "OPERATION", text: ({ op }: Operation) => op },
+    {
+      heading: "STATUS",
+      text: ({ status }: Operation) => status,
+      style: ({ status }: Operation) =>
+        status === "failed" ? "red" as const : status === "started" ? "yellow" as const : undefined,
+    },
+    { heading: "AGO", text: ({ ts }: Operation) => age(ts, now), right: true },
+    { heading: "TOOK", text: ({ ts, te }: Operation) => te > 0 ? took(te - ts) : "-", right: true, spare: 1 },
+    { heading: "MESSAGE", text: ({ msg }: Operation) => msg, least: 10, spare: 2 },
+  ];
+}
+
+function took(ms: number): string {
+  return ms < 10_000 ? `${(ms / 1000).toFixed(1)}s` : span(ms);
+}
