@@ -83,7 +83,7 @@ const DISKS: Kind<Disk> = {
   same: [(a, b) => a.path === b.path],
   label: ({ path }) => path,
   words: ({ size, device, bus, man, prov }) => ({
-    "size": size === 0 ? "that of the image" : formatSize(size),
+    "size": size === 0 ? "size of the image" : formatSize(size),
     "device": wordOf(DiskDevice, device),
     "bus": wordOf(DiskBus, bus),
     "management": wordOf(DiskManagement, man),

@@ -1,4 +1,5 @@
 import { DiskBus, DiskDevice, DiskManagement, DiskProvisioning } from "../../model/enums.ts";
+import { DISK_MAX_MIB } from "../../model/limits.ts";
 import { DEVICES_ROOT, IMAGES_ROOT, isBelow, SEEDS_ROOT } from "../../model/paths.ts";
 import type { Disk } from "../../model/vm.ts";
 import type { Field } from "./field.ts";
@@ -26,7 +27,7 @@ export function readDisk(field: Field): DiskDraft {
   if (typeof field.value === "string") return { said: { path: field.value }, naming: field.naming, field };
   const table = field.table(DISK_KEYS, "a path or a table such as {size: 20GiB}");
   const path = table?.get("path")?.text();
-  const size = table?.get("size")?.size();
+  const size = table?.get("size")?.size(0, DISK_MAX_MIB);
   const device = table?.get("device")?.word(DiskDevice);
   const bus = table?.get("bus")?.word(DiskBus);
   const man = table?.get("management")?.word(DiskManagement);
@@ -73,7 +74,7 @@ export function completeDisk(said: Partial<Disk> & { readonly path: string }): D
 }
 
 /** The disk of a definition in the API's own words, where what is left out is 0. */
-export function zeroDisk(said: Partial<Disk> & { readonly path: string }): Disk {
+function zeroDisk(said: Partial<Disk> & { readonly path: string }): Disk {
   return { device: 0, bus: 0, man: 0, prov: 0, size: 0, ...said };
 }
 
@@ -89,27 +90,30 @@ export function osDiskFirst(disks: readonly NamedDisk[]): readonly NamedDisk[] {
   return [...disks.slice(position, position + 1), ...disks.toSpliced(position, 1)];
 }
 
-/** Completes the disks of a VM; those that are new and have no path get one that is not taken. */
+/**
+ * Completes the disks of a VM; those that are new and have no path get one that is not taken.
+ *
+ * @param sparse whether they are in the API's own words
+ */
 export function completeDisks(
   drafts: readonly DiskDraft[],
   vmName: string,
   taken: Iterable<string>,
-  complete: typeof completeDisk,
+  sparse = false,
 ): readonly NamedDisk[] {
   const paths = new Set(taken);
   for (const { said } of drafts) if (said.path !== undefined) paths.add(said.path);
   return drafts.map(({ said, naming, field }) => {
-    const path = said.path ?? newPath(said, vmName, paths) ?? "";
-    if (path === "") {
-      field.refuse(
-        isNew(said)
-          ? `must have a path: none can be made from the VM's name ${JSON.stringify(vmName)}`
-          : "must have a path, or a size if it is a new disk",
-      );
-    }
+    const path = said.path ?? (sparse ? undefined : newPath(said, vmName, paths)) ?? "";
+    if (path === "" && !field.faulty) field.refuse(`must have a path${sparse ? "" : whyPath(said, vmName)}`);
     paths.add(path);
-    return { disk: complete({ ...said, path }), naming };
+    return { disk: sparse ? zeroDisk({ ...said, path }) : completeDisk({ ...said, path }), naming };
   });
+}
+
+function whyPath(said: Partial<Disk>, vmName: string): string {
+  if (!isNew(said)) return ", or a size if it is a new disk";
+  return `: none can be made from the VM's name ${JSON.stringify(vmName)}`;
 }
 
 function isNew({ size = 0, device = DiskDevice.disk }: Partial<Disk>): boolean {

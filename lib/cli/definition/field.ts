@@ -1,8 +1,11 @@
 import type { Issues } from "../../model/rules.ts";
 import { didYouMean } from "../../model/suggest.ts";
-import { parseSize } from "../output/units.ts";
+import { formatSize, parseSize } from "../output/units.ts";
 import type { Naming } from "./names.ts";
+import { WHOLE } from "./syntax.ts";
 import { type Enumeration, valueOf, wordsOf } from "./words.ts";
+
+const MAX_KEY_LENGTH = 64;
 
 /**
  * A value in a definition that somebody wrote, with the name that he knows it by. Each way to read it gives undefined where
@@ -23,7 +26,12 @@ export class Field {
 
   /** Reports what is wrong with it. */
   refuse(problem: string): undefined {
-    this.#issues.add(this.name, problem);
+    this.#issues.add(this.name || WHOLE, problem);
+  }
+
+  /** Whether something is known to be wrong with it or below it. */
+  get faulty(): boolean {
+    return this.#issues.found.some(({ field }) => field === this.name || field.startsWith(this.child("")));
   }
 
   text(): string | undefined {
@@ -45,18 +53,17 @@ export class Field {
     return this.refuse(`must be a whole number, not ${kindOf(this.value)}`);
   }
 
-  /** MiB. */
-  size(): number | undefined {
-    if (typeof this.value !== "string") {
-      if (Number.isSafeInteger(this.value)) return Number(this.value);
-      return this.refuse(
-        typeof this.value === "number"
-          ? "must be a whole number of MiB"
-          : `must be a size such as 512MiB or 16GiB, not ${kindOf(this.value)}`,
-      );
+  /** A size and its bounds, MiB. A number is MiB, too. */
+  size(min: number, max: number): number | undefined {
+    const { value } = this;
+    const reading = typeof value === "string" ? parseSize(value) : { mib: Number(value) };
+    if (typeof value !== "string" && typeof value !== "number") {
+      return this.refuse(`must be a size such as 512MiB or 16GiB, not ${kindOf(value)}`);
     }
-    const reading = parseSize(this.value);
-    return "mib" in reading ? reading.mib : this.refuse(reading.problem);
+    if ("problem" in reading) return this.refuse(reading.problem);
+    if (!Number.isInteger(reading.mib)) return this.refuse("must be a whole number of MiB");
+    if (reading.mib >= min && reading.mib <= max) return reading.mib;
+    return this.refuse(`must be from ${formatSize(min)} to ${formatSize(max)}`);
   }
 
   /** A value of an enumeration: its word, or the integer that the API has for it. */
@@ -100,10 +107,10 @@ export class Field {
     return new Table(this, this.#issues, spellings);
   }
 
-  /** The name of what it has under a key. */
+  /** The name of what it has under a key; of a hostile one the beginning. */
   child(key: string): string {
-    if (this.name === "") return key;
-    return `${this.name}${this.name.startsWith("-") ? " " : "."}${key}`;
+    const separator = this.name === "" ? "" : this.name.startsWith("-") ? " " : ".";
+    return this.name + separator + key.slice(0, MAX_KEY_LENGTH);
   }
 }
 

@@ -1,5 +1,6 @@
 import { Firmware } from "../../model/enums.ts";
 import { VirtxError } from "../../model/error.ts";
+import { MEMORY_MAX_MIB } from "../../model/limits.ts";
 import { Issues } from "../../model/rules.ts";
 import { allDisks, type CustomField, type Net, type Vmdef } from "../../model/vm.ts";
 import { didYouMean } from "../../model/suggest.ts";
@@ -137,7 +138,7 @@ class FlagReader {
     const base = this.#base?.memory;
     const total = memory === undefined
       ? base?.total ?? this.#missing("--memory")
-      : this.#field("--memory", memory).size();
+      : this.#field("--memory", memory).size(1, MEMORY_MAX_MIB);
     return { total: total ?? 0, hp: hugepages ?? base?.hp ?? false };
   }
 
@@ -176,7 +177,6 @@ class FlagReader {
       drafts.filter(({ said }) => said.path === undefined || !known.has(said.path)),
       vmName,
       base.map(({ path }) => path),
-      completeDisk,
     );
     const all = this.#base === undefined ? osDiskFirst(added) : [...kept, ...added];
     for (const [position, { naming }] of all.entries()) {

@@ -18,7 +18,7 @@ export function readNet(field: Field, sparse: boolean): { net: Net; naming: Nami
   const name = table?.get("name")?.text();
   const type = table?.get("type")?.word(NetType);
   const given = (["bridge", "network", "name"] as const).filter((key) => table?.get(key) !== undefined);
-  if (table !== undefined && given.length !== 1) field.refuse("must name either a bridge or a network");
+  if (given.length !== 1 && !field.faulty) field.refuse("must name either a bridge or a network");
   if (given[0] === "name" && type === undefined && !sparse && table?.get("type") === undefined) {
     field.refuse("must say whether the name is that of a bridge or of a network");
   }

@@ -1,7 +1,7 @@
 import type { Vmdef } from "../../model/vm.ts";
 import type { Format } from "./format.ts";
 import { invalidDefinition, readDefinition, type ReadOptions } from "./read.ts";
-import { MAX_LENGTH, type ParseText, SyntaxMistake } from "./syntax.ts";
+import { MAX_LENGTH, type ParseText, SyntaxMistake, WHOLE } from "./syntax.ts";
 
 /**
  * The definition that a text states, in the words of people or those of the API. The code for its format is loaded when
@@ -18,7 +18,9 @@ export async function parseDefinition(
 ): Promise<Vmdef> {
   const parse = await parserOf(format);
   try {
-    if (text.length > MAX_LENGTH) throw new SyntaxMistake("", `must have at most ${MAX_LENGTH} characters`);
+    if (text.length > MAX_LENGTH) {
+      throw new SyntaxMistake(WHOLE, `must have at most ${MAX_LENGTH} characters`);
+    }
     return readDefinition(parse(text.replace(/^\uFEFF/, "")), where, options);
   } catch (error) {
     if (!(error instanceof SyntaxMistake)) throw error;

@@ -13,14 +13,22 @@ import { completeDisk } from "./disks.ts";
 import type { Format } from "./format.ts";
 import { wordOf } from "./words.ts";
 
-/** A definition as text, in words and units; what is read back from it is the same definition. */
-export async function printDefinition(def: Vmdef, format: Format): Promise<string> {
+/**
+ * A definition as text, in words and units; what is read back from it is the same definition.
+ *
+ * @param comments whether to say, where the format has comments (YAML), what else a word could be
+ */
+export async function printDefinition(
+  def: Vmdef,
+  format: Format,
+  { comments = false } = {},
+): Promise<string> {
   const tree = definitionTree(def);
   switch (format) {
     case "json":
       return JSON.stringify(tree, undefined, 2) + "\n";
     case "yaml":
-      return (await import("./print_yaml.ts")).printYaml(tree);
+      return (await import("./print_yaml.ts")).printYaml(tree, comments);
     case "toml": {
       const { stringify } = await import("smol-toml");
       return stringify(tree).trimStart();

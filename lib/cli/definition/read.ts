@@ -1,11 +1,12 @@
 import { Firmware } from "../../model/enums.ts";
 import { type FieldIssue, VirtxError } from "../../model/error.ts";
+import { MEMORY_MAX_MIB } from "../../model/limits.ts";
 import { Issues } from "../../model/rules.ts";
 import { validateVmdef } from "../../model/validate.ts";
 import type { Vmdef } from "../../model/vm.ts";
 import { DEFAULT_CPUS, readCpus } from "./cpus.ts";
 import { readCustom } from "./custom.ts";
-import { completeDisk, completeDisks, osDiskFirst, readDisk, zeroDisk } from "./disks.ts";
+import { completeDisk, completeDisks, osDiskFirst, readDisk } from "./disks.ts";
 import { Field, type Table } from "./field.ts";
 import { Names } from "./names.ts";
 import { readNet } from "./nets.ts";
@@ -123,12 +124,12 @@ class Reader {
     const field = this.#required("memory");
     if (!field?.isTable) {
       this.#names.add("memory", () => this.#table.name("memory"));
-      return { total: field?.size() ?? 0, hp: false };
+      return { total: field?.size(1, MEMORY_MAX_MIB) ?? 0, hp: false };
     }
     const table = field.table(MEMORY_KEYS, "a size or a table");
     this.#names.add("memory", table?.naming ?? field.naming);
     const size = table?.get("size") ?? table?.missing("size");
-    return { total: size?.size() ?? 0, hp: table?.get("hugepages")?.flag() ?? false };
+    return { total: size?.size(1, MEMORY_MAX_MIB) ?? 0, hp: table?.get("hugepages")?.flag() ?? false };
   }
 
   #numa(): boolean {
@@ -158,13 +159,12 @@ class Reader {
     const drafts = (this.#table.get("disks")?.items() ?? []).map(readDisk);
     if (osField === undefined && drafts.length === 0) this.#table.missing(this.#sparse ? "osdisk" : "disks");
     const named = osField === undefined ? [] : [readDisk(osField)];
-    const complete = this.#sparse ? zeroDisk : completeDisk;
-    const all = completeDisks([...named, ...drafts], vmName, this.#options.taken ?? [], complete);
+    const all = completeDisks([...named, ...drafts], vmName, this.#options.taken ?? [], this.#sparse);
     const ordered = named.length > 0 ? all : osDiskFirst(all);
     for (const [position, { naming }] of ordered.entries()) {
       this.#names.add(position === 0 ? "osdisk" : `disks[${position - 1}]`, naming);
     }
-    const [osdisk = zeroDisk({ path: "" }), ...disks] = ordered.map(({ disk }) => disk);
+    const [osdisk = completeDisk({ path: "" }), ...disks] = ordered.map(({ disk }) => disk);
     return { osdisk, disks };
   }
 }

@@ -1,13 +1,16 @@
 /** Longer texts are no definitions. UTF-16 units. */
 export const MAX_LENGTH = 1024 * 1024;
 
+/** Nothing in a definition is nested half as deep. */
+export const MAX_DEPTH = 16;
+
 /** Makes values of a text: tables, lists, text, numbers, booleans, null. Throws {@link SyntaxMistake}. */
 export type ParseText = (text: string) => unknown;
 
 /** A text is not of its language. */
 export class SyntaxMistake extends Error {
   override readonly name = "SyntaxMistake";
-  /** `line 3, column 7`; empty: nowhere in particular. */
+  /** `line 3, column 7`, or what is known of it. */
   readonly place: string;
 
   constructor(place: string, message: string) {
@@ -15,6 +18,9 @@ export class SyntaxMistake extends Error {
     this.place = place;
   }
 }
+
+/** Of what concerns a text as a whole. */
+export const WHOLE = "definition";
 
 /** Line and column, from 1, as a place. */
 export function placeOf(line: number, column: number): string {

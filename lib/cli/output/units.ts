@@ -17,19 +17,19 @@ export type SizeReading = { readonly mib: number } | { readonly problem: string 
 export function parseSize(text: string): SizeReading {
   const [, number = "", word = ""] = /^(\d{1,15}(?:\.\d{1,15})?) ?([a-z]*)$/i.exec(text.trim()) ?? [];
   if (number === "") {
-    return { problem: `must be a size such as 512MiB or 16GiB, not ${JSON.stringify(text)}` };
+    return { problem: "must be a size such as 512MiB or 16GiB" };
   }
   const letter = word === "" ? "m" : word.toLowerCase().replace(/(?<=^.)(i|ib)$/, "");
   const unit = UNITS.find((unit) => unit.letter === letter);
   if (unit === undefined) {
     const meant = UNITS.find((unit) => `${unit.letter}b` === letter);
     if (meant === undefined) {
-      return { problem: `must have the unit KiB, MiB, GiB or TiB, not ${JSON.stringify(word)}` };
+      return { problem: "must have the unit KiB, MiB, GiB or TiB" };
     }
     return { problem: `must be in units of 1024: did you mean ${number}${meant.name}?` };
   }
   const mib = Number(number) * unit.mib;
-  if (!Number.isInteger(mib)) return { problem: `must be a whole number of MiB, and ${text.trim()} is not` };
+  if (!Number.isInteger(mib)) return { problem: "must be a whole number of MiB" };
   return { mib };
 }
 

@@ -14,3 +14,7 @@ Deno.test("a suggestion reads as the end of a sentence, and is nothing when ther
   assert.equal(didYouMean("listn", ["listen"]), ' (did you mean "listen"?)');
   assert.equal(didYouMean("quorum", ["listen"]), "");
 });
+
+Deno.test("a word of any length is compared quickly", () => {
+  assert.equal(suggest("x".repeat(10_000_000), ["listen", "log-level"]), undefined);
+});
