@@ -195,6 +195,7 @@ Deno.test("the model's rules are told by the flags that they are about", () => {
     problems(flags).map((problem) => problem.slice(0, problem.indexOf(": "))).toSorted(),
     [
       "--cpu-model",
+      "--cpus",
       "--custom a\tb",
       "--disk #1 bus",
       "--disk #2 path",
