@@ -75,11 +75,19 @@ export async function connectHost(host: HostRecord, realm: Realm, lan: Realm): P
   await lan.ip([`link set ${host.name} master br0 up`]);
   await realm.ip([
     "link set lo up",
-    "link add br0 type bridge",
+    // Given an address, the bridge keeps it. Else it takes the lowest of its ports', which may be a guest's: and one that
+    // migrates has its interface on two hosts.
+    `link add br0 address ${hardwareAddress(host.address)} type bridge`,
     "link set eth0 master br0 up",
     `address add ${host.address}/24 dev br0`,
     "link set br0 up",
   ]);
+}
+
+/** The MAC address, locally administered, of the host with an IPv4 address. */
+function hardwareAddress(address: string): string {
+  const octets = [2, 0, ...address.split(".").map(Number)];
+  return octets.map((octet) => octet.toString(16).padStart(2, "0")).join(":");
 }
 
 /** Whether the device is a running port of br0, and br0 has an address if it should. */

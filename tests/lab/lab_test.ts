@@ -77,6 +77,16 @@ Deno.test("the machine reaches a host by its address, and hosts each other by na
   assert.equal(uri.trim(), "qemu+tcp://virt2/system");
 });
 
+Deno.test("hosts still reach each other when the interface of a guest that moves is on both", async () => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  const [one, two] = [lab.host(1), lab.host(2)];
+  for (const host of [one, two]) {
+    await host.exec(["ip", "link", "add", "guest", "address", "02:00:00:00:00:01", "type", "veth"]);
+    await host.exec(["ip", "link", "set", "guest", "master", "br0", "up"]);
+  }
+  await one.exec(["virsh", `--connect=qemu+tcp://${two.address}/system`, "uri"]);
+});
+
 Deno.test("two labs side by side do not know each other", async () => {
   await using one = await TestLab.up({ hosts: 1 });
   await using two = await TestLab.up({ hosts: 1 });
