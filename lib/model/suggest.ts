@@ -1,6 +1,6 @@
 /**
  * The candidate that was probably meant by a mistyped word, if one is near enough: at most a third of the word's
- * letters inserted, left out, changed, or swapped with their neighbour.
+ * letters inserted, left out, changed, or swapped with their neighbour; or else the first that the word begins.
  */
 export function suggest(word: string, candidates: Iterable<string>): string | undefined {
   let best: string | undefined;
@@ -11,7 +11,8 @@ export function suggest(word: string, candidates: Iterable<string>): string | un
     const distance = editDistance(word, candidate);
     if (distance < bestDistance) [best, bestDistance] = [candidate, distance];
   }
-  return best;
+  return best ??
+    (word.length < 3 ? undefined : [...candidates].find((candidate) => candidate.startsWith(word)));
 }
 
 /** ` (did you mean "x"?)`, or nothing; to be put behind a message. */

@@ -166,7 +166,12 @@ class FlagReader {
     const base = this.#base === undefined ? [] : allDisks(this.#base);
     const drafts = this.#fields("--disk", disk, diskPairs).map(readDisk);
     const changes = new Map<string, DiskDraft>();
-    for (const draft of drafts) if (draft.said.path !== undefined) changes.set(draft.said.path, draft);
+    for (const draft of drafts) {
+      const { path } = draft.said;
+      if (path === undefined) continue;
+      if (changes.has(path)) draft.field.refuse(`is about ${path}, as another is`);
+      changes.set(path, draft);
+    }
     const kept = this.#without("--remove-disk", base, removeDisk, (disk) => [disk.path])
       .map((disk): NamedDisk => {
         const change = changes.get(disk.path);
@@ -197,7 +202,7 @@ class FlagReader {
     )
       .map((net) => ({ net, naming: (key = "name") => `${net.name} ${key}` }));
     for (const field of this.#fields("--net", net, pairs)) {
-      const read = readNet(field, false);
+      const read = readNet(field, false, nets.map(({ net }) => net));
       const same = nets.findIndex(({ net }) => net.mac !== "" && net.mac === read.net.mac);
       if (same === -1) nets.push(read);
       else nets[same] = read;

@@ -139,7 +139,7 @@ class Reader {
 
   #nets(): Vmdef["nets"] {
     return (this.#table.get("nets")?.items() ?? []).map((item, index) => {
-      const { net, naming } = readNet(item, this.#sparse);
+      const { net, naming } = readNet(item, this.#sparse, []);
       this.#names.add(`nets[${index}]`, naming);
       return net;
     });

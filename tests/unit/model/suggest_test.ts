@@ -10,6 +10,13 @@ Deno.test("the nearest candidate is suggested, if it is near", () => {
   assert.equal(suggest("x", candidates), undefined);
 });
 
+Deno.test("else the first candidate is suggested that the word is the beginning of", () => {
+  const candidates = ["virtio-blk", "virtio-scsi", "sata"];
+  assert.equal(suggest("virtio", candidates), "virtio-blk");
+  assert.equal(suggest("virtio-s", candidates), "virtio-scsi");
+  assert.equal(suggest("vi", candidates), undefined);
+});
+
 Deno.test("a suggestion reads as the end of a sentence, and is nothing when there is none", () => {
   assert.equal(didYouMean("listn", ["listen"]), ' (did you mean "listen"?)');
   assert.equal(didYouMean("quorum", ["listen"]), "");

@@ -129,6 +129,25 @@ Deno.test("flags change what they name, and leave the rest", () => {
   });
 });
 
+Deno.test("of a disk or interface that is changed, what is not said stays", () => {
+  const net = { name: "br0", nettype: NetType.bridge, model: NetModel.e1000, mac: "52:54:00:00:00:01" };
+  const data = disk("/vms/ds/data.raw", { bus: DiskBus.scsi, man: 1, prov: 2, size: 1024 });
+  const before = { ...SMALL_VMDEF, disks: [data], nets: [net] };
+  const change = (flags: DefinitionFlags) => definitionFromFlags(flags, before);
+  assert.deepEqual(change({ net: ["mac=52:54:00:00:00:01,bridge=br1"] }).nets, [{ ...net, name: "br1" }]);
+  assert.deepEqual(change({ net: ["mac=52:54:00:00:00:01,model=virtio"] }).nets, [{ ...net, model: 0 }]);
+  assert.deepEqual(change({ net: ["mac=52:54:00:00:00:01,network=lan"] }).nets, [
+    { ...net, name: "lan", nettype: NetType.network },
+  ]);
+  assert.deepEqual(change({ disk: ["/vms/ds/data.raw,bus=sata"] }).disks, [{ ...data, bus: DiskBus.sata }]);
+  assert.deepEqual(problems({ disk: ["/vms/ds/data.raw,bus=sata", "/vms/ds/data.raw,bus=scsi"] }, before), [
+    "--disk #2: is about /vms/ds/data.raw, as another is",
+  ]);
+  assert.deepEqual(problems({ net: ["mac=52:54:00:00:00:02,model=virtio"] }, before), [
+    "--net: must name either a bridge or a network",
+  ]);
+});
+
 Deno.test("the OS disk stays what it is, and becomes the next only if it is removed", () => {
   const before = { ...SMALL_VMDEF, disks: [disk("/vms/ds/data.raw")] };
   assert.equal(definitionFromFlags({ disk: ["/vms/ds/x.raw"] }, before).osdisk.path, SMALL_VMDEF.osdisk.path);
