@@ -67,11 +67,11 @@ export class Endpoints {
     operation: Operation<Query, Body>,
     handler: OperationHandler<Query, Body>,
   ): OperationHandler<Query, Body> {
-    const { at, method, patience = method === "get" ? "read" : "change" } = operation;
+    const { at, method, patience = method === "get" ? "read" : "change", tracked = false } = operation;
     if (at === undefined) return handler;
     return (input) => {
       const find = at === "vm" ? () => this.#hostOf(input.uuid) : () => at(input);
-      return this.#routing.route({ ...input, patience }, find, () => handler(input));
+      return this.#routing.route({ ...input, patience, tracked }, find, () => handler(input));
     };
   }
 

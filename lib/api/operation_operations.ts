@@ -3,7 +3,8 @@ import type { HostEntry, Inventory } from "../cluster/inventory.ts";
 import { HostState } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import { hostOfOperation } from "../vm/operation_id.ts";
-import { OPERATION_STATES, type OperationFilter, type Operations } from "../vm/operations.ts";
+import { OPERATION_STATES } from "../vm/operation_record.ts";
+import type { OperationFilter, Operations } from "../vm/operations.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { OtherHosts, Passing } from "./passing.ts";
 import { respondJson } from "./respond.ts";
@@ -54,14 +55,35 @@ export function addOperationOperations(endpoints: Endpoints, o: OperationLookup)
       "it out: across restarts of virtxd, but not of the machine.",
     at: ({ uuid }) => hostOfOperation(uuid, hostUuids(inventory)),
     answers: { 200: { description: "The operation", schema: TrackedOperationSchema } },
-  }, ({ uuid }) => {
+  }, async ({ uuid }) => {
+    const progress = await operations.progress(uuid);
     const operation = operations.get(uuid);
-    if (operation) return respondJson(200, toOperationJson(operation));
+    if (operation) {
+      return respondJson(200, {
+        ...toOperationJson(operation),
+        ...(operation.state === "running" && { progress }),
+      });
+    }
     throw new VirtxError(
       "not_found",
       `Cannot get operation ${uuid}: no host knows it, or it is too long ago`,
     );
   });
+
+  endpoints.add({
+    id: "OperationCancel",
+    method: "delete",
+    path: "/operations/{uuid}",
+    tag: "Operations",
+    summary: "Have a change given up that is under way",
+    description:
+      "A migration (VmMigrate) is aborted: the VM stays where it is. A VmCreate or VmUpdate can be given up until all its " +
+      "disks are there, and is undone. It is answered when the operation has ended. What cannot be cancelled, or had ended " +
+      "before, is refused with the reason (422); 504 says that it was asked to end, and will as soon as it can.",
+    at: ({ uuid }) => hostOfOperation(uuid, hostUuids(inventory)),
+    answers: { 200: { description: "The operation, which was cancelled", schema: TrackedOperationSchema } },
+    failures: ["conflict", "timeout"],
+  }, async ({ uuid }) => respondJson(200, toOperationJson(await operations.cancel(uuid))));
 
   endpoints.add({
     id: "OperationList",

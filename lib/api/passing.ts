@@ -60,6 +60,8 @@ export interface PassedRequest {
   /** Its body as it came; empty: it has none. */
   readonly bytes: Uint8Array<ArrayBuffer>;
   readonly patience: Patience;
+  /** It is carried out as an operation that can be looked up. */
+  readonly tracked: boolean;
 }
 
 /** What the other host answered, as far as it is passed back. */
@@ -84,14 +86,14 @@ export class Passing {
    */
   async send(uuid: string, request: PassedRequest): Promise<PassedAnswer> {
     const { others, patienceMs } = this.#o;
-    const { exchange, bytes, patience } = request;
+    const { exchange, bytes, patience, tracked } = request;
     const { peer, transport } = this.#require(uuid, others);
     const { pathname, search } = new URL(exchange.request.url);
     exchange.passedTo = peer.name;
     // The prototype reads a body with each request that is not a GET, and `null` where there is nothing to say.
     const none = peer.prototype && exchange.request.method !== "GET" ? "null" : undefined;
     const body = bytes.byteLength > 0 ? bytes : none;
-    const operation = exchange.readsOnly ? undefined : newOperationId(uuid);
+    const operation = tracked ? newOperationId(uuid) : undefined;
     using given = this.#whileActive(uuid, peer);
     try {
       return await transport.exchange({

@@ -95,7 +95,8 @@ export function addRunstateOperations(
     summary: "Migrate a VM to another host",
     description:
       "A cold migration (0) needs poweroff or crashed, a live one (1) running or paused. Without a host " +
-      "the least loaded of those that can take the VM is chosen.",
+      "the least loaded of those that can take the VM is chosen. It is answered when it has begun; its operation lasts until " +
+      "it has ended, and tells the progress.",
     query: MigrateQuerySchema,
     body: {
       schema: VmMigrateOptionsSchema,
@@ -116,13 +117,20 @@ export function addRunstateOperations(
     },
     at: "vm",
     tracked: true,
-    failures: [...FAILURES, "unimplemented"],
+    failures: [...FAILURES, "cancelled", "unimplemented"],
   }, async (input) => {
-    const { uuid, query, body } = input;
-    if (query.dry_run === "true") return respondJson(200, await vms.migrationTargets(uuid, body));
+    const { query, body } = input;
+    if (query.dry_run === "true") {
+      return respondJson(200, await vms.migrationTargets(input.uuid, body));
+    }
     return await tracking.answer(input, {
-      run: () => vms.migrate(uuid, body),
+      run: async (uuid, control) => {
+        const { ended } = await vms.migrate(uuid, body, control);
+        control.begun();
+        return await ended;
+      },
       answer: () => respondEmpty(202),
+      answerBegun: () => respondEmpty(202),
     });
   });
 

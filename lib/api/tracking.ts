@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { v4 as newUuid } from "uuid";
+import { within } from "../model/within.ts";
 import { hostOfOperation, newOperationId } from "../vm/operation_id.ts";
+import type { OperationControl } from "../vm/operation_course.ts";
 import type { OperationRun, Operations } from "../vm/operations.ts";
 import type { Exchange } from "./exchange.ts";
 import { LOOP_HEADER, OPERATION_HEADER } from "./passing.ts";
@@ -19,8 +21,10 @@ export interface TrackedRequest {
 /** A change, and what is answered when it is done. */
 export interface Change<Result> {
   /** Carries it out; resolves with plain JSON data. */
-  run(vm: string): Promise<Result>;
+  run(vm: string, control: OperationControl): Promise<Result>;
   answer(result: Result): Response;
+  /** What is answered as soon as it is known to go on, by a change that need not be waited for. */
+  answerBegun?(): Response;
 }
 
 /**
@@ -40,7 +44,7 @@ export class Tracking {
   async answer<Result>(request: TrackedRequest, change: Change<Result>): Promise<Response> {
     const { exchange } = request;
     const { headers } = exchange.request;
-    const preference = readPreference(headers);
+    const { respondAsync, waitMs } = readPreference(headers);
     const key = readIdempotencyKey(headers);
     const vm = request.uuid === "" ? newUuid() : request.uuid;
     const run = this.#operations.run({
@@ -48,12 +52,12 @@ export class Tracking {
       op: exchange.operation ?? "",
       vm,
       ...(key !== undefined && { key, fingerprint: fingerprintOf(request) }),
-    }, () => change.run(vm));
+    }, (control) => change.run(vm, control));
     exchange.tracked = run.operation.id;
-    if (preference.respondAsync && !await settlesWithin(run.done, preference.waitMs)) {
-      return this.#accepted(run);
-    }
-    return change.answer(await run.done);
+    const answer = answerOf(run, change);
+    const settled = answer.then(() => {}, () => {}); // it can be looked up by who does not wait
+    if (respondAsync && !(waitMs > 0 && await within(waitMs, settled))) return this.#accepted(run);
+    return await answer;
   }
 
   /** The id that the host chose that passed the request on, so that it knows it even if the answer does not reach it. */
@@ -78,13 +82,13 @@ function fingerprintOf({ exchange: { request }, bytes }: TrackedRequest): string
   return createHash("sha256").update(`${request.method} ${pathname}${search}\n`).update(bytes).digest("hex");
 }
 
-async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
-  if (ms === 0) return false;
-  const { promise, resolve } = Promise.withResolvers<boolean>();
-  const timer = setTimeout(resolve, ms, false);
-  try {
-    return await Promise.race([work.then(() => true, () => true), promise]);
-  } finally {
-    clearTimeout(timer);
+async function answerOf<Result>(
+  { done, goesOn }: OperationRun<Result>,
+  change: Change<Result>,
+): Promise<Response> {
+  if (change.answerBegun && goesOn) {
+    const isBegun = await Promise.race([done.then(() => false), goesOn.then(() => true)]);
+    if (isBegun) return change.answerBegun();
   }
+  return change.answer(await done);
 }

@@ -53,10 +53,10 @@ export function addVmOperations(
     at: ({ body }) => body.host,
     tracked: true,
     patience: "storage",
-    failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
+    failures: ["cancelled", "conflict", "refused", "unavailable", "timeout", "storage"],
   }, (input) =>
     tracking.answer(input, {
-      run: (uuid) => vms.create(input.body, uuid),
+      run: (uuid, control) => vms.create(input.body, uuid, control),
       answer: respondCreated,
     }));
 
@@ -90,10 +90,13 @@ export function addVmOperations(
       at: "vm",
       tracked: true,
       patience: "storage",
-      failures: ["conflict", "refused", "unavailable", "timeout", "storage"],
+      failures: ["cancelled", "conflict", "refused", "unavailable", "timeout", "storage"],
     },
     (input) =>
-      tracking.answer(input, { run: (uuid) => vms.update(uuid, input.body), answer: respondChanged }),
+      tracking.answer(input, {
+        run: (uuid, control) => vms.update(uuid, input.body, control),
+        answer: respondChanged,
+      }),
   );
 
   endpoints.add(

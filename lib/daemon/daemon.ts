@@ -155,7 +155,7 @@ export class Daemon {
       }),
     );
     await step(`can ${root} be read and written?`, () => vms.recover());
-    await operations.settle((vm) => monitor.domain(vm) !== undefined);
+    await operations.settle((operation, control) => vms.takeUp(operation, control));
     signal.throwIfAborted();
 
     const api = createApp({

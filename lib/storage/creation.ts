@@ -22,6 +22,9 @@ const FILE_MODE = 0o600;
 /** QEMU has to get through. */
 const DIRECTORY_MODE = 0o755;
 
+/** The unit of st_blocks (stat(2)). */
+const BLOCK_BYTES = 512;
+
 /** A created disk's names: path and temp absolute, the directories below /vms/ds. */
 interface Names extends CreatedDisk {
   readonly directory: string;
@@ -74,6 +77,12 @@ export class Creation {
       await this.undo(created).catch(() => {});
       throw error;
     }
+  }
+
+  /** How much space the file has by now, in MiB. */
+  async writtenMiB(created: CreatedDisk): Promise<number> {
+    const { blocks } = await lstatIfAny(this.#resolve(created).temp) ?? {};
+    return Math.floor((blocks ?? 0) * BLOCK_BYTES / (1 << 20));
   }
 
   /** Keeps the file. */

@@ -132,6 +132,11 @@ export class Storage {
     });
   }
 
+  /** How much space a disk that is being provisioned has by now, in MiB. */
+  async writtenMiB(created: CreatedDisk): Promise<number> {
+    return await onStorage(`Cannot look at disk "${created.path}"`, () => this.#creation.writtenMiB(created));
+  }
+
   /** Keeps a disk that was provisioned; may be repeated. */
   async commit(created: CreatedDisk): Promise<void> {
     await onStorage(`Cannot keep disk "${created.path}"`, () => this.#creation.commit(created));

@@ -10,6 +10,8 @@ import type { Journal } from "../registry/journal.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { CreatedDisk } from "../storage/created_disk.ts";
 import type { Storage } from "../storage/storage.ts";
+import { provisioned } from "./disks.ts";
+import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import type { ChangeOutcome } from "./use_cases.ts";
 
 /** A disk to be provisioned, under the names that were planned for it. */
@@ -63,9 +65,10 @@ export class Changes {
 
   /**
    * Carries the plan out. Throws what the failing step threw, after undoing the rest; if even that fails (libvirt
-   * went away), the change stays in the journal for {@link settleAll}, and the message says so.
+   * went away), the change stays in the journal for {@link settleAll}, and the message says so. Until all disks are there it
+   * can be cancelled.
    */
-  async apply(plan: ChangePlan): Promise<ChangeOutcome> {
+  async apply(plan: ChangePlan, control?: OperationControl): Promise<ChangeOutcome> {
     const prepared: Change = {
       id: newId(),
       op: plan.op,
@@ -78,13 +81,15 @@ export class Changes {
       removed: [...plan.remove],
     };
     if (plan.newXml === undefined) return await this.#decide(prepared);
+    control?.follow(() => provisioned(this.#o.storage, plan.provision));
     await this.#o.journal.write(prepared);
     try {
       await this.#reached(prepared, "prepared");
       for (const { disk, created } of plan.provision) {
-        await this.#o.storage.provision(created, disk);
+        await this.#o.storage.provision(created, disk, control?.signal);
         await this.#reached(prepared, "provisioned");
       }
+      unlessCancelled(control, `Cannot ${plan.op} VM ${plan.vm}`);
       await this.#o.hypervisor.define(plan.newXml);
       await this.#reached(prepared, "defined");
       await this.#register(plan.vm);

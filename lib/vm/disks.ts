@@ -3,6 +3,7 @@ import { type FieldIssue, VirtxError } from "../model/error.ts";
 import { allDisks, type Disk, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { PlannedDisk } from "./change.ts";
+import type { OperationProgress } from "./operation_course.ts";
 
 /** A definition whose disks are known: which exist, which are to be made, which fall away. */
 export interface DiskPlan {
@@ -68,6 +69,20 @@ export async function planDisks(
     provision,
     dropped: [...before.values()].filter(ownsStorage),
   };
+}
+
+/** How much of the space for thick disks is there; undefined: there are none, and the rest takes no time. */
+export async function provisioned(
+  storage: Storage,
+  planned: readonly PlannedDisk[],
+): Promise<OperationProgress | undefined> {
+  const thick = planned.filter(({ disk }) => disk.prov === DiskProvisioning.thick);
+  if (thick.length === 0) return undefined;
+  const total = thick.reduce((sum, { disk }) => sum + disk.size, 0);
+  const written = await Promise.all(
+    thick.map(async ({ disk, created }) => Math.min(disk.size, await storage.writtenMiB(created))),
+  );
+  return { total, done: written.reduce((sum, mib) => sum + mib, 0), rate: 0, timeleft: 0 };
 }
 
 /** Whether deleting the VM with its storage deletes this disk's: a managed one that is no CD-ROM. */

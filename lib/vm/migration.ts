@@ -107,6 +107,17 @@ export class Migrations implements AsyncDisposable {
     return this.#runs.has(vm) && !this.#leftovers.has(vm);
   }
 
+  /**
+   * How the migration that is under way ends. It never resolves if virtxd ends before.
+   * @throws VirtxError conflict, if there is none
+   */
+  async ended(vm: string): Promise<MigrationInfo> {
+    const run = this.#runs.get(vm);
+    if (!run || !this.isUnderWay(vm)) throw new VirtxError("conflict", `VM ${vm} does not migrate`);
+    await run.ended.promise;
+    return run.info;
+  }
+
   /** The target of a migration that is not settled. */
   targetOf(vm: string): string | undefined {
     return this.#runs.get(vm)?.record.target;

@@ -4,6 +4,7 @@ import type { Operation } from "../model/operation.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { MigrationInfo } from "../model/vm.ts";
 import { expectedDowntimeMs } from "./convergence.ts";
+import type { OperationProgress } from "./operation_course.ts";
 
 const MIB = 2 ** 20;
 
@@ -60,6 +61,12 @@ const ORIGIN = "from host ";
 function originOf(message: string): string {
   const source = message.startsWith(ORIGIN) ? message.slice(ORIGIN.length) : "";
   return isUuid(source) ? source : ""; // the prototype's, say
+}
+
+/** How far a migration is, as any operation tells it; undefined: its first figures are still to come. */
+export function remainder({ progress }: MigrationInfo = NO_MIGRATION): OperationProgress | undefined {
+  const { total, remaining, rate, timeleft } = progress;
+  return total === 0 ? undefined : { total, done: Math.max(0, total - remaining), rate, timeleft };
 }
 
 /**

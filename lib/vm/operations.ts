@@ -1,54 +1,33 @@
-import { z } from "zod";
 import type { Clock } from "../model/clock.ts";
-import {
-  type ErrorKind,
-  errorMessage,
-  type FieldIssue,
-  type LibvirtReason,
-  VirtxError,
-} from "../model/error.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
-import { isUuid } from "../model/uuid.ts";
+import { within } from "../model/within.ts";
+import {
+  type OperationControl,
+  OperationCourse,
+  type OperationProgress,
+  unlessCancelled,
+} from "./operation_course.ts";
 import { OperationFile } from "./operation_file.ts";
+import {
+  failedBy,
+  type KeptOperation,
+  lineOf,
+  type OperationState,
+  parseLine,
+  toError,
+  type TrackedOperation,
+} from "./operation_record.ts";
 
 /** For how long an operation is kept once it has ended. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
 /** The most that are kept, whatever their age; those that run are always. */
 const KEPT_MAX = 10_000;
-/** The longest message of a failure that is kept, in characters. */
-const MESSAGE_MAX = 4_000;
+/** How long a request to cancel waits for the end. */
+const CANCEL_TIMEOUT_MS = 30_000;
 
-export const OPERATION_STATES = ["running", "completed", "failed"] as const;
-export type OperationState = (typeof OPERATION_STATES)[number];
-
-/** A change that was asked for, from its start until a day after its end. Frozen and replaced, never changed in place. */
-export interface TrackedOperation {
-  /** Says its host: see operation_id.ts. */
-  readonly id: string;
-  /** The operation of interop.md §1. */
-  readonly op: string;
-  /** UUID of the VM; of one that is being created, too. */
-  readonly vm: string;
-  /** UUID of the host that carries it out. */
-  readonly host: string;
-  readonly state: OperationState;
-  /** UTC milliseconds; `ended` is 0 while it is under way. */
-  readonly started: number;
-  readonly ended: number;
-  /** Why it failed. */
-  readonly error?: OperationFailure | undefined;
-  /** What it brought, as plain JSON data; undefined: nothing but its completion. */
-  readonly result?: unknown;
-}
-
-/** A VirtxError as plain data. */
-export interface OperationFailure {
-  readonly kind: ErrorKind;
-  readonly message: string;
-  readonly issues?: readonly FieldIssue[] | undefined;
-  readonly libvirt?: LibvirtReason | undefined;
-  readonly retryAfterS?: number | undefined;
-}
+/** What heeds a request to be cancelled. All else is over soon, or cannot be taken back. */
+const CANCELLABLE: readonly string[] = ["VmCreate", "VmUpdate", "VmMigrate"];
 
 /** What is known of an operation when it begins. */
 export interface OperationStart {
@@ -65,9 +44,14 @@ export interface OperationStart {
 export interface OperationRun<T> {
   /** As it was when it was asked for. */
   readonly operation: TrackedOperation;
+  /** Resolves when it goes on without anybody who waits, if it comes to that; undefined: it is over. */
+  readonly goesOn: Promise<void> | undefined;
   /** What it brings; throws why it failed. */
   readonly done: Promise<T>;
 }
+
+/** Carries an operation out. */
+export type OperationWork<T> = (control: OperationControl) => Promise<T>;
 
 export interface OperationFilter {
   readonly vm?: string | undefined;
@@ -82,12 +66,9 @@ export interface OperationsOptions {
   readonly log: Logger;
 }
 
-interface Entry {
-  readonly operation: TrackedOperation;
-  readonly key: string | undefined;
-  readonly fingerprint: string | undefined;
+interface Entry extends KeptOperation {
   /** While it is under way. */
-  readonly done: Promise<unknown> | undefined;
+  readonly running?: { readonly course: OperationCourse; readonly done: Promise<unknown> };
 }
 
 /**
@@ -128,12 +109,10 @@ export class Operations implements Disposable {
    * only because something was away is no reason not to try again.
    * @throws VirtxError conflict, if the key is known from another request
    */
-  run<T>({ id, op, vm, key, fingerprint }: OperationStart, work: () => Promise<T>): OperationRun<T> {
+  run<T>({ id, op, vm, key, fingerprint }: OperationStart, work: OperationWork<T>): OperationRun<T> {
     const known = key === undefined ? undefined : this.#known(key);
     if (known) {
-      if (known.fingerprint === fingerprint) {
-        return { operation: known.operation, done: outcomeOf(known) as Promise<T> };
-      }
+      if (known.fingerprint === fingerprint) return runOf<T>(known);
       throw new VirtxError(
         "conflict",
         `The key "${key}" is that of another request, operation ${known.operation.id}: use a new one`,
@@ -149,17 +128,40 @@ export class Operations implements Disposable {
       started: clock(),
       ended: 0,
     });
-    const done = this.#execute({ operation, key, fingerprint }, work);
-    done.catch(() => {}); // it is kept, whether or not somebody waits for it
-    const entry = { operation, key, fingerprint, done };
     this.#evict();
-    this.#put(entry);
-    return { operation, done };
+    return runOf<T>(this.#start({ operation, key, fingerprint }, work));
   }
 
   get(id: string): TrackedOperation | undefined {
     this.#evict();
     return this.#entries.get(id)?.operation;
+  }
+
+  /** How far one is that is under way; undefined: that cannot be told. */
+  async progress(id: string): Promise<OperationProgress | undefined> {
+    return await this.#entries.get(id)?.running?.course.progress();
+  }
+
+  /**
+   * Has an operation given up, and waits for its end; what it had done by then is undone.
+   * @throws VirtxError not_found; conflict: it cannot be cancelled, is over, or came to another end; timeout
+   */
+  async cancel(id: string): Promise<TrackedOperation> {
+    const what = `Cannot cancel operation ${id}`;
+    const entry = this.#entries.get(id);
+    if (!entry) throw new VirtxError("not_found", `${what}: no host knows it, or it is too long ago`);
+    const { operation: { op, state }, running } = entry;
+    if (!running) throw new VirtxError("conflict", `${what}: it has ended already (${state})`);
+    if (!CANCELLABLE.includes(op)) throw new VirtxError("conflict", `${what}: ${op} cannot be cancelled`);
+    this.#o.log.info("cancelling an operation", { operation: id, op, vm: entry.operation.vm });
+    running.course.cancel();
+    if (!await within(CANCEL_TIMEOUT_MS, running.done.catch(() => {}))) {
+      throw new VirtxError("timeout", `${what}: it has not ended yet, but will as soon as it can`);
+    }
+    const ended = this.#entries.get(id)?.operation ?? entry.operation;
+    if (ended.state === "cancelled") return ended;
+    const reason = ended.error ? `: ${ended.error.message}` : "";
+    throw new VirtxError("conflict", `${what}: it had come to its end before (${ended.state}${reason})`);
   }
 
   /** Those that pass the filter, the latest start first. */
@@ -177,48 +179,55 @@ export class Operations implements Disposable {
   }
 
   /**
-   * Says of operations that the end of an earlier daemon cut off what became of them, now that half-done changes are settled
-   * (VmService.recover). A creation or deletion shows in whether the VM is there; of others it is not known.
+   * Goes on with the operations that the end of an earlier daemon cut off. Returns when each of them has ended, or goes on.
+   * @param takeUp brings what it came to, or comes to, as the work itself would have
    */
-  async settle(isThere: (vm: string) => boolean): Promise<void> {
-    for (const id of this.#interrupted) {
-      const entry = this.#entries.get(id);
-      if (!entry) continue;
-      const { op, vm } = entry.operation;
-      const took = (op === "VmCreate" && isThere(vm)) || (op === "VmDelete" && !isThere(vm));
-      if (took) await this.#end(entry, { state: "completed", result: op === "VmCreate" ? vm : {} });
-      else await this.#end(entry, { state: "failed", error: interruption(op) });
-      this.#o.log.info("operation was cut off by the end of virtxd", {
-        operation: id,
-        op,
-        vm,
-        completed: took,
-      });
-    }
+  async settle(
+    takeUp: (operation: TrackedOperation, control: OperationControl) => Promise<unknown>,
+  ): Promise<void> {
+    const interrupted = [...this.#interrupted].flatMap((id) => this.#entries.get(id) ?? []);
     this.#interrupted.clear();
+    await Promise.all(interrupted.map(async (entry) => {
+      const { done, goesOn } = runOf(this.#start(entry, (control) => takeUp(entry.operation, control)));
+      await Promise.race([done.catch(() => {}), goesOn]);
+      const { id, op, vm } = entry.operation;
+      const state = this.#entries.get(id)?.operation.state;
+      this.#o.log.info("operation was cut off by the end of virtxd", { operation: id, op, vm, state });
+    }));
   }
 
-  async #execute<T>(entry: Omit<Entry, "done">, work: () => Promise<T>): Promise<T> {
-    await this.#write(entry);
+  #start({ operation, key, fingerprint }: KeptOperation, work: OperationWork<unknown>): Entry {
+    const kept = { operation, key, fingerprint };
+    const course = new OperationCourse();
+    const done = this.#execute(kept, course, work);
+    done.catch(() => {}); // it is kept, whether or not somebody waits for it
+    const entry = { ...kept, running: { course, done } };
+    this.#put(entry);
+    return entry;
+  }
+
+  async #execute<T>(kept: KeptOperation, course: OperationCourse, work: OperationWork<T>): Promise<T> {
+    await this.#write(kept);
     let result: T;
     try {
-      result = await work();
+      unlessCancelled(course, `Cannot carry ${kept.operation.op} out`);
+      result = await work(course);
     } catch (error) {
-      await this.#end(entry, { state: "failed", error: failureOf(error) });
+      await this.#end(kept, failedBy(error));
       throw error;
     }
-    await this.#end(entry, { state: "completed", result });
+    await this.#end(kept, { state: "completed", result });
     return result;
   }
 
   async #end(
-    { operation, key, fingerprint }: Omit<Entry, "done">,
+    { operation, key, fingerprint }: KeptOperation,
     outcome: Pick<TrackedOperation, "state" | "error" | "result">,
   ): Promise<void> {
     const ended = Object.freeze({ ...operation, ...outcome, ended: this.#o.clock() });
-    const entry = { operation: ended, key, fingerprint, done: undefined };
-    this.#put(entry);
-    await this.#write(entry);
+    const kept = { operation: ended, key, fingerprint };
+    this.#put(kept);
+    await this.#write(kept);
   }
 
   /** What the key stands for, unless that is worth another attempt. */
@@ -250,15 +259,15 @@ export class Operations implements Disposable {
   }
 
   #restore(line: string): void {
-    const stored = parseLine(line);
-    if (!stored || stored.host !== this.#o.host) return;
-    const { key, fingerprint, ...operation } = stored;
-    this.#put({ operation: Object.freeze(operation), key, fingerprint, done: undefined });
-    if (operation.state === "running") this.#interrupted.add(operation.id);
-    else this.#interrupted.delete(operation.id);
+    const kept = parseLine(line);
+    if (!kept || kept.operation.host !== this.#o.host) return;
+    this.#put(kept);
+    const { id, state } = kept.operation;
+    if (state === "running") this.#interrupted.add(id);
+    else this.#interrupted.delete(id);
   }
 
-  async #write(entry: Omit<Entry, "done">): Promise<void> {
+  async #write(entry: KeptOperation): Promise<void> {
     const file = this.#file;
     if (!file) return;
     try {
@@ -278,60 +287,10 @@ export class Operations implements Disposable {
   }
 }
 
-function outcomeOf({ operation: { error, result }, done }: Entry): Promise<unknown> {
-  if (done) return done;
-  if (!error) return Promise.resolve(result);
-  const outcome = Promise.reject(toError(error));
-  outcome.catch(() => {}); // as with one that is under way
-  return outcome;
-}
-
-/** The error that the failure was. */
-export function toError({ kind, message, issues, libvirt, retryAfterS }: OperationFailure): VirtxError {
-  return new VirtxError(kind, message, {
-    ...(issues && { issues }),
-    ...(libvirt && { libvirt }),
-    ...(retryAfterS !== undefined && { retryAfterS }),
-  });
-}
-
-function failureOf(error: unknown): OperationFailure {
-  const message = errorMessage(error).slice(0, MESSAGE_MAX);
-  if (!(error instanceof VirtxError)) return { kind: "internal", message };
-  const { kind, issues, libvirt, retryAfterS } = error;
-  return { kind, message, issues: issues.length > 0 ? issues : undefined, libvirt, retryAfterS };
-}
-
-function interruption(op: string): OperationFailure {
-  const undone = op === "VmCreate" || op === "VmDelete";
-  const rest = undone ? "it was undone" : "see the VM for whether it took effect";
-  return { kind: "unavailable", message: `virtxd ended before ${op} was done: ${rest}` };
-}
-
-/** What a line holds. The file is this daemon's own, or that of an earlier version. */
-const Stored = z.object({
-  id: z.string().refine(isUuid),
-  op: z.string(),
-  vm: z.string(),
-  host: z.string(),
-  state: z.enum(OPERATION_STATES),
-  started: z.int(),
-  ended: z.int(),
-  error: z.custom<OperationFailure>((value) => typeof value === "object" && value !== null && "kind" in value)
-    .optional(),
-  result: z.unknown().optional(),
-  key: z.string().optional(),
-  fingerprint: z.string().optional(),
-});
-
-function lineOf({ operation, key, fingerprint }: Omit<Entry, "done">): string {
-  return JSON.stringify({ ...operation, key, fingerprint });
-}
-
-function parseLine(line: string): z.output<typeof Stored> | undefined {
-  try {
-    return Stored.safeParse(JSON.parse(line)).data;
-  } catch {
-    return undefined; // cut by a crash
-  }
+function runOf<T>({ operation, running }: Entry): OperationRun<T> {
+  if (running) return { operation, goesOn: running.course.goesOn, done: running.done as Promise<T> };
+  const { error, result } = operation;
+  const done = error ? Promise.reject(toError(error)) : Promise.resolve(result as T);
+  done.catch(() => {}); // as with one that is under way
+  return { operation, goesOn: undefined, done };
 }

@@ -7,7 +7,7 @@ import type { HostMonitor, LocalDomain } from "../host/monitor.ts";
 import { runstateOf } from "../host/runstate.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
-import { enumName, MigrationType, Runstate } from "../model/enums.ts";
+import { enumName, MigrationState, MigrationType, Runstate } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
@@ -31,6 +31,7 @@ import type { Journal } from "../registry/journal.ts";
 import type { MigrationRecords } from "../registry/migration_record.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { Storage } from "../storage/storage.ts";
+import { aftermathOf } from "./aftermath.ts";
 import { Changes } from "./change.ts";
 import { DiskClaims } from "./claims.ts";
 import { ownsStorage, planDisks } from "./disks.ts";
@@ -38,12 +39,14 @@ import { Migrations } from "./migration.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { MigrationPeers } from "./migration_peers.ts";
 import { MigrationPlanner } from "./migration_planner.ts";
-import { lastMigration } from "./migration_progress.ts";
+import { lastMigration, remainder } from "./migration_progress.ts";
 import { MigrationTarget } from "./migration_target.ts";
+import { type OperationControl, unlessCancelled } from "./operation_course.ts";
+import type { TrackedOperation } from "./operation_record.ts";
 import { Oplog } from "./oplog.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
-import type { ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
+import type { BegunMigration, ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
 
 /** What {@link VmService} stands on; `fault` is called at each named step of a change. */
 export interface VmServiceOptions {
@@ -137,6 +140,16 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#keeper.start();
   }
 
+  /** What an operation comes to that the end of an earlier life cut off; to be asked once all is recovered. */
+  async takeUp(operation: TrackedOperation, control: OperationControl): Promise<unknown> {
+    const { op, vm } = operation;
+    if (op !== "VmMigrate" || !this.#migrations.isUnderWay(vm)) {
+      return aftermathOf(operation, this.#o.monitor.domain(vm));
+    }
+    control.begun();
+    return await this.#attend(vm, control);
+  }
+
   /** Refuses what is new and waits for what is under way. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true;
@@ -146,7 +159,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#migrations[Symbol.asyncDispose]();
   }
 
-  async create({ vmdef, host }: VmCreateOptions, uuid = newUuid()): Promise<string> {
+  async create(
+    { vmdef, host }: VmCreateOptions,
+    uuid = newUuid(),
+    control?: OperationControl,
+  ): Promise<string> {
     const { hypervisor, monitor, storage, log, clock } = this.#o;
     const verb = `create VM "${vmdef.name}"`;
     this.#requireHere(verb, host);
@@ -161,7 +178,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
         remove: [],
-      });
+      }, control);
       await this.#refresh(uuid);
       log.info("VM created", {
         vm: uuid,
@@ -185,7 +202,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     };
   }
 
-  async update(uuid: string, { vmdef, deletestorage }: VmUpdateOptions): Promise<ChangeOutcome> {
+  async update(
+    uuid: string,
+    { vmdef, deletestorage }: VmUpdateOptions,
+    control?: OperationControl,
+  ): Promise<ChangeOutcome> {
     const { monitor, storage, log, clock } = this.#o;
     return await this.#exclusively(uuid, "update", async () => {
       const started = clock();
@@ -200,7 +221,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware), operations),
         provision: plan.provision,
         remove: deletestorage ? this.#deletable(uuid, plan.dropped) : [],
-      });
+      }, control);
       await this.#refresh(uuid);
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
       return outcome;
@@ -274,9 +295,13 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     });
   }
 
-  async migrate(uuid: string, options: VmMigrateOptions): Promise<void> {
+  async migrate(
+    uuid: string,
+    options: VmMigrateOptions,
+    control?: OperationControl,
+  ): Promise<BegunMigration> {
     const { monitor, clock } = this.#o;
-    await this.#exclusively(uuid, "migrate", async () => {
+    return await this.#exclusively(uuid, "migrate", async () => {
       const domain = await this.#require(uuid, "migrate", migratable(options));
       const { name } = parseSummary(domain.xml);
       const { target, unlocked } = await this.#planner.plan(
@@ -285,6 +310,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         options,
         `migrate VM "${name}"`,
       );
+      unlessCancelled(control, `Cannot migrate VM "${name}"`);
       // What was true before may have changed while hosts were asked.
       const now = await this.#require(uuid, "migrate", migratable(options));
       await this.#endCrashed(now);
@@ -297,6 +323,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         startedAt: clock(),
         options: { ...options, host: target },
       });
+      const ended = this.#attend(uuid, control);
+      ended.catch(() => {}); // its end is recorded, whether or not somebody waits for it
+      return { ended };
     });
   }
 
@@ -334,6 +363,21 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async discardLeftover(uuid: string): Promise<void> {
     await this.#exclusively(uuid, "discard", () => this.#target.discard(uuid));
+  }
+
+  /** Stays with a migration until it has ended, and aborts it when that is wanted. */
+  async #attend(vm: string, control: OperationControl | undefined): Promise<{ host: string }> {
+    const migration = this.#migrations.ended(vm);
+    const name = this.#o.inventory.vm(vm)?.name ?? vm;
+    // Why an abort is not possible is told by how the migration ends.
+    const abort = () => void this.#migrations.abort(vm).catch(() => {});
+    control?.follow(() => remainder(this.#migrations.info(vm)));
+    control?.signal.addEventListener("abort", abort, { once: true });
+    if (control?.signal.aborted) abort();
+    const { state, target, reason } = await migration;
+    if (state === MigrationState.completed) return { host: target };
+    const kind = state === MigrationState.cancelled ? "cancelled" : "refused";
+    throw new VirtxError(kind, `Cannot migrate VM "${name}": ${reason}`);
   }
 
   /** An operation on the guest of one VM: checked against libvirt's own state, recorded, published. */

@@ -10,6 +10,7 @@ import type {
   VmUpdateOptions,
 } from "../model/vm.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
+import type { OperationControl } from "./operation_course.ts";
 
 /** What a change to a VM's storage left undone although the change itself took effect. */
 export interface ChangeOutcome {
@@ -17,20 +18,26 @@ export interface ChangeOutcome {
   readonly warning?: string;
 }
 
+/** A migration that goes on. */
+export interface BegunMigration {
+  /** The host that has the VM when it is over; throws why it is still this one, cancelled if somebody wanted that. */
+  readonly ended: Promise<{ readonly host: string }>;
+}
+
 /**
  * What can be done with the VMs of this host: interop.md §1, one method per operation. Each resolves only when it
  * is done (a shutdown by ACPI: when the guest was asked) and throws a VirtxError when it is not; then nothing has changed.
- * None takes an AbortSignal: a client that goes away does not stop a change half-way.
+ * A client that goes away does not stop a change half-way; only who asks for that does, by the control.
  */
 export interface VmUseCases {
   /**
    * Provisions, defines and registers a VM; its UUID.
    * @param uuid the one that it is to have, which must be new; left out: one is made
    */
-  create(options: VmCreateOptions, uuid?: string): Promise<string>;
+  create(options: VmCreateOptions, uuid?: string, control?: OperationControl): Promise<string>;
   get(uuid: string): Promise<Vm>;
   /** Needs POWEROFF or CRASHED. */
-  update(uuid: string, options: VmUpdateOptions): Promise<ChangeOutcome>;
+  update(uuid: string, options: VmUpdateOptions, control?: OperationControl): Promise<ChangeOutcome>;
   /** Needs POWEROFF or CRASHED. */
   delete(uuid: string, options: VmDeleteOptions): Promise<ChangeOutcome>;
   boot(uuid: string, options: VmBootOptions): Promise<void>;
@@ -43,7 +50,7 @@ export interface VmUseCases {
    * Begins a migration, once the target has been found able to take the VM; it goes on when this has resolved. Live needs
    * RUNNING or PAUSED, cold POWEROFF or CRASHED.
    */
-  migrate(uuid: string, options: VmMigrateOptions): Promise<void>;
+  migrate(uuid: string, options: VmMigrateOptions, control?: OperationControl): Promise<BegunMigration>;
   /** What each host that could be the target says, the best one first. */
   migrationTargets(uuid: string, options: VmMigrateOptions): Promise<readonly MigrationVerdict[]>;
   /** The migration that is under way, else the last one. */

@@ -15,7 +15,8 @@ import type {
 } from "../../lib/model/vm.ts";
 import { vcpus } from "../../lib/model/vm.ts";
 import { NO_MIGRATION } from "../../lib/vm/migration_progress.ts";
-import type { ChangeOutcome, VmUseCases } from "../../lib/vm/use_cases.ts";
+import { type OperationControl, unlessCancelled } from "../../lib/vm/operation_course.ts";
+import type { BegunMigration, ChangeOutcome, VmUseCases } from "../../lib/vm/use_cases.ts";
 
 const NO_STATS = {
   cpu_utilization: 0,
@@ -42,14 +43,20 @@ export class MemoryVms implements VmUseCases {
   obstacle: Error | undefined;
   /** Resolved before anything is done; lets a test hold an operation. */
   gate: Promise<void> = Promise.resolve();
+  /** How migrations that have begun end; undefined: none can begin. */
+  migrationEnd: Promise<{ host: string }> | undefined;
 
   constructor(inventory: Inventory, host: string) {
     this.#inventory = inventory;
     this.#host = host;
   }
 
-  async create({ vmdef }: VmCreateOptions, uuid: string = crypto.randomUUID()): Promise<string> {
-    await this.#begin();
+  async create(
+    { vmdef }: VmCreateOptions,
+    uuid: string = crypto.randomUUID(),
+    control?: OperationControl,
+  ): Promise<string> {
+    await this.#begin(control);
     this.#put(uuid, vmdef, Runstate.poweroff);
     return uuid;
   }
@@ -96,9 +103,14 @@ export class MemoryVms implements VmUseCases {
     return "refreshed";
   }
 
-  async migrate(uuid: string, { host }: VmMigrateOptions): Promise<void> {
-    await this.#begin();
+  async migrate(
+    uuid: string,
+    { host }: VmMigrateOptions,
+    control?: OperationControl,
+  ): Promise<BegunMigration> {
+    await this.#begin(control);
     this.#find(uuid);
+    if (this.migrationEnd) return { ended: orCancelled(this.migrationEnd, control) };
     if (host === "") throw new VirtxError("unimplemented", "Cannot migrate: no target host was given");
     throw new VirtxError("unavailable", `Cannot migrate: host ${host} is not known`);
   }
@@ -120,8 +132,8 @@ export class MemoryVms implements VmUseCases {
     this.#require(uuid, Runstate.migrating);
   }
 
-  async #begin(): Promise<void> {
-    await this.gate;
+  async #begin(control?: OperationControl): Promise<void> {
+    await orCancelled(this.gate, control);
     if (this.obstacle) throw this.obstacle;
   }
 
@@ -166,4 +178,12 @@ export class MemoryVms implements VmUseCases {
       ts,
     });
   }
+}
+
+async function orCancelled<T>(work: Promise<T>, control: OperationControl | undefined): Promise<T> {
+  const { promise: cancelled, reject } = Promise.withResolvers<never>();
+  cancelled.catch(() => {}); // there may be nobody to wait any more
+  control?.signal.addEventListener("abort", () => reject(new VirtxError("cancelled", "Cannot: cancelled")));
+  unlessCancelled(control, "Cannot");
+  return await Promise.race([work, cancelled]);
 }

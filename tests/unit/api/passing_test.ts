@@ -303,7 +303,12 @@ Deno.test("each kind of operation has its deadline, and 504 names the host that 
   };
   for (const [patience, ms] of [["read", 10], ["change", 20], ["storage", 30]] as const) {
     await assert.rejects(
-      passing.send(host.b.uuid, { exchange, bytes: new Uint8Array(), patience }),
+      passing.send(host.b.uuid, {
+        exchange,
+        bytes: new Uint8Array(),
+        patience,
+        tracked: patience !== "read",
+      }),
       (error) =>
         error instanceof VirtxError && error.kind === "timeout" &&
         new RegExp(`pass VmGet on to host "virt2" .*: no answer within ${ms} ms$`).test(error.message),

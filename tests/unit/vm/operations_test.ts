@@ -3,6 +3,7 @@ import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { isUuid } from "../../../lib/model/uuid.ts";
 import { hostOfOperation, newOperationId } from "../../../lib/vm/operation_id.ts";
+import type { OperationControl } from "../../../lib/vm/operation_course.ts";
 import { Operations, type OperationStart } from "../../../lib/vm/operations.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
@@ -170,6 +171,11 @@ Deno.test("there is a most that are kept: the oldest go, but none that runs", as
   await first.done;
 });
 
+/** For operations of which nothing is known any more. */
+function nothing(): Promise<unknown> {
+  return Promise.reject(new VirtxError("unavailable", "virtxd ended before it was done"));
+}
+
 /** Operations in a file, which a test can open anew as the next daemon would. */
 async function kept(dir: TempDir): Promise<Operations> {
   return await Operations.open({ host: HOST, clock: () => 5_000, log: silentLogger }, dir.at("operations"));
@@ -192,7 +198,7 @@ Deno.test("operations and keys outlast the daemon", async () => {
     id = run.operation.id;
   }
   using operations = await kept(dir);
-  await operations.settle(() => false);
+  await operations.settle(nothing);
   assert.equal(operations.get(id)?.result, VM);
   assert.equal(operations.get(id)?.state, "completed");
   const never = () => Promise.reject(new Error("executed again"));
@@ -203,48 +209,143 @@ Deno.test("operations and keys outlast the daemon", async () => {
   );
 });
 
-Deno.test("of an operation that the end of the daemon cut off it is told what became of it", async () => {
+Deno.test("an operation that the end of the daemon cut off is taken up: it has ended then, or goes on", async () => {
   await using dir = await TempDir.create();
   const ids = new Map<string, string>();
   {
     using operations = await kept(dir);
-    for (
-      const [op, vm] of [["VmCreate", 1], ["VmCreate", 2], ["VmDelete", 3], ["VmDelete", 4], [
-        "VmBoot",
-        5,
-      ]] as const
-    ) {
-      const run = operations.run(
-        start({ op, vm: numberedUuid(vm), key: `key ${vm}`, fingerprint: "f" }),
-        () => new Promise(() => {}),
-      );
-      ids.set(`${op} ${vm}`, run.operation.id);
+    for (const op of ["VmCreate", "VmBoot", "VmMigrate"]) {
+      const begun = Promise.withResolvers<void>();
+      const run = operations.run(start({ op, key: `key of ${op}`, fingerprint: "f" }), () => {
+        begun.resolve();
+        return new Promise(() => {});
+      });
+      ids.set(op, run.operation.id);
+      await begun.promise; // by then it is on file
     }
-    // The beginning of the last is on file when its work begins.
-    const begun = Promise.withResolvers<void>();
-    operations.run(start({ op: "VmPause" }), () => {
-      begun.resolve();
-      return new Promise(() => {});
-    });
-    await begun.promise;
   }
   using operations = await kept(dir);
-  await operations.settle((vm) => [1, 3, 5].map(numberedUuid).includes(vm));
-  const outcome = (name: string) => {
-    const operation = operations.get(ids.get(name) ?? "");
+  const told: string[] = [];
+  operations.watch(({ op, state }) => told.push(`${op} ${state}`));
+  const migration = Promise.withResolvers<{ host: string }>();
+  await operations.settle(({ op, vm }, control) => {
+    if (op === "VmBoot") return Promise.reject(new VirtxError("unavailable", "virtxd ended before"));
+    if (op === "VmCreate") return Promise.resolve(vm);
+    control.begun();
+    return migration.promise;
+  });
+  const outcome = (op: string) => {
+    const operation = operations.get(ids.get(op) ?? "");
     return [operation?.state, operation?.error?.message ?? operation?.result];
   };
-  assert.deepEqual(outcome("VmCreate 1"), ["completed", numberedUuid(1)]);
-  assert.deepEqual(outcome("VmCreate 2"), ["failed", "virtxd ended before VmCreate was done: it was undone"]);
-  assert.deepEqual(outcome("VmDelete 3"), ["failed", "virtxd ended before VmDelete was done: it was undone"]);
-  assert.deepEqual(outcome("VmDelete 4"), ["completed", {}]);
-  assert.match(String(outcome("VmBoot 5")[1]), /see the VM for whether it took effect/);
-  assert.equal(operations.list({ state: "running", limit: 10 }).length, 0);
-  // What was undone can be asked for again with its key.
-  assert.equal(
-    await operations.run(start({ key: "key 2", fingerprint: "f" }), () => Promise.resolve(7)).done,
-    7,
+  assert.deepEqual(outcome("VmCreate"), ["completed", VM]);
+  assert.deepEqual(outcome("VmBoot"), ["failed", "virtxd ended before"]);
+  assert.deepEqual(outcome("VmMigrate"), ["running", undefined]);
+  const again = (op: string) =>
+    operations.run<unknown>(start({ op, key: `key of ${op}`, fingerprint: "f" }), () => Promise.resolve(7))
+      .done;
+  const attended = again("VmMigrate");
+  migration.resolve({ host: VM });
+  assert.deepEqual(await attended, { host: VM });
+  assert.deepEqual(outcome("VmMigrate"), ["completed", { host: VM }]);
+  assert.deepEqual(told.filter((line) => line.startsWith("VmMigrate")), [
+    "VmMigrate running",
+    "VmMigrate completed",
+  ]);
+  // What the end undid can be asked for again with its key.
+  assert.equal(await again("VmBoot"), 7);
+});
+
+/** Work that ends only by being cancelled. */
+async function untilCancelled(control: OperationControl): Promise<never> {
+  const { promise, resolve } = Promise.withResolvers<void>();
+  control.signal.addEventListener("abort", () => resolve());
+  control.begun();
+  await promise;
+  throw new VirtxError("cancelled", "Cannot create: it was cancelled");
+}
+
+Deno.test("an operation is cancelled, and has ended by the time that this is said", async () => {
+  const { operations, pass } = fixture();
+  const { operation: { id }, goesOn, done } = operations.run(
+    start({ op: "VmCreate", key: "k", fingerprint: "f" }),
+    untilCancelled,
   );
+  await goesOn;
+  pass(10);
+  const cancelled = await operations.cancel(id);
+  assert.deepEqual([cancelled.state, cancelled.ended, cancelled.error?.message], [
+    "cancelled",
+    1_010,
+    "Cannot create: it was cancelled",
+  ]);
+  await assert.rejects(done, { kind: "cancelled" });
+  assert.equal(operations.list({ state: "cancelled", limit: 10 }).length, 1);
+  // Nor is what was cancelled at once ever begun.
+  const never = operations.run(start({ op: "VmUpdate" }), () => Promise.reject(new Error("carried out")));
+  assert.match((await operations.cancel(never.operation.id)).error?.message ?? "", /it was cancelled/);
+  // A retry must not carry out what somebody has cancelled.
+  const retried = operations.run(start({ key: "k", fingerprint: "f" }), () => Promise.resolve());
+  await assert.rejects(retried.done, { kind: "cancelled" });
+});
+
+Deno.test("what cannot be cancelled, has ended, or ends otherwise meanwhile is refused with the reason", async () => {
+  const { operations } = fixture();
+  await assert.rejects(operations.cancel(newOperationId(HOST)), { kind: "not_found" });
+  const gate = Promise.withResolvers<void>();
+  const boot = operations.run(start({ op: "VmBoot" }), () => gate.promise);
+  await assert.rejects(operations.cancel(boot.operation.id), {
+    kind: "conflict",
+    message: /VmBoot cannot be cancelled/,
+  });
+  gate.resolve();
+  await boot.done;
+  await assert.rejects(operations.cancel(boot.operation.id), {
+    kind: "conflict",
+    message: /ended already \(completed\)/,
+  });
+
+  const late = operations.run(start({ op: "VmUpdate" }), async (control) => {
+    control.begun();
+    await Promise.resolve();
+  });
+  await late.goesOn;
+  await assert.rejects(operations.cancel(late.operation.id), {
+    kind: "conflict",
+    message: /before \(completed\)/,
+  });
+  const failed = operations.run(start({ op: "VmMigrate" }), async (control) => {
+    control.begun();
+    await Promise.resolve();
+    throw new VirtxError("refused", "the link broke");
+  });
+  await failed.goesOn;
+  await assert.rejects(operations.cancel(failed.operation.id), {
+    kind: "conflict",
+    message: /before \(failed: the link broke\)/,
+  });
+});
+
+Deno.test("how far an operation is can be asked while it runs", async () => {
+  const { operations } = fixture();
+  const gate = Promise.withResolvers<void>();
+  const progress = { total: 10, done: 0, rate: 0, timeleft: 0 };
+  const followed = Promise.withResolvers<void>();
+  const { operation: { id }, done } = operations.run(start(), async (control) => {
+    control.follow(() => ({ ...progress, done: ++progress.done }));
+    followed.resolve();
+    await gate.promise;
+    control.follow(() => Promise.reject(new Error("there is nothing any more")));
+  });
+  assert.equal(await operations.progress(id), undefined);
+  await followed.promise;
+  assert.equal((await operations.progress(id))?.done, 1);
+  assert.equal((await operations.progress(id))?.done, 2);
+  gate.resolve();
+  await gate.promise;
+  assert.equal(await operations.progress(id), undefined);
+  await done;
+  assert.equal(await operations.progress(id), undefined);
 });
 
 Deno.test("a file that a crash cut off anywhere, or that holds nonsense, gives what it can", async () => {
@@ -259,7 +360,7 @@ Deno.test("a file that a crash cut off anywhere, or that holds nonsense, gives w
     await Deno.writeTextFile(path, `null\n{"x":1}\n${whole.slice(0, cut)}`);
     {
       using operations = await kept(dir);
-      await operations.settle(() => false);
+      await operations.settle(nothing);
       await operations.run(start({ op: "C" }), () => Promise.resolve()).done;
     }
     using operations = await kept(dir);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DiskBus, DiskManagement, DiskProvisioning, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { Vmdef } from "../../../lib/model/vm.ts";
+import { OperationCourse } from "../../../lib/vm/operation_course.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 import { VmHost } from "../../support/vm_host.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
@@ -218,6 +219,62 @@ for (const [op, steps] of Object.entries(STEPS)) {
     });
   }
 }
+
+for (const op of ["create", "update"] as const) {
+  for (const step of STEPS[op].filter((step) => step !== "deleted")) {
+    const outcome = step === "prepared" || step === "provisioned" ? "undone" : "finished";
+    Deno.test(`a ${op} that is cancelled when ${step} is ${outcome}`, async () => {
+      const course = new OperationCourse();
+      await using host = await VmHost.start((point) => {
+        if (point === `${op}.${step}`) course.cancel();
+      });
+      const { vms, shared } = host;
+      const old = diskAt("/vms/ds/old.raw", { size: 4 });
+      const disks = [diskAt("/vms/ds/sub/a.raw", { size: 4 }), diskAt("/vms/ds/sub/b.raw", { size: 4 })];
+      const vmdef = { ...WEB, osdisk: old, disks };
+      const change = op === "create"
+        ? () => vms.create({ vmdef, ...HERE }, numberedUuid(1), course)
+        : () => vms.update(numberedUuid(1), { vmdef, deletestorage: false }, course);
+      if (op === "update") await vms.create({ vmdef: { ...WEB, osdisk: old }, ...HERE }, numberedUuid(1));
+      const before = await host.state();
+      if (outcome === "undone") {
+        await assert.rejects(change(), failsWith("cancelled", /^Cannot create disk .*: it was cancelled$/));
+        assert.deepEqual(await host.state(), before);
+      } else {
+        await change();
+        assert.deepEqual(await shared.names(), ["old.raw", "sub/", "sub/a.raw", "sub/b.raw"]);
+        assert.deepEqual((await vms.get(numberedUuid(1))).def.disks, disks);
+      }
+    });
+  }
+}
+
+Deno.test("an update without new disks can be cancelled until libvirt has it", async () => {
+  const course = new OperationCourse();
+  await using host = await VmHost.start((point) => {
+    if (point === "update.prepared") course.cancel();
+  });
+  const uuid = await host.vms.create({ vmdef: WEB, ...HERE });
+  const before = await host.state();
+  await assert.rejects(
+    host.vms.update(uuid, { vmdef: { ...WEB, name: "after" }, deletestorage: false }, course),
+    failsWith("cancelled", /^Cannot update VM .*: it was cancelled$/),
+  );
+  assert.deepEqual(await host.state(), before);
+});
+
+Deno.test("how much of thick disks is there is told while they are made", async () => {
+  const course = new OperationCourse();
+  const told: unknown[] = [];
+  await using host = await VmHost.start(async (point) => {
+    if (point === "create.prepared" || point === "create.provisioned") told.push(await course.progress());
+  });
+  const thick = { prov: DiskProvisioning.thick, size: 4 };
+  const disks = [diskAt("/vms/ds/a.raw", thick), diskAt("/vms/ds/b.qcow2", thick)];
+  await host.vms.create({ vmdef: { ...WEB, disks }, ...HERE }, numberedUuid(1), course);
+  const rest = { total: 8, rate: 0, timeleft: 0 };
+  assert.deepEqual(told, [0, 0, 4, 8].map((done) => ({ ...rest, done })));
+});
 
 Deno.test("unmanaged disks survive the deletion of their VM with storage", async () => {
   await using host = await VmHost.start();
