@@ -150,3 +150,12 @@ export const TypedParameterType = {
   boolean: 6,
   string: 7,
 } as const;
+
+/** virStreamFlags */
+export const StreamFlag = { nonblock: 1 << 0 } as const;
+
+/** virStreamEventType */
+export const StreamEvent = { readable: 1 << 0, error: 1 << 2, hangup: 1 << 3 } as const;
+
+/** virDomainConsoleFlags: force takes the console from who has it, safe keeps others off it. */
+export const ConsoleFlag = { force: 1 << 0, safe: 1 << 1 } as const;

@@ -164,6 +164,11 @@ export class Domain implements Disposable {
     return this.#do((domain) => this.#libvirt.virDomainAbortJob(domain));
   }
 
+  /** virDomainOpenConsole: connects a virStreamPtr with the first console; {@link ConsoleFlag}s. */
+  openConsole(stream: Deno.PointerObject, flags: number): Promise<void> {
+    return this.#do((domain) => this.#libvirt.virDomainOpenConsole(domain, null, stream, flags));
+  }
+
   /** virDomainGetJobStats: the job that is under way; undefined: there is none. */
   job(): Promise<DomainJob | undefined> {
     return this.#job(0);

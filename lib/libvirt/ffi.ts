@@ -2,7 +2,7 @@ import { errorMessage, VirtxError } from "../model/error.ts";
 
 /**
  * libvirt's C functions as virtxd uses them, each below its prototype (libvirt/libvirt-host.h, -domain.h, -event.h,
- * virterror.h). What may wait for libvirtd or for the event loop is `nonblocking`: it runs on a thread of Deno's pool
+ * -stream.h, virterror.h). What may wait for libvirtd or for the event loop is `nonblocking`: it runs on a thread of Deno's pool
  * and resolves later. Synchronous are only functions that read or free memory of ours.
  *
  * The types are those of LP64, that is x86_64 and aarch64: C `long` has 64 bits, `unsigned int` 32, enums are `int`.
@@ -172,6 +172,34 @@ const SYMBOLS = {
   },
   // void virTypedParamsFree(virTypedParameterPtr params, int nparams);
   virTypedParamsFree: { parameters: ["pointer", "i32"], result: "void" },
+
+  // int virDomainOpenConsole(virDomainPtr dom, const char *dev_name, virStreamPtr st, unsigned int flags);
+  virDomainOpenConsole: {
+    parameters: ["pointer", "buffer", "pointer", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
+  // virStreamPtr virStreamNew(virConnectPtr conn, unsigned int flags);
+  virStreamNew: { parameters: ["pointer", "u32"], result: "pointer" },
+  // int virStreamRecv(virStreamPtr st, char *data, size_t nbytes); of a non-blocking stream: takes what has arrived, if
+  // something has, and waits for nothing
+  virStreamRecv: { parameters: ["pointer", "buffer", "usize"], result: "i32" },
+  // int virStreamSend(virStreamPtr st, const char *data, size_t nbytes);
+  virStreamSend: { parameters: ["pointer", "buffer", "usize"], result: "i32", nonblocking: true },
+  // int virStreamEventAddCallback(virStreamPtr stream, int events, virStreamEventCallback cb, void *opaque,
+  //     virFreeCallback ff);
+  virStreamEventAddCallback: {
+    parameters: ["pointer", "i32", "function", "pointer", "pointer"],
+    result: "i32",
+  },
+  // int virStreamEventUpdateCallback(virStreamPtr stream, int events);
+  virStreamEventUpdateCallback: { parameters: ["pointer", "i32"], result: "i32" },
+  // int virStreamEventRemoveCallback(virStreamPtr stream);
+  virStreamEventRemoveCallback: { parameters: ["pointer"], result: "i32" },
+  // int virStreamAbort(virStreamPtr st);
+  virStreamAbort: { parameters: ["pointer"], result: "i32", nonblocking: true },
+  // int virStreamFree(virStreamPtr st);
+  virStreamFree: { parameters: ["pointer"], result: "i32" },
 
   // void free(void *ptr); of libc, which libvirt brings along: for the strings and arrays that libvirt hands over
   free: { parameters: ["pointer"], result: "void" },

@@ -3,6 +3,8 @@ import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { Queue } from "../model/queue.ts";
 import type { Connection } from "./connection.ts";
+import type { Console } from "./console.ts";
+import { Consoles } from "./consoles.ts";
 import { compareCpu, type CpuComparison } from "./cpu.ts";
 import { ListFlag, ShutdownFlag, UndefineFlag } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
@@ -69,6 +71,7 @@ export class Hypervisor implements AsyncDisposable {
   readonly #queries: Pool;
   readonly #operations: Pool;
   readonly #migrations: Pool;
+  readonly #consoles: Consoles;
 
   private constructor(runtime: Runtime, o: HypervisorOptions) {
     const { uri, log, clock = systemClock, reconnectMs = 5_000 } = o;
@@ -87,6 +90,11 @@ export class Hypervisor implements AsyncDisposable {
       this.#operations = new Pool({ size: OPERATION_CONNECTIONS, timeoutMs: operationTimeoutMs, open });
       this.#migrations = new Pool({ size: MIGRATION_CONNECTIONS, open });
     }
+    this.#consoles = new Consoles({
+      runtime,
+      open: () => this.#link.open(),
+      timeoutMs: operationTimeoutMs,
+    });
   }
 
   /**
@@ -320,7 +328,21 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   /**
-   * Ends all: pools, link, event loop. It waits for calls under way, but for a moment at most: what a call that hangs in
+   * Opens the first console of a domain, which has no other user meanwhile; force takes it from who has it.
+   *
+   * @throws VirtxError beside the above: `conflict` if the domain does not run, or its console is taken
+   */
+  async console(uuid: string, o: { readonly force: boolean }): Promise<Console> {
+    try {
+      this.#link.require();
+      return await this.#consoles.open(uuid, o);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot open the console of domain ${uuid}`);
+    }
+  }
+
+  /**
+   * Ends all: consoles, pools, link, event loop. It waits for calls under way, but for a moment at most: what a call that hangs in
    * libvirt needs, threads included, stays until it returns, and Deno.exit() ends the process before that.
    */
   async [Symbol.asyncDispose](): Promise<void> {
@@ -331,7 +353,7 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    const pools = [this.#queries, this.#operations, this.#migrations];
+    const pools = [this.#queries, this.#operations, this.#migrations, this.#consoles];
     await Promise.all(pools.map((pool) => pool[Symbol.asyncDispose]()));
     await this.#link[Symbol.asyncDispose]();
     await this.#runtime[Symbol.asyncDispose]();
@@ -341,6 +363,7 @@ export class Hypervisor implements AsyncDisposable {
     if (event.kind === "disconnected") {
       const away = libvirtAway(`libvirt is away: ${event.reason}`);
       for (const pool of [this.#queries, this.#operations, this.#migrations]) pool.reset(away);
+      this.#consoles.end({ kind: "lost", reason: away.message });
     }
     this.events.push(event);
   }

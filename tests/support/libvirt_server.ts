@@ -1,5 +1,6 @@
 import { ErrorCode, TypedParameterType } from "../../lib/libvirt/constants.ts";
 import { formatUuid } from "../../lib/model/uuid.ts";
+import { ServedConsole, STREAM } from "./libvirt_served_console.ts";
 import { TempDir } from "./temp_dir.ts";
 import { XdrWriter } from "./xdr.ts";
 
@@ -17,6 +18,7 @@ export const Procedure = {
   getLibVersion: 157,
   abortJob: 164,
   create: 196,
+  openConsole: 201,
   getState: 212,
   getJobStats: 298,
   migrate: 305,
@@ -44,7 +46,9 @@ const FROM_QEMU = 10, LEVEL_ERROR = 2, SHUTOFF = 5;
 
 interface Call {
   readonly procedure: number;
+  readonly type: number;
   readonly serial: number;
+  readonly status: number;
   readonly body: DataView;
 }
 
@@ -78,6 +82,10 @@ export class LibvirtServer implements AsyncDisposable {
   readonly failures = new Map<number, Failure>();
   /** How many connections have been opened. */
   opened = 0;
+  /** Those that have been opened; the last one is the one in use. */
+  readonly consoles: ServedConsole[] = [];
+  /** Set: nothing is read from connections with a console until it resolves. */
+  deafness: Promise<void> | undefined;
 
   private constructor(dir: TempDir) {
     this.#dir = dir;
@@ -167,8 +175,18 @@ export class LibvirtServer implements AsyncDisposable {
     this.#sockets.add(socket);
     this.opened++;
     try {
+      let terminal: ServedConsole | undefined;
       for (let call = await receive(socket); call !== undefined; call = await receive(socket)) {
         const { procedure, serial } = call;
+        if (call.type === STREAM) {
+          await this.deafness;
+          await terminal?.take(call.status, call.body);
+          continue;
+        }
+        if (procedure === Procedure.openConsole) {
+          terminal = new ServedConsole((bytes) => writeAll(socket, bytes), serial);
+          this.consoles.push(terminal);
+        }
         this.#calls.set(procedure, this.calls(procedure) + 1);
         const answering = call;
         const reply = () => {
@@ -184,6 +202,14 @@ export class LibvirtServer implements AsyncDisposable {
     } finally {
       if (this.#sockets.delete(socket)) socket.close();
     }
+  }
+}
+
+async function writeAll(socket: Deno.UnixConn, bytes: Uint8Array): Promise<void> {
+  try {
+    for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await socket.write(rest));
+  } catch {
+    // the client has hung up
   }
 }
 
@@ -264,7 +290,13 @@ async function receive(socket: Deno.UnixConn): Promise<Call | undefined> {
   const header = await readExactly(socket, HEADER_BYTES);
   if (header === undefined) return undefined;
   const body = await readExactly(socket, header.getUint32(0) - HEADER_BYTES);
-  return body && { procedure: header.getInt32(12), serial: header.getInt32(20), body };
+  return body && {
+    procedure: header.getInt32(12),
+    type: header.getInt32(16),
+    serial: header.getInt32(20),
+    status: header.getInt32(24),
+    body,
+  };
 }
 
 async function readExactly(socket: Deno.UnixConn, size: number): Promise<DataView | undefined> {
