@@ -6,7 +6,7 @@ import type { DomainEvent, HypervisorEvent } from "../libvirt/events.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { DomainStats } from "../libvirt/stats.ts";
 import type { Clock } from "../model/clock.ts";
-import { type Firmware, HostState } from "../model/enums.ts";
+import { enumName, type Firmware, HostState } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { Mutex } from "../model/mutex.ts";
@@ -222,7 +222,8 @@ export class HostMonitor implements AsyncDisposable {
     const runstate = runstateAfter(event.event, event.detail);
     const told = runstate !== undefined && domains.hear(event.uuid, runstate, event.at);
     if (!told || REDEFINING.includes(event.event)) this.#readSoon(event.uuid);
-    this.#o.log.debug("libvirt event", { vm: event.uuid, event: event.event, detail: event.detail });
+    const name = enumName(LifecycleEvent, event.event);
+    this.#o.log.debug("libvirt event", { vm: event.uuid, event: name, detail: event.detail });
   }
 
   /** Makes everything true again after libvirt was away. */
