@@ -6,7 +6,7 @@ import type { VmInfo } from "../model/vm.ts";
  * It is the host's claim to have the VM, too; several hosts may claim one, and one claim is shown.
  */
 export interface VmEntry extends VmInfo {
-  /** None while the host is not active: then nobody knows. */
+  /** None while nobody knows: the host is not active, or it is back and has not said yet what has become of its VMs. */
   readonly runstate: Runstate;
   /** What the host said last. */
   readonly lastrunstate: Runstate;
@@ -14,14 +14,17 @@ export interface VmEntry extends VmInfo {
   readonly cstate: HostState;
 }
 
-/** A claim as it is shown while its host is in that state. */
-export function entryOf(said: VmInfo, cstate: HostState): VmEntry {
+/**
+ * A claim as it is shown while its host is in that state.
+ * @param doubted whether it dates from before the host was away
+ */
+export function entryOf(said: VmInfo, cstate: HostState, doubted: boolean): VmEntry {
   const { uuid, name, host, runstate, vlanid, custom, vcpus, ts } = said;
   return {
     uuid,
     name,
     host,
-    runstate: cstate === HostState.active ? runstate : Runstate.none,
+    runstate: cstate === HostState.active && !doubted ? runstate : Runstate.none,
     vlanid,
     custom,
     vcpus,
@@ -60,8 +63,14 @@ const STRENGTH: Readonly<Record<Runstate, number>> = {
  * definitions of a VM that is off on two hosts.
  */
 export function compareClaims(a: VmEntry, b: VmEntry): number {
-  return Number(b.cstate === HostState.active) - Number(a.cstate === HostState.active) ||
+  return Number(isKnown(b)) - Number(isKnown(a)) ||
+    Number(b.cstate === HostState.active) - Number(a.cstate === HostState.active) ||
     STRENGTH[b.lastrunstate] - STRENGTH[a.lastrunstate] ||
     b.ts - a.ts ||
     (a.host < b.host ? -1 : 1);
+}
+
+/** Whether the VM is what its host said last, as far as anybody can know. */
+function isKnown({ runstate, lastrunstate }: VmEntry): boolean {
+  return runstate === lastrunstate;
 }

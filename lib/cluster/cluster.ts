@@ -1,5 +1,5 @@
 import type { Clock } from "../model/clock.ts";
-import { enumName, HostState } from "../model/enums.ts";
+import { HostState } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { Archive } from "./archive.ts";
@@ -117,6 +117,7 @@ export class Cluster implements Disposable {
         isMember: (uuid) => this.#members.host(uuid) !== undefined,
         adopt,
         pull: (uuid) => pulls.pull(uuid),
+        onShared: (uuid, doubted) => this.#share(uuid, doubted),
         onLaterLife: (epoch) => this.#renew(epoch),
         timers,
         random,
@@ -271,12 +272,7 @@ export class Cluster implements Disposable {
     for (const { uuid, before, after } of changes) {
       if (uuid === self) continue;
       const name = (after ?? before)?.peer.name;
-      log.info("a host has changed", {
-        host: uuid,
-        name,
-        before: stateName(before),
-        after: stateName(after),
-      });
+      log.info("a host has changed", { host: uuid, name, before: before?.cstate, after: after?.cstate });
       if (!after) {
         this.#knowledge.forget(uuid);
         this.#prototypes.forget(uuid);
@@ -285,7 +281,8 @@ export class Cluster implements Disposable {
       }
       inventory.setHostState(uuid, after.cstate);
       const isBack = after.cstate === HostState.active && before?.cstate !== HostState.active;
-      if (isBack && !after.peer.prototype) this.#repair.meet(after.peer);
+      if (isBack && after.peer.prototype) inventory.trust(uuid); // it repeats all, but does not confirm
+      else if (isBack) this.#repair.meet(after.peer);
     }
     this.#repetition.active = [...this.#members.hosts()].some(({ peer, cstate }) =>
       peer.prototype && cstate === HostState.active && peer.uuid !== self
@@ -299,6 +296,13 @@ export class Cluster implements Disposable {
       this.#knowledge.adopt(state);
       if (state.uuid === from.uuid) inventory.confirm(from.uuid, clock());
     }
+  }
+
+  #share(uuid: string, doubted: boolean): void {
+    const { inventory, self } = this.#o;
+    if (uuid === self || !this.#members.host(uuid)) return;
+    if (!doubted) inventory.trust(uuid);
+    else if (inventory.seen(uuid) === undefined) inventory.doubt(uuid);
   }
 
   /** Goes on after a later life of this host, that others remember. Two that are alive must not outdo each other for ever. */
@@ -320,8 +324,4 @@ export class Cluster implements Disposable {
       log.warn("cannot tell the others", { name, error: errorMessage(error) }); // they will notice the gap
     });
   }
-}
-
-function stateName(member: HostMember | undefined): string | undefined {
-  return member && enumName(HostState, member.cstate);
 }

@@ -20,7 +20,9 @@ export class SetDigest {
 
   static ofVector(entries: Iterable<VectorEntry>): SetDigest {
     const result = new SetDigest();
-    for (const { uuid, epoch, seq, digest } of entries) result.toggle([uuid, epoch, seq, digest].join());
+    for (const { uuid, epoch, seq, digest, doubted } of entries) {
+      result.toggle([uuid, epoch, seq, digest, ...doubted ? ["doubted"] : []].join());
+    }
     return result;
   }
 

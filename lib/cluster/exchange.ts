@@ -17,6 +17,8 @@ export interface VectorEntry extends Stamp {
   readonly uuid: string;
   /** How many VMs it has: what a state will hold. */
   readonly count: number;
+  /** The origin was away, and what is known of it may date from before that. */
+  readonly doubted?: boolean | undefined;
 }
 
 /** How far somebody's knowledge goes. */
@@ -58,7 +60,7 @@ const stamp = { epoch: Int.positive(), seq: Int, digest: Digest };
 const VectorSchema = z.object({
   uuid: Uuid,
   digest: Digest,
-  origins: z.array(z.object({ uuid: Uuid, ...stamp, count: Int })),
+  origins: z.array(z.object({ uuid: Uuid, ...stamp, count: Int, doubted: z.boolean().optional() })),
 });
 
 const WantsSchema = z.array(z.object({

@@ -57,6 +57,8 @@ export class Inventory {
   /** The hosts that claim a VM, where they are several. */
   readonly #rivals = new Map<string, Set<string>>();
   readonly #hostStates = new Map<string, HostState>();
+  /** Hosts that were away, are back, and have not yet confirmed what was known of them. */
+  readonly #doubted = new Set<string>();
   readonly #seen = new Map<string, number>();
   readonly #watchers = new Set<InventoryWatcher>();
 
@@ -129,29 +131,48 @@ export class Inventory {
   removeHost(uuid: string): void {
     for (const vm of [...this.claimsOf(uuid).keys()]) this.#drop(uuid, vm);
     this.#hostStates.delete(uuid);
+    this.#doubted.delete(uuid);
     this.#seen.delete(uuid);
     if (!this.#hosts.get(uuid)) return;
     this.#hosts.delete(uuid);
     for (const watcher of this.#watchers) watcher.host?.(uuid, undefined);
   }
 
-  /** Whether a host is there, according to Serf: while it is not, the state of its VMs is unknown. */
+  /**
+   * Whether a host is there, according to Serf: while it is not, the state of its VMs is unknown, and when it is back, until
+   * what is known of it is confirmed ({@link confirm}, {@link trust}).
+   */
   setHostState(uuid: string, cstate: HostState): void {
-    if (this.#hostStates.get(uuid) === cstate) return;
+    const before = this.#hostStates.get(uuid);
+    if (before === cstate) return;
     this.#hostStates.set(uuid, cstate);
+    if (before !== undefined && cstate === HostState.active) this.#doubted.add(uuid);
     const host = this.#hosts.get(uuid);
     if (host) this.putHost({ ...host, cstate });
-    const claims = this.#claims.get(uuid);
-    if (!claims) return;
-    for (const claim of claims.values()) {
-      claims.set(claim.uuid, deepFreeze(entryOf(saidOf(claim), cstate)));
-      this.#show(claim.uuid, uuid);
-    }
+    this.#showAllOf(uuid);
   }
 
-  /** What is known of a host and its VMs is so at this time. */
+  /** Whether what is known of a host may date from before it was away. */
+  doubts(host: string): boolean {
+    return this.#doubted.has(host);
+  }
+
+  /** What somebody else says of a host may date from before it was away. */
+  doubt(host: string): void {
+    if (this.#doubted.has(host)) return;
+    this.#doubted.add(host);
+    this.#showAllOf(host);
+  }
+
+  /** What is known of a host does not date from before it was away, as somebody else knows. */
+  trust(host: string): void {
+    if (this.#doubted.delete(host)) this.#showAllOf(host);
+  }
+
+  /** What is known of a host and its VMs is so at this time, as itself has said. */
   confirm(host: string, at: number): void {
     this.#seen.set(host, at);
+    this.trust(host);
   }
 
   /** Takes over what the VM's host says of it; the same again is no change. */
@@ -160,7 +181,7 @@ export class Inventory {
     const claims = this.#claims.get(host) ?? new Map<string, VmEntry>();
     const before = claims.get(uuid);
     if (before && saysTheSame(before, info)) return;
-    const claim = deepFreeze(entryOf(info, this.#hostStates.get(host) ?? HostState.active));
+    const claim = this.#claimOf(info);
     claims.set(uuid, claim);
     this.#claims.set(host, claims);
     const shown = this.#vms.get(uuid);
@@ -187,6 +208,20 @@ export class Inventory {
     const present = new Set(infos.map((info) => info.uuid));
     for (const uuid of [...this.claimsOf(host).keys()]) if (!present.has(uuid)) this.#drop(host, uuid);
     for (const info of infos) this.putVm(info);
+  }
+
+  /** Shows the VMs of a host as its state is now. */
+  #showAllOf(host: string): void {
+    const claims = this.#claims.get(host);
+    for (const claim of claims?.values() ?? []) {
+      claims?.set(claim.uuid, this.#claimOf(saidOf(claim)));
+      this.#show(claim.uuid, host);
+    }
+  }
+
+  #claimOf(said: VmInfo): VmEntry {
+    const cstate = this.#hostStates.get(said.host) ?? HostState.active;
+    return deepFreeze(entryOf(said, cstate, this.#doubted.has(said.host)));
   }
 
   #drop(host: string, uuid: string): void {

@@ -65,10 +65,12 @@ export class Knowledge {
    * the beginning is told: it must not be forgotten, lest the origin itself begin a life that is older.
    */
   *entries(): Iterable<VectorEntry> {
+    const { inventory } = this.#o;
     for (const [uuid, { progress, latest, broken }] of this.#origins) {
-      yield broken || latest.epoch > progress.epoch
+      const entry = broken || latest.epoch > progress.epoch
         ? { uuid, epoch: latest.epoch, seq: 0, digest: NOTHING, count: 0 }
-        : { uuid, ...progress.stamp, count: this.#o.inventory.claimsOf(uuid).size };
+        : { uuid, ...progress.stamp, count: inventory.claimsOf(uuid).size };
+      yield inventory.doubts(uuid) ? { ...entry, doubted: true } : entry;
     }
   }
 
@@ -204,8 +206,8 @@ export class Knowledge {
       held.delete(next.origin.seq);
       this.#apply(uuid, next, progress);
       progress.reach(next.origin.seq);
-      this.#confirm(uuid);
       this.#verify(uuid, origin, next.origin.digest);
+      if (!origin.broken) this.#confirm(uuid);
     }
   }
 

@@ -29,6 +29,8 @@ export interface RepairOptions {
   readonly adopt: (states: readonly OriginState[], from: Peer) => void;
   /** An origin is to be pulled from itself. */
   readonly pull: (uuid: string) => void;
+  /** A peer's knowledge of an origin is shared now; whether it dates from before the origin was away, for all the peer knows. */
+  readonly onShared: (uuid: string, doubted: boolean) => void;
   /** A peer has heard of a later life of this host than its own. */
   readonly onLaterLife: (epoch: number) => void;
   readonly timers: Timers;
@@ -103,7 +105,7 @@ export class Repair implements Disposable {
 
   /** Asks a peer for all that it knows better. */
   async #catchUp(peer: Peer, { origins }: Vector): Promise<void> {
-    const { questions, knowledge, adopt } = this.#o;
+    const { questions, knowledge, adopt, onShared } = this.#o;
     let batch: Want[] = [];
     let vms = 0;
     for (const entry of origins) {
@@ -119,7 +121,10 @@ export class Repair implements Disposable {
       batch.push(want);
     }
     if (batch.length > 0) adopt(await questions.states(peer, batch), peer);
-    for (const { uuid } of origins) if (knowledge.lack(uuid)) this.#o.pull(uuid);
+    for (const { uuid, doubted = false } of origins) {
+      if (knowledge.lack(uuid)) this.#o.pull(uuid);
+      else onShared(uuid, doubted);
+    }
   }
 
   /** What a peer could tell of an origin that it knows to this point. */

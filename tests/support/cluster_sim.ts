@@ -95,7 +95,7 @@ export class ClusterSim implements Disposable {
         for (const vm of subject.vms.values()) {
           const claim = claims.get(vm.uuid);
           if (
-            !claim || claim.lastrunstate !== vm.runstate || claim.ts !== vm.ts || claim.name !== vm.name
+            !claim || claim.runstate !== vm.runstate || claim.ts !== vm.ts || claim.name !== vm.name
           ) return `${where}: ${vm.name} is ${JSON.stringify(claim)}`;
         }
       }

@@ -104,7 +104,32 @@ Deno.test("VMs of a host that is not there are shown as unknown, and lose agains
   assert.equal(inventory.host(HERE)?.cstate, failed);
   assert.deepEqual(runstates()[1], [HERE, none, poweroff, failed]);
   inventory.setHostState(HERE, active);
+  assert.deepEqual(runstates(), [[THERE, poweroff, poweroff, active], [HERE, none, poweroff, active]]);
+  inventory.confirm(HERE, 1);
   assert.deepEqual(runstates(), [[HERE, running, running, active], [HERE, poweroff, poweroff, active]]);
+});
+
+Deno.test("a VM is unknown from when its host is away until that is back and what is known of it is trusted", () => {
+  const inventory = new Inventory();
+  inventory.setHostState(HERE, HostState.active);
+  assert.equal(inventory.doubts(HERE), false); // there is nothing from before
+  inventory.putVm(vmInfo({ host: HERE, runstate: Runstate.running }));
+  const runstate = () => inventory.vm(numberedUuid(1))?.runstate;
+  for (const away of [HostState.failed, HostState.left]) {
+    inventory.setHostState(HERE, away);
+    inventory.trust(HERE);
+    assert.equal(runstate(), Runstate.none);
+    inventory.setHostState(HERE, HostState.active);
+    assert.equal(runstate(), Runstate.none);
+    inventory.trust(HERE);
+    assert.equal(runstate(), Runstate.running);
+  }
+  inventory.doubt(HERE);
+  assert.equal(runstate(), Runstate.none);
+  inventory.putVm(vmInfo({ host: HERE, runstate: Runstate.paused }));
+  assert.equal(runstate(), Runstate.none);
+  inventory.confirm(HERE, 1);
+  assert.equal(runstate(), Runstate.paused);
 });
 
 Deno.test("a host that is forgotten takes its claims along", () => {
