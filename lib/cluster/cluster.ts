@@ -1,5 +1,5 @@
 import type { Clock } from "../model/clock.ts";
-import { HostState } from "../model/enums.ts";
+import { enumName, HostState } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { Archive } from "./archive.ts";
@@ -272,7 +272,12 @@ export class Cluster implements Disposable {
     for (const { uuid, before, after } of changes) {
       if (uuid === self) continue;
       const name = (after ?? before)?.peer.name;
-      log.info("a host has changed", { host: uuid, name, before: before?.cstate, after: after?.cstate });
+      log.info("a host has changed", {
+        host: uuid,
+        name,
+        before: stateName(before),
+        after: stateName(after),
+      });
       if (!after) {
         this.#knowledge.forget(uuid);
         this.#prototypes.forget(uuid);
@@ -324,4 +329,8 @@ export class Cluster implements Disposable {
       log.warn("cannot tell the others", { name, error: errorMessage(error) }); // they will notice the gap
     });
   }
+}
+
+function stateName(member: HostMember | undefined): string | undefined {
+  return member && enumName(HostState, member.cstate);
 }

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { decodeRecord, encodeHostInfo, encodeVmInfo, hostInfoOf } from "../../../lib/cluster/records.ts";
+import { type LogLine, recordingLogger } from "../../support/api_fixture.ts";
 import { ClusterSim, type SimHost } from "../../support/cluster_sim.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
@@ -364,7 +365,8 @@ Deno.test("a host alone keeps its inventory and answers for it", async () => {
 });
 
 Deno.test("a host that is reaped is forgotten with its VMs, also by those who hear of it from others", async () => {
-  using sim = new ClusterSim({ hosts: 4, vmsPerHost: 5, seed: 14 });
+  const lines: LogLine[] = [];
+  using sim = new ClusterSim({ hosts: 4, vmsPerHost: 5, seed: 14, log: recordingLogger(lines) });
   await sim.start();
   const gone = sim.hosts.pop();
   assert.ok(gone);
@@ -375,6 +377,13 @@ Deno.test("a host that is reaped is forgotten with its VMs, also by those who he
   sim.serf.announce(gone.agent, undefined, 0);
   await sim.time.pass(60_000);
   assert.equal(first?.inventory.host(gone.uuid), undefined);
+  const told = lines.filter(({ message, fields }) =>
+    message === "a host has changed" && fields["host"] === gone.uuid
+  )
+    .map(({ fields }) => `${fields["name"]} ${fields["before"]} ${fields["after"]}`);
+  for (const change of ["active failed", "failed undefined"]) {
+    assert.equal(told.filter((line) => line === `${gone.name} ${change}`).length, 3, told.join());
+  }
   assert.ok(sim.agrees());
   for (const { inventory } of sim.hosts) assert.equal([...inventory.vms()].length, 15);
 });
