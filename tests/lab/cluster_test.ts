@@ -139,6 +139,13 @@ Deno.test("any host answers for all", async (t) => {
     await cluster.settled();
     assert.equal((await cluster.vms(3)).filter(({ fields }) => fields.name.startsWith("more")).length, 25);
   });
+  await t.step("nothing but log lines has been written", () => {
+    for (const n of cluster.numbers) {
+      const lines = cluster.daemon(n).process.output.trim().split("\n");
+      assert.ok(lines.length > 10);
+      for (const line of lines) assert.match(line, /^\{"time":".*\}$/);
+    }
+  });
 });
 
 Deno.test("hosts and links die, and the picture stays true", async (t) => {
