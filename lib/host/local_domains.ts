@@ -45,9 +45,6 @@ const ACTIVE: ReadonlySet<Runstate> = new Set([
   Runstate.pmsuspended,
 ]);
 
-/** The run states that a domain is in for libvirt while it migrates away. */
-const LEAVING_FROM: ReadonlySet<Runstate> = new Set([Runstate.running, Runstate.paused, Runstate.startup]);
-
 /**
  * The domains of this host, and their copy in the inventory. An answer of libvirt may be older than an event that
  * overtook it, so whoever asks notes the moment before, and a run state heard of after that moment stays.
@@ -59,6 +56,8 @@ export class LocalDomains {
   readonly #entries = new Map<string, Entry>();
   /** Domains that migrate away; see {@link leaving}. */
   readonly #leaving = new Set<string>();
+  /** Those of them that libvirt has no more. */
+  #gone: Set<string> = new Set();
   #moment: Moment = 0;
 
   constructor(host: string, inventory: Inventory) {
@@ -96,6 +95,7 @@ export class LocalDomains {
    * @param ts UTC milliseconds, for what has changed
    */
   learn(reading: DomainReading, asked: Moment, ts: number): void {
+    this.#gone.delete(reading.uuid);
     const before = this.#entries.get(reading.uuid);
     const entry = this.#entryOf(reading, before, asked, ts);
     if (entry !== before) this.#put(entry);
@@ -106,11 +106,14 @@ export class LocalDomains {
    * The inventory is told in one go.
    */
   learnAll(readings: readonly DomainReading[], asked: Moment, ts: number): void {
-    const kept = [...this.#entries.values()].filter(({ heard }) => heard > asked);
+    const kept = [...this.#entries.values()].filter(({ heard, domain: { uuid } }) =>
+      heard > asked || this.#leaving.has(uuid)
+    );
     const entries = readings.map((reading) =>
       this.#entryOf(reading, this.#entries.get(reading.uuid), asked, ts)
     );
     this.#entries.clear();
+    this.#gone = this.#leaving.difference(new Set(readings.map(({ uuid }) => uuid)));
     for (const entry of [...kept, ...entries]) this.#entries.set(entry.domain.uuid, entry);
     this.#inventory.replaceVmsOf(
       this.#host,
@@ -119,19 +122,21 @@ export class LocalDomains {
   }
 
   /**
-   * Whether the domain migrates away from this host. libvirt says "running" until the very end of that, and "paused" then; as
-   * long as it is here, it is shown as migrating. Who sets it has the domain read again for the truth.
+   * Whether the domain migrates away from this host. libvirt says "running" until the very end of that, "paused" then, and
+   * at last nothing, while much may still be to do; until told otherwise it is shown as migrating, even if libvirt has
+   * removed it. Who sets it has the domain read again for the truth.
    */
   leaving(uuid: string, leaves: boolean, ts: number): void {
     if (leaves) this.#leaving.add(uuid);
     else this.#leaving.delete(uuid);
     const runstate = this.#entries.get(uuid)?.domain.runstate;
     if (leaves && runstate !== undefined) this.hear(uuid, runstate, ts);
+    if (!leaves && this.#gone.delete(uuid)) this.forget(uuid);
   }
 
   /** The run state to show. */
   #shown(uuid: string, runstate: Runstate): Runstate {
-    return this.#leaving.has(uuid) && LEAVING_FROM.has(runstate) ? Runstate.migrating : runstate;
+    return this.#leaving.has(uuid) ? Runstate.migrating : runstate;
   }
 
   /** Takes over a run state that an event told. False: the domain is not known. */
@@ -171,6 +176,7 @@ export class LocalDomains {
   /** The domain is gone. */
   forget(uuid: string): void {
     this.#moment++;
+    if (this.#leaving.has(uuid)) return void this.#gone.add(uuid);
     if (!this.#entries.delete(uuid)) return;
     this.#inventory.removeVm(uuid, Infinity, this.#host);
   }

@@ -12,7 +12,7 @@ const Shutoff = { crashed: 3 } as const;
 export function runstateOf(state: number, reason: number): Runstate {
   switch (state) {
     case DomainState.running:
-      return reason === Running.postcopy ? Runstate.migrating : Runstate.running;
+      return reason === Running.postcopy ? Runstate.startup : Runstate.running; // arriving
     case DomainState.blocked: // on a resource, which is the guest's own affair
       return Runstate.running;
     case DomainState.paused:
@@ -68,7 +68,7 @@ export function runstateAfter(event: number, detail: number): Runstate | undefin
         ? Runstate.migrating
         : Runstate.paused;
     case LifecycleEvent.resumed:
-      return detail === Resumed.postcopy ? Runstate.migrating : Runstate.running;
+      return detail === Resumed.postcopy ? Runstate.startup : Runstate.running;
     case LifecycleEvent.stopped:
       return detail === Stopped.crashed ? Runstate.crashed : Runstate.poweroff;
     case LifecycleEvent.shutdown:

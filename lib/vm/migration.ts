@@ -364,6 +364,7 @@ export class Migrations implements AsyncDisposable {
         reason,
       );
       this.#leftovers.add(vm);
+      monitor.leaving(vm, false);
       const domain = await monitor.refresh(vm);
       if (domain !== undefined) await registry.write(vm, domain.xml);
       run.ended.resolve();
@@ -384,16 +385,15 @@ export class Migrations implements AsyncDisposable {
     await this.#reached("settled");
     this.#leftovers.delete(vm);
     if (this.#runs.get(vm) === run) this.#runs.delete(vm);
+    monitor.leaving(vm, false); // from now on, who asks for the VM is sent to where it is
     await monitor.refresh(vm).catch(() => {}); // the next sample shows it
     run.ended.resolve();
   }
 
   /** It is over as far as this host's VM is concerned. */
   #finish(run: Run, state: MigrationState, reason: string): void {
-    const { vm } = run.record;
     run.info = { ...run.info, state, reason, te: this.#o.clock() };
-    this.#last.set(vm, run.info);
-    this.#o.monitor.leaving(vm, false);
+    this.#last.set(run.record.vm, run.info);
   }
 
   /** Goes on with a post-copy that broke, over a link that is back. */

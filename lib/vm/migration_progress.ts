@@ -69,24 +69,33 @@ export function remainder({ progress }: MigrationInfo = NO_MIGRATION): Operation
   return total === 0 ? undefined : { total, done: Math.max(0, total - remaining), rate, timeleft };
 }
 
+/** What else is known where a VM is whose last migration somebody else saw through. */
+export interface Arrival {
+  /** UUID of this host, which has the VM: a migration that failed began here, any other one led here. */
+  readonly here: string;
+  /** The figures of the migration that brought it, if libvirt remembers them. */
+  readonly job: DomainJob | undefined;
+  /** Whether a host still has it leaving, and thus not all settled. */
+  readonly isLeaving: (source: string) => boolean;
+}
+
 /**
  * The last migration of a VM by its record, for a host that was not the one to see it through: the target, or this one in an
- * earlier life.
- *
- * @param here the UUID of this host, which has the VM: where one that failed began, and another led to
- * @param job the figures of the migration that brought it, if libvirt remembers them
+ * earlier life. It is told to be over only when it is for its source, too.
  */
 export function lastMigration(
-  here: string,
   operation: Operation | undefined,
-  job: DomainJob | undefined,
+  { here, job, isLeaving }: Arrival,
 ): MigrationInfo {
-  if (operation === undefined || operation.status === "started") return NO_MIGRATION;
-  const { ts, te, msg } = operation;
-  if (operation.status === "failed") {
+  if (operation === undefined) return NO_MIGRATION;
+  const { ts, te, msg, status } = operation;
+  if (status === "failed") {
     return { ...NO_MIGRATION, state: MigrationState.failed, source: here, ts, te, reason: msg };
   }
-  const progress = job === undefined ? NO_MIGRATION.progress : { ...progressOf(job, 0), timeleft: 0 };
   const source = originOf(msg);
-  return { ...NO_MIGRATION, state: MigrationState.completed, source, target: here, progress, ts, te };
+  const progress = job === undefined ? NO_MIGRATION.progress : { ...progressOf(job, 0), timeleft: 0 };
+  const arrival = { ...NO_MIGRATION, source, target: here, progress, ts };
+  return status === "started" || isLeaving(source)
+    ? { ...arrival, state: MigrationState.active }
+    : { ...arrival, state: MigrationState.completed, te };
 }

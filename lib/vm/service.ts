@@ -338,10 +338,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const domain = this.#local(uuid, "get the migration of");
     const known = this.#migrations.info(uuid);
     if (known !== undefined) return known;
+    const { hypervisor, monitor, inventory } = this.#o;
     const record = parseDomainXml(domain.xml).operations.find(({ op }) => op === "VmMigrate");
-    const completed = record?.status === "completed" && ACTIVE.some((state) => state === domain.runstate);
-    const job = completed ? await this.#o.hypervisor.completedJob(uuid) : undefined;
-    return lastMigration(this.#o.monitor.uuid, record, job);
+    const arrived = record && record.status !== "failed" && ACTIVE.some((state) => state === domain.runstate);
+    const job = arrived ? await hypervisor.completedJob(uuid) : undefined;
+    const isLeaving = (host: string) => inventory.claimsOf(host).get(uuid)?.runstate === Runstate.migrating;
+    return lastMigration(record, { here: monitor.uuid, job, isLeaving });
   }
 
   async abortMigration(uuid: string): Promise<void> {
@@ -424,10 +426,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   /** This host's VM, if libvirt says right now that it is in one of these states. */
   async #require(uuid: string, verb: string, allowed: readonly Runstate[]): Promise<LocalDomain> {
-    const { hypervisor, inventory } = this.#o;
+    const { inventory } = this.#o;
     const domain = this.#local(uuid, verb);
-    const { state, reason } = await hypervisor.state(uuid);
-    const runstate = this.#migrations.isUnderWay(uuid) ? Runstate.migrating : runstateOf(state, reason);
+    const runstate = await this.#runstate(uuid);
     if (!allowed.includes(runstate)) {
       const name = inventory.vm(uuid)?.name ?? uuid;
       throw new VirtxError(
@@ -438,6 +439,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       );
     }
     return { ...domain, runstate };
+  }
+
+  async #runstate(uuid: string): Promise<Runstate> {
+    if (this.#migrations.isUnderWay(uuid)) return Runstate.migrating;
+    const { state, reason } = await this.#o.hypervisor.state(uuid);
+    return runstateOf(state, reason);
   }
 
   #requireHere(verb: string, host: string): void {

@@ -1,4 +1,4 @@
-import { MigrationCluster } from "../../tests/lab/support/migration_cluster.ts";
+import { MigrationCluster, Traveller } from "../../tests/lab/support/migration_cluster.ts";
 import type { Bench } from "./row.ts";
 import { isBuilt } from "./support/executable.ts";
 import { percentile } from "./support/stall.ts";
@@ -16,7 +16,9 @@ const bench: Bench = async ({ skip }) => {
     skip("live migration", Deno.uid() === 0 ? "run deno task build first" : "a lab needs root");
     return [];
   }
-  await using traveller = await MigrationCluster.up();
+  await using up = await MigrationCluster.up(2);
+  const traveller = await Traveller.create(up.cluster, "traveller");
+  await traveller.boot();
   const virtxd: number[] = [];
   const virsh: number[] = [];
   for (let round = 0; round < ROUNDS; round++) {
@@ -41,7 +43,7 @@ const bench: Bench = async ({ skip }) => {
 };
 export default bench;
 
-async function byVirtxd(traveller: MigrationCluster, from: number, to: number): Promise<number> {
+async function byVirtxd(traveller: Traveller, from: number, to: number): Promise<number> {
   const began = performance.now();
   await traveller.begin(to, {}, from);
   while (await traveller.whereabouts(from) !== to) await new Promise((resolve) => setTimeout(resolve, 5));
@@ -49,7 +51,7 @@ async function byVirtxd(traveller: MigrationCluster, from: number, to: number): 
 }
 
 /** With the flags that virtxd gives libvirt. */
-async function byVirsh(traveller: MigrationCluster, from: number, to: number): Promise<number> {
+async function byVirsh(traveller: Traveller, from: number, to: number): Promise<number> {
   const target = traveller.cluster.host(to).address;
   const began = performance.now();
   await traveller.cluster.host(from).exec([

@@ -1,73 +1,80 @@
+import assert from "node:assert/strict";
 import { MigrationState, MigrationType, Runstate } from "../../../lib/model/enums.ts";
 import type { MigrationInfo, Vmdef, VmMigrateOptions } from "../../../lib/model/vm.ts";
 import { GuestConsole } from "../../../scripts/lab/guest_console.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 import { LabCluster } from "./lab_cluster.ts";
-import { installGuestImage } from "./lab_daemon.ts";
+import { installGuestImage, type LabDaemonOptions } from "./lab_daemon.ts";
 import { TestLab } from "./test_lab.ts";
 
-const IMAGE = "/vms/ds/guest.qcow2";
-const VM: Vmdef = {
-  ...SMALL_VMDEF,
-  name: "traveller",
-  osdisk: disk(IMAGE, { man: 1 }),
-  nets: [{ name: "br0", nettype: 1, model: 0, mac: "" }, { name: "default", nettype: 0, model: 0, mac: "" }],
-};
+/** A VM that travels among the hosts of a cluster. Hosts are counted from 1. */
+export class Traveller {
+  private constructor(readonly cluster: LabCluster, readonly vm: string) {}
 
-/** Migrations that take their time, for something to happen meanwhile. */
-export const SLOWLY = { bandwidth: 8 };
-
-/** A cluster, and a VM on its first host that is to travel. */
-export class MigrationCluster implements AsyncDisposable {
-  private constructor(readonly lab: TestLab, readonly cluster: LabCluster, readonly vm: string) {}
-
-  /** Returns when the guest is up, if it is to run. */
-  static async up(
-    o: { readonly hosts?: number; readonly boot?: boolean; readonly vmdef?: Partial<Vmdef> } = {},
-  ): Promise<MigrationCluster> {
-    await using undo = new AsyncDisposableStack();
-    const lab = undo.use(await TestLab.up({ hosts: o.hosts ?? 2 }));
-    await installGuestImage(lab.host(), IMAGE);
-    const cluster = undo.use(await LabCluster.start(lab));
-    const vm = await cluster.daemon(1).json<string>("POST", "/vms", {
-      vmdef: { ...VM, ...o.vmdef },
-      host: cluster.uuid(1),
-    });
-    const made = new MigrationCluster(lab, cluster, vm);
-    if (o.boot ?? true) await made.boot();
-    undo.move();
-    return made;
+  /** Creates it on host 1, with the lab's guest on its first disk. */
+  static async create(cluster: LabCluster, name: string, vmdef: Partial<Vmdef> = {}): Promise<Traveller> {
+    const image = `/vms/ds/${name}.qcow2`;
+    await installGuestImage(cluster.host(1), image);
+    const nets = [{ name: "br0", nettype: 1, model: 0, mac: "" }, {
+      name: "default",
+      nettype: 0,
+      model: 0,
+      mac: "",
+    }];
+    const def = { ...SMALL_VMDEF, name, osdisk: disk(image, { man: 1 }), nets, ...vmdef };
+    const body = { vmdef: def, host: cluster.uuid(1) };
+    return new Traveller(cluster, await cluster.daemon(1).json<string>("POST", "/vms", body));
   }
 
-  /** Boots the guest where it is. */
-  async boot(n = 1): Promise<void> {
-    await this.cluster.daemon(n).json("POST", `/vms/${this.vm}/runstate/boot`);
-    await using terminal = await this.console(n);
+  /** Boots the guest where it is, and waits until it is up. */
+  async boot(by = 1): Promise<void> {
+    await this.cluster.daemon(by).json("POST", `/vms/${this.vm}/runstate/boot`);
+    await using terminal = await this.console(await this.whereabouts(by));
     await terminal.up();
+  }
+
+  /** Powers it off where it is. */
+  async powerOff(by = 1): Promise<void> {
+    await this.cluster.daemon(by).json("DELETE", `/vms/${this.vm}/runstate/boot`, { force: 2 });
   }
 
   async console(n: number): Promise<GuestConsole> {
     return await GuestConsole.open(this.cluster.host(n), this.vm);
   }
 
-  /** Asks a host to begin a migration to another one. */
+  /** Has the guest write to its memory, so many MiB of it, so many MiB/s; or stop that. */
+  async dirty(n: number, how: readonly [mib: number, rate: number] | "off"): Promise<void> {
+    await using terminal = await this.console(n);
+    await terminal.send(how === "off" ? "dirty off" : `dirty ${how[0]} ${how[1]}`);
+    await terminal.expect(/guest dirty: /);
+  }
+
+  /** Asks a host to begin a migration to another one, or to the best; live unless said otherwise. */
   async begin(to: number | undefined, options: Partial<VmMigrateOptions> = {}, by = 1): Promise<void> {
-    await this.cluster.daemon(by).json("POST", `/vms/${this.vm}/runstate/migrate`, {
-      host: to === undefined ? "" : this.cluster.uuid(to),
-      migration_type: MigrationType.live,
-      ...options,
-    });
+    await this.cluster.daemon(by).json("POST", this.#path, this.request(to, options));
+  }
+
+  /** Aborts the migration; returns when that has ended. */
+  async abort(by = 1): Promise<void> {
+    await this.cluster.daemon(by).json("DELETE", this.#path);
+  }
+
+  /** What {@link begin} asks for. */
+  request(to: number | undefined, options: Partial<VmMigrateOptions> = {}): Partial<VmMigrateOptions> {
+    const host = to === undefined ? "" : this.cluster.uuid(to);
+    return { host, migration_type: MigrationType.live, ...options };
   }
 
   async info(by = 1): Promise<MigrationInfo> {
-    return await this.cluster.daemon(by).json<MigrationInfo>("GET", `/vms/${this.vm}/runstate/migrate`);
+    return await this.cluster.daemon(by).json<MigrationInfo>("GET", this.#path);
   }
 
   /** Waits until so many MiB have been sent. */
   async sent(mib: number, by = 1): Promise<MigrationInfo> {
     return await until(`${mib} MiB to be sent`, async () => {
       const info = await this.info(by);
+      if (hasEnded(info)) assert.fail(`The migration has ended too early: ${JSON.stringify(info)}`);
       return info.progress.transferred >= mib ? info : undefined;
     }, 30_000);
   }
@@ -76,39 +83,79 @@ export class MigrationCluster implements AsyncDisposable {
   async ended(by = 1, timeoutMs = 60_000): Promise<MigrationInfo> {
     return await until("the migration to end", async () => {
       const info = await this.info(by).catch(() => undefined); // its host may be away
-      return info && ENDED.includes(info.state) ? info : undefined;
+      return info && hasEnded(info) ? info : undefined;
     }, timeoutMs);
   }
 
-  /** Where a host says that the VM is: the host's number. */
-  async whereabouts(by = 1): Promise<number | undefined> {
+  /** The host that a host says it is on. */
+  async whereabouts(by = 1): Promise<number> {
     const { host } = await this.cluster.daemon(by).json<{ host: string }>("GET", `/vms/${this.vm}/runstate`);
-    return this.cluster.numbers.find((n) => this.cluster.uuid(n) === host);
+    return this.#number(host);
   }
 
-  /** The hosts that have a QEMU of the VM, by number. */
+  /** The hosts that have a QEMU of it. */
   async guests(): Promise<number[]> {
-    const counts = await Promise.all(this.cluster.numbers.map(async (n) => {
-      const found = await this.cluster.host(n).run(["pgrep", "--full", `guest=${this.vm}`]);
-      return found.code === 0 ? [n] : [];
+    const found = await Promise.all(this.cluster.numbers.map(async (n) => {
+      const { code } = await this.cluster.host(n).run(["pgrep", "--full", `guest=${this.vm}`]);
+      return code === 0 ? [n] : [];
     }));
-    return counts.flat();
+    return found.flat();
   }
 
-  /** Makes sure that the guest runs on a host, and has done so all along. */
-  async answersOn(n: number): Promise<void> {
-    await this.cluster.daemon(n).until(this.vm, Runstate.running, 10_000);
+  /** Makes sure that all is well, and the VM on that host, in that state, by what every host says; else waits for it. */
+  async restsOn(n: number, runstate: Runstate = Runstate.running, settleMs?: number): Promise<void> {
+    await this.cluster.settled(settleMs);
+    const seen = await Promise.all(this.cluster.numbers.map(async (by) => [
+      await this.whereabouts(by),
+      await this.cluster.daemon(by).runstate(this.vm),
+    ]));
+    assert.deepEqual(seen, this.cluster.numbers.map(() => [n, runstate]));
+    assert.deepEqual(await this.guests(), runstate === Runstate.poweroff ? [] : [n]);
+  }
+
+  /** Makes sure that the guest lives: for how many seconds it has, by its own clock. */
+  async answersOn(n: number): Promise<number> {
     await using terminal = await this.console(n);
-    await until("the guest to answer", async () => {
+    return await until("the guest to answer", async () => {
       await terminal.send("status");
-      return await terminal.expect(/guest status:/, 2_000).catch(() => undefined);
+      const found = await terminal.expect(/guest status: \S+ up ([\d.]+) s/, 2_000).catch(() => undefined);
+      return found && Number(found[1]);
     }, 20_000);
   }
 
-  async [Symbol.asyncDispose](): Promise<void> {
-    await this.cluster[Symbol.asyncDispose]();
-    await this.lab[Symbol.asyncDispose]();
+  get #path(): string {
+    return `/vms/${this.vm}/runstate/migrate`;
+  }
+
+  #number(uuid: string): number {
+    const found = this.cluster.numbers.find((n) => this.cluster.uuid(n) === uuid);
+    assert.ok(found, `"${uuid}" is no host of the lab`);
+    return found;
   }
 }
 
-const ENDED: readonly number[] = [MigrationState.completed, MigrationState.cancelled, MigrationState.failed];
+/** Whether a migration is over. */
+export function hasEnded({ state }: MigrationInfo): boolean {
+  return state === MigrationState.completed || state === MigrationState.cancelled ||
+    state === MigrationState.failed;
+}
+
+/** A lab with a daemon on each host, for VMs to travel in. */
+export class MigrationCluster implements AsyncDisposable {
+  private constructor(
+    readonly lab: TestLab,
+    readonly cluster: LabCluster,
+    readonly resources: AsyncDisposableStack,
+  ) {}
+
+  static async up(hosts: number, options: LabDaemonOptions = {}): Promise<MigrationCluster> {
+    await using resources = new AsyncDisposableStack();
+    const lab = resources.use(await TestLab.up({ hosts }));
+    const cluster = resources.use(await LabCluster.start(lab, options));
+    return new MigrationCluster(lab, cluster, resources.move());
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.resources.disposeAsync();
+  }
+}

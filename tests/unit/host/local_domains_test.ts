@@ -9,7 +9,7 @@ import { numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
 const HERE = numberedUuid(1000);
 const VM = numberedUuid(1);
-const { poweroff, running, paused } = Runstate;
+const { poweroff, running, paused, migrating } = Runstate;
 
 function reading(runstate: Runstate, title = "web1", uuid = VM): DomainReading {
   return { uuid, definition: readDefinition(testDomainXml({ uuid, name: uuid, title })), runstate };
@@ -76,6 +76,40 @@ Deno.test("a domain that is gone here stays in the inventory if it is on another
   domains.forget(VM);
   assert.equal(inventory.vm(VM)?.host, numberedUuid(1001));
   assert.equal(domains.get(VM), undefined);
+});
+
+Deno.test("a domain that migrates away is shown so until told otherwise, even if libvirt has it no more", () => {
+  const { inventory, domains } = setUp();
+  const shown = () => inventory.vm(VM)?.runstate;
+  domains.learn(reading(running), domains.moment, 1);
+  domains.leaving(VM, true, 2);
+  assert.equal(shown(), migrating);
+  domains.learn(reading(poweroff), domains.moment, 3);
+  domains.hear(VM, poweroff, 4);
+  assert.equal(shown(), migrating);
+  domains.forget(VM);
+  domains.learnAll([], domains.moment, 5);
+  assert.equal(shown(), migrating);
+  domains.leaving(VM, false, 6);
+  assert.equal(shown(), undefined);
+  assert.equal(domains.get(VM), undefined);
+});
+
+Deno.test("a domain that libvirt has again after it was to migrate away stays when that is over", () => {
+  const { inventory, domains } = setUp();
+  domains.learn(reading(running), domains.moment, 1);
+  domains.leaving(VM, true, 2);
+  domains.forget(VM);
+  domains.learn(reading(running), domains.moment, 3);
+  domains.leaving(VM, false, 4);
+  domains.learn(reading(running), domains.moment, 5);
+  assert.equal(inventory.vm(VM)?.runstate, running);
+  domains.leaving(VM, true, 6);
+  domains.learnAll([], domains.moment, 7);
+  domains.learnAll([reading(paused)], domains.moment, 8);
+  domains.leaving(VM, false, 9);
+  domains.learnAll([reading(paused)], domains.moment, 10);
+  assert.equal(inventory.vm(VM)?.runstate, paused);
 });
 
 Deno.test("rates begin anew with each run of a VM", () => {

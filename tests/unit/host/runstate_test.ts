@@ -9,7 +9,7 @@ Deno.test("each state and reason of libvirt has one run state", () => {
   const cases: [number, number[], Runstate][] = [
     [0, [0], none],
     [1, [0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 11], running],
-    [1, [10], migrating],
+    [1, [10], startup],
     [2, [0], running],
     [3, [0, 1, 3, 4, 5, 6, 7, 9, 13, 14], paused],
     [3, [12], migrating],
@@ -44,7 +44,7 @@ Deno.test("a lifecycle event tells a run state, or nothing where libvirt must be
     [3, [0, 2, 3, 4, 5, 6, 8], paused],
     [3, [1, 7], migrating],
     [4, [0, 1, 2, 4], running],
-    [4, [3], migrating],
+    [4, [3], startup],
     [5, [0, 1, 3, 4, 5, 6], poweroff],
     [5, [2], crashed],
     [6, [0, 1, 2], terminating],

@@ -2,9 +2,11 @@ import assert from "node:assert/strict";
 import { HostState, MigrationState, MigrationType, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { FaultHook } from "../../../lib/model/fault.ts";
+import type { Operation } from "../../../lib/model/operation.ts";
 import type { MigrationInfo, Vmdef, VmMigrateOptions } from "../../../lib/model/vm.ts";
 import type { MigrationRecord } from "../../../lib/registry/migration_record.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
+import { lastMigration } from "../../../lib/vm/migration_progress.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { ScriptedPeers } from "../../support/scripted_peers.ts";
 import { diskAt } from "../../support/shared_storage.ts";
@@ -362,6 +364,25 @@ Deno.test("a record that the migration of a VM which arrived left without being 
   const info = await vms.migration(vm);
   assert.deepEqual([info.state, info.ts], [MigrationState.completed, 7]);
   assert.deepEqual([info.source, info.target], [OTHER, monitor.uuid]);
+});
+
+Deno.test("of a VM that has arrived it is told that it is on its way, until all is settled at its source, too", () => {
+  const record = { op: "VmMigrate", ts: 7, te: 0, status: "started", msg: `from host ${THIRD}` } as const;
+  const told = (operation: Operation, leaving: boolean) => {
+    const isLeaving = (host: string) => leaving && host === THIRD;
+    const { state, source, target, ts, te } = lastMigration(operation, {
+      here: OTHER,
+      job: undefined,
+      isLeaving,
+    });
+    assert.deepEqual([source, target, ts], [THIRD, OTHER, 7]);
+    return [state, te];
+  };
+  const closed = { ...record, status: "completed", te: 9 } as const;
+  assert.deepEqual(told(record, true), [MigrationState.active, 0]);
+  assert.deepEqual(told(record, false), [MigrationState.active, 0]);
+  assert.deepEqual(told(closed, true), [MigrationState.active, 0]);
+  assert.deepEqual(told(closed, false), [MigrationState.completed, 9]);
 });
 
 Deno.test("as a target: what is here is told, a leftover is discarded, a guest that runs is not", async () => {

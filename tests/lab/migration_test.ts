@@ -1,0 +1,140 @@
+import assert from "node:assert/strict";
+import { MigrationState, MigrationType, Runstate } from "../../lib/model/enums.ts";
+import type { MigrationInfo, MigrationVerdict } from "../../lib/model/vm.ts";
+import { hasEnded, MigrationCluster, Traveller } from "./support/migration_cluster.ts";
+
+/** Whether there is time for more of the same. */
+const LONG = Deno.env.has("VIRTX_TEST_LONG");
+/** The guest's memory, MiB. */
+const MEMORY = 128;
+
+Deno.test("a VM migrates, asked of any host, and goes on where it is", async (t) => {
+  await using up = await MigrationCluster.up(3);
+  const { cluster } = up;
+  const web = await Traveller.create(cluster, "web");
+  await web.boot();
+  const path = `/vms/${web.vm}/runstate/migrate`;
+
+  await t.step("a dry run tells of each host, and changes nothing", async () => {
+    const dryRun = (to: number | undefined) =>
+      cluster.daemon(3).json<MigrationVerdict[]>("POST", `${path}?dry_run=true`, web.request(to));
+    const all = await dryRun(undefined);
+    assert.deepEqual(all.map(({ fits, obstacles }) => [fits, obstacles]), [[true, []], [true, []]]);
+    assert.deepEqual(all.map(({ host }) => host).sort(), [cluster.uuid(2), cluster.uuid(3)].sort());
+    const [itself] = await dryRun(1);
+    assert.deepEqual(itself?.obstacles.map(({ code }) => code), ["same"]);
+    assert.equal((await web.info(2)).state, MigrationState.none);
+    await web.restsOn(1);
+  });
+
+  await t.step("live, while it writes memory; the progress is told by any host", async () => {
+    await web.dirty(1, [16, 20]);
+    const aged = await web.answersOn(1);
+    await web.begin(2, { bandwidth: 48, convergence: ["downtime"] }, 3);
+    const seen: MigrationInfo[] = [];
+    do seen.push(await web.info(3)); while (!hasEnded(seen.at(-1) ?? assert.fail()));
+    makesSense(seen);
+    const [first, last] = [seen[0], seen.at(-1)];
+    assert.ok(first && last);
+    assert.equal(last.state, MigrationState.completed);
+    for (const info of seen) {
+      assert.deepEqual([info.source, info.target], [cluster.uuid(1), cluster.uuid(2)]);
+      assert.equal(info.ts, first.ts);
+    }
+    await web.restsOn(2);
+    assert.deepEqual(await Promise.all(cluster.numbers.map((by) => web.info(by))), [last, last, last]);
+    assert.ok(await web.answersOn(2) > aged, "it has booted anew");
+    await assert.rejects(web.abort(), { kind: "conflict" });
+    await web.dirty(2, "off");
+  });
+
+  await t.step("to the best host, if none is named, over several connections", async () => {
+    const [best] = await cluster.daemon(1).json<MigrationVerdict[]>(
+      "POST",
+      `${path}?dry_run=true`,
+      web.request(undefined),
+    );
+    await web.begin(undefined, { connections: 2 });
+    const info = await web.ended();
+    assert.deepEqual([info.state, info.source], [MigrationState.completed, cluster.uuid(2)]);
+    assert.notEqual(info.target, cluster.uuid(2));
+    assert.ok(best?.fits);
+    await web.restsOn(await web.whereabouts());
+  });
+
+  await t.step("paused it stays paused", async () => {
+    const from = await web.whereabouts();
+    await cluster.daemon(1).json("POST", `/vms/${web.vm}/runstate/pause`);
+    await web.begin(from % 3 + 1);
+    assert.equal((await web.ended()).state, MigrationState.completed);
+    await web.restsOn(from % 3 + 1, Runstate.paused);
+    await cluster.daemon(1).json("DELETE", `/vms/${web.vm}/runstate/pause`);
+    await web.answersOn(from % 3 + 1);
+  });
+
+  await t.step("ten times in a row, or fifty", async () => {
+    const times = LONG ? 50 : 10;
+    const took: number[] = [];
+    let at = await web.whereabouts();
+    const aged = await web.answersOn(at);
+    for (let n = 0; n < times; n++) {
+      const from = at;
+      at = from % 2 + 1; // between 1 and 2, once it is on one of them
+      const by = n % 3 + 1;
+      await web.begin(at, {}, by);
+      const info = await web.ended(by);
+      assert.deepEqual([info.state, info.reason], [MigrationState.completed, ""]);
+      took.push(info.te - info.ts);
+    }
+    await web.restsOn(at);
+    assert.ok(await web.answersOn(at) > aged, "it has booted anew");
+    took.sort((a, b) => a - b);
+    if (LONG) {
+      const told = `${times} migrations: ${took[0]} to ${took.at(-1)} ms, in the middle ${
+        took[times >> 1]
+      } ms\n`;
+      await Deno.stderr.write(new TextEncoder().encode(told));
+    }
+  });
+
+  await t.step("cold, when it is off; and nothing that does not fit its state", async () => {
+    const from = await web.whereabouts();
+    const to = from % 3 + 1;
+    const cold = { migration_type: MigrationType.cold };
+    await assert.rejects(web.begin(to, cold), /it is running, not poweroff or crashed/);
+    await web.powerOff(to);
+    await assert.rejects(web.begin(to), /it is poweroff, not running or paused/);
+    await web.begin(to, cold);
+    const info = await web.ended();
+    assert.deepEqual([info.state, info.source, info.target], [
+      MigrationState.completed,
+      cluster.uuid(from),
+      cluster.uuid(to),
+    ]);
+    await web.restsOn(to, Runstate.poweroff);
+    await web.begin(undefined, cold, to);
+    await web.ended();
+    await web.boot();
+    await web.restsOn(await web.whereabouts());
+  });
+});
+
+/** What is told of a migration while it lasts goes one way, and fits together. */
+function makesSense(seen: readonly MigrationInfo[]): void {
+  const { setup, active, completed } = MigrationState;
+  const order: readonly MigrationState[] = [setup, active, completed];
+  const states = seen.map(({ state }) => order.indexOf(state));
+  assert.deepEqual(states, states.toSorted(), `states: ${[...new Set(seen.map(({ state }) => state))]}`);
+  const moving = seen.filter(({ state }) => state === active).map(({ progress }) => progress);
+  assert.ok(moving.some(({ transferred }) => transferred > 0));
+  const sent = moving.flatMap(({ total, transferred }) => total > 0 ? [transferred] : []);
+  assert.deepEqual(sent, sent.toSorted((a, b) => a - b));
+  for (const progress of moving) {
+    const { total, remaining, rate, dirtyrate, timeleft, throttle, downtime } = progress;
+    const told = JSON.stringify(progress);
+    assert.ok(total === 0 || (total >= MEMORY && total < 2 * MEMORY), told);
+    assert.ok(remaining <= total && remaining >= 0, told);
+    assert.ok(rate >= 0 && rate < 1_000 && dirtyrate >= 0 && timeleft >= 0 && downtime >= 0, told);
+    assert.equal(throttle, 0, told);
+  }
+}
