@@ -11,6 +11,7 @@ import { addEventOperations } from "./event_operations.ts";
 import type { Connection } from "./exchange.ts";
 import { addInventoryOperations } from "./inventory_operations.ts";
 import { addOperationOperations } from "./operation_operations.ts";
+import { OperationRelay } from "./operation_relay.ts";
 import { addMigrationOperations } from "./migration_operations.ts";
 import { type OtherHosts, Passing } from "./passing.ts";
 import { Perimeter } from "./perimeter.ts";
@@ -73,7 +74,12 @@ export function createApp(o: ApiOptions): Api {
   const routing = new Routing({ hostUuid, passing });
   const endpoints = new Endpoints({ routing, hostOf: (vm) => inventory.vm(vm)?.host });
   const tracking = new Tracking(o);
-  const feed = new EventFeed(o);
+  const feed = new EventFeed({
+    inventory,
+    operations,
+    relayTo: others &&
+      ((listener) => new OperationRelay({ inventory, others, hostUuid, listener, log: o.log })),
+  });
   addVmOperations(endpoints, { vms, tracking });
   addRunstateOperations(endpoints, { vms, tracking });
   addInventoryOperations(endpoints, o);

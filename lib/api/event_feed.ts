@@ -2,6 +2,8 @@ import type { HostEntry, Inventory, VmEntry } from "../cluster/inventory.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Operations } from "../vm/operations.ts";
 import { renderHost, renderVm, sealed } from "./list_items.ts";
+import type { OperationRelay, RelayListener } from "./operation_relay.ts";
+import { RelayKeeper } from "./relay_keeper.ts";
 import { toOperationJson } from "./schema_operation.ts";
 
 /** What is told of, by the name of its events. */
@@ -24,15 +26,22 @@ export interface EventFilter {
   readonly types: ReadonlySet<EventType>;
   /** Only those of this VM and of its operations. */
   readonly vm?: string | undefined;
+  /** Of operations only this host's: another one follows them. */
+  readonly isOwn?: boolean;
 }
 
 interface FeedEvent {
-  readonly type: EventType;
+  readonly type: EventType | "resync";
   /** The VM that it is about, if it is about one. */
   readonly vm: string | undefined;
+  /** It is an operation, or tells of missed ones, of another host. */
+  readonly isRelayed?: boolean;
   /** Its JSON. */
   readonly render: () => string;
 }
+
+/** Has the listener told of the operations of other hosts until disposed. */
+type RelayMaker = (listener: RelayListener) => Pick<OperationRelay, "ready"> & Disposable;
 
 /** A client. It holds no events, but a place among those that are kept. */
 interface Stream {
@@ -52,6 +61,7 @@ interface Stream {
  */
 export class EventFeed implements Disposable {
   readonly #inventory: Inventory;
+  readonly #relay: RelayKeeper | undefined;
   /** Event n is at n modulo the length. */
   readonly #ring: FeedEvent[] = [];
   /** Numbers begin anew with each process; ids must not be taken for those of another. */
@@ -63,8 +73,16 @@ export class EventFeed implements Disposable {
   #ended = false;
   #heartbeat: ReturnType<typeof setInterval> | undefined;
 
-  constructor(o: { readonly inventory: Inventory; readonly operations: Operations }) {
+  /** @param o.relayTo follows the operations of other hosts; left out: there are none */
+  constructor(
+    o: {
+      readonly inventory: Inventory;
+      readonly operations: Operations;
+      readonly relayTo?: RelayMaker | undefined;
+    },
+  ) {
     this.#inventory = o.inventory;
+    this.#relay = o.relayTo && this.#held.use(this.#keeperOf(o.relayTo));
     this.#held.use(o.inventory.watch({
       host: (uuid, entry) =>
         this.#push({ type: "host", vm: undefined, render: () => this.#hostJson(uuid, entry) }),
@@ -86,15 +104,16 @@ export class EventFeed implements Disposable {
   }
 
   /**
-   * A stream of events from now on, or from the one on that came after the given id.
+   * A stream of events from now on, or from the one on that came after the given id. Resolves when all events are had.
    * @throws VirtxError unavailable
    */
-  open(filter: EventFilter, lastEventId: string | null): ReadableStream<Uint8Array> {
+  async open(filter: EventFilter, lastEventId: string | null): Promise<ReadableStream<Uint8Array>> {
+    const since = isRelayWanted(filter) && !this.#ended ? await this.#relay?.keep() : undefined;
     if (this.#ended || this.#streams.size >= STREAMS_MAX) {
       const why = this.#ended ? "virtxd is stopping" : `${STREAMS_MAX} clients follow them already`;
       throw new VirtxError("unavailable", `Cannot follow events: ${why}`, { retryAfterS: 10 });
     }
-    const from = lastEventId === null ? this.#last : this.#numberOf(lastEventId);
+    const from = lastEventId === null ? this.#last : this.#numberOf(lastEventId, since ?? 0);
     let start = `retry: ${RETRY_MS}\n`;
     start += from === undefined
       ? this.#resync("they are too long ago, or those of an earlier virtxd")
@@ -120,6 +139,29 @@ export class EventFeed implements Disposable {
       },
       cancel: () => this.#remove(stream),
     }, { highWaterMark: 0 });
+  }
+
+  /** Tells those who follow all hosts' operations that some were missed. */
+  #gap(reason: string): void {
+    this.#push({ type: "resync", vm: undefined, isRelayed: true, render: () => resyncJson(reason) });
+  }
+
+  #keeperOf(relayTo: RelayMaker): RelayKeeper {
+    const listener: RelayListener = {
+      operation: (operation) => {
+        const render = () => JSON.stringify(operation);
+        this.#push({ type: "operation", vm: operation.vm, isRelayed: true, render });
+      },
+      gap: (reason) => this.#gap(reason),
+    };
+    return new RelayKeeper({
+      begin: () => relayTo(listener),
+      ready: () => {
+        this.#gap("operations of other hosts were not followed"); // nobody can have had its number before
+        return this.#last;
+      },
+      isHeard: () => [...this.#streams].some(({ filter }) => isRelayWanted(filter)),
+    });
   }
 
   #push(event: FeedEvent): void {
@@ -174,15 +216,16 @@ export class EventFeed implements Disposable {
   }
 
   #resync(why: string): string {
-    const reason = `Events were missed: ${why}`;
-    return `event: resync\ndata: ${JSON.stringify({ reason })}\n${this.#mark(this.#last)}`;
+    return `event: resync\ndata: ${resyncJson(why)}\n${this.#mark(this.#last)}`;
   }
 
-  /** The number of an event that a client had, if those after it are kept. */
-  #numberOf(id: string): number | undefined {
+  /** The number of an event that a client had, if those after it are kept, and it is not before `since`. */
+  #numberOf(id: string, since: number): number | undefined {
     const [, epoch, digits] = /^([0-9a-f]{8})-(\d{1,15})$/.exec(id) ?? [];
     const number = Number(digits);
-    return epoch === this.#epoch && number <= this.#last && !this.#isLost(number) ? number : undefined;
+    return epoch === this.#epoch && number >= since && number <= this.#last && !this.#isLost(number)
+      ? number
+      : undefined;
   }
 
   #add(stream: Stream): void {
@@ -195,6 +238,7 @@ export class EventFeed implements Disposable {
 
   #remove(stream: Stream): void {
     this.#streams.delete(stream);
+    if (!this.#ended) this.#relay?.linger();
     if (this.#streams.size > 0) return;
     clearInterval(this.#heartbeat);
     this.#heartbeat = undefined;
@@ -209,8 +253,17 @@ export class EventFeed implements Disposable {
   }
 }
 
-function passes({ type, vm }: FeedEvent, filter: EventFilter): boolean {
-  return filter.types.has(type) && (filter.vm === undefined || vm === filter.vm);
+function passes({ type, vm, isRelayed }: FeedEvent, filter: EventFilter): boolean {
+  if (isRelayed && !isRelayWanted(filter)) return false;
+  return type === "resync" || (filter.types.has(type) && (filter.vm === undefined || vm === filter.vm));
+}
+
+function isRelayWanted({ types, isOwn }: EventFilter): boolean {
+  return types.has("operation") && !isOwn;
+}
+
+function resyncJson(why: string): string {
+  return JSON.stringify({ reason: `Events were missed: ${why}` });
 }
 
 function removal(uuid: string): string {

@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import type { Endpoints } from "./endpoints.ts";
 import { EVENT_TYPES, type EventFeed, type EventType } from "./event_feed.ts";
+import { LOOP_HEADER } from "./passing.ts";
 import { respond } from "./respond.ts";
 import { text, Uuid } from "./schema_common.ts";
 
@@ -27,12 +28,11 @@ export function addEventOperations(endpoints: Endpoints, feed: EventFeed): void 
     tag: "Operations",
     summary: "Follow the changes of hosts, VMs and operations",
     description:
-      "Server-Sent Events, from any host. `host` and `vm` events are those of the whole cluster, and have an item of " +
-      "HostList or VmList as their data, or `uuid` and `removed`; `operation` events are those of the host that is asked, with " +
-      "what OperationGet answers.\n\n" +
+      "Server-Sent Events of the whole cluster, from any host. `host` and `vm` events have an item of HostList or VmList as " +
+      "their data, or `uuid` and `removed`; `operation` events what OperationGet answers, without progress.\n\n" +
       "A client that comes back to the same host with Last-Event-ID goes on where it was: no event is missed or comes " +
       "twice. Where that is impossible, because virtxd was restarted or too much has happened, there is an event `resync`: " +
-      "then read the lists again. For a picture without gaps, follow the events first, and read the lists then. " +
+      "then read the lists again. It comes too when operations of another host may have been missed, which was away. For a picture without gaps, follow the events first, and read the lists then. " +
       "Between events there are comments as signs of life. A client that does not keep up is cut off.",
     query: EventQuery,
     headers: {
@@ -50,8 +50,8 @@ export function addEventOperations(endpoints: Endpoints, feed: EventFeed): void 
       },
     },
     failures: ["unavailable"],
-  }, ({ query: { types = EVENT_TYPES, vm }, request }) => {
-    const lastEventId = request.headers.get("last-event-id");
-    return respond(200, feed.open({ types: new Set(types), vm }, lastEventId), "text/event-stream");
+  }, async ({ query: { types = EVENT_TYPES, vm }, request: { headers } }) => {
+    const filter = { types: new Set(types), vm, isOwn: headers.has(LOOP_HEADER) };
+    return respond(200, await feed.open(filter, headers.get("last-event-id")), "text/event-stream");
   });
 }

@@ -1,0 +1,173 @@
+import { setTimeout as delay } from "node:timers/promises";
+import type { Inventory } from "../cluster/inventory.ts";
+import type { Peer } from "../cluster/ports.ts";
+import { HostState } from "../model/enums.ts";
+import { errorMessage } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import { within } from "../model/within.ts";
+import { toError } from "./answer_error.ts";
+import { peerUrl } from "./http_peers.ts";
+import { LOOP_HEADER, type OtherHosts } from "./passing.ts";
+import { type TrackedOperationJson, TrackedOperationSchema } from "./schema_operation.ts";
+import { readServerSentEvents, type ServerSentEvent } from "./server_sent_events.ts";
+
+/** How long all hosts together may take until they are followed. */
+const READY_MS = 2_000;
+/** From the end of a stream until it is asked for again. */
+const RETRY_MS = 2_000;
+/** A host that says nothing for so long has gone; it gives a sign of life every 15 s. */
+const SILENCE_MS = 45_000;
+
+/** Who is told. Neither is called after the relay's end. */
+export interface RelayListener {
+  /** An operation of another host has begun or ended. */
+  operation(operation: TrackedOperationJson): void;
+  /** Some of a host's may have been missed. */
+  gap(reason: string): void;
+}
+
+export interface OperationRelayOptions {
+  readonly inventory: Inventory;
+  readonly others: OtherHosts;
+  readonly hostUuid: string;
+  readonly listener: RelayListener;
+  readonly log: Logger;
+}
+
+/** A host that is followed, or that was. */
+interface FollowedHost {
+  /** The id from which its events go on; empty: it has not been followed yet. */
+  place: string;
+  /** Ends it; undefined: it is not followed now. */
+  end: AbortController | undefined;
+  readonly reached: PromiseWithResolvers<void>;
+}
+
+/**
+ * Follows the operations of all other active hosts, until disposed: each by a stream of its events, taken up where it broke
+ * off. Where that is impossible, or a host is reached only when others rely on the picture already, that is told as a gap.
+ */
+export class OperationRelay implements Disposable {
+  readonly #o: OperationRelayOptions;
+  readonly #hosts = new Map<string, FollowedHost>();
+  readonly #watch: Disposable;
+  #isReady = false;
+  /** Resolves when all that are active are followed, or have had their time: from now on nothing is missed silently. */
+  readonly ready: Promise<void>;
+
+  constructor(options: OperationRelayOptions) {
+    this.#o = options;
+    this.#watch = options.inventory.watch({ host: (uuid) => this.#consider(uuid) });
+    for (const { uuid } of options.inventory.hosts()) this.#consider(uuid);
+    this.ready = this.#allReached();
+  }
+
+  [Symbol.dispose](): void {
+    this.#watch[Symbol.dispose]();
+    for (const { end } of this.#hosts.values()) end?.abort();
+  }
+
+  async #allReached(): Promise<void> {
+    await within(READY_MS, Promise.all([...this.#hosts.values()].map(({ reached }) => reached.promise)));
+    this.#isReady = true;
+  }
+
+  /** Begins to follow a host, or ceases to, as it should be. */
+  #consider(uuid: string): void {
+    if (uuid === this.#o.hostUuid) return;
+    const member = this.#o.others.cluster.member(uuid);
+    const isWanted = member?.cstate === HostState.active && !member.peer.prototype;
+    const host = this.#hosts.get(uuid);
+    if (isWanted && !host?.end) {
+      const begun = host ?? { place: "", end: undefined, reached: Promise.withResolvers<void>() };
+      this.#hosts.set(uuid, begun);
+      begun.end = new AbortController();
+      void this.#follow(member.peer, begun, begun.end.signal);
+    } else if (!isWanted && host?.end) {
+      host.end.abort();
+      host.end = undefined;
+    }
+  }
+
+  async #follow(peer: Peer, host: FollowedHost, signal: AbortSignal): Promise<void> {
+    while (!signal.aborted) {
+      try {
+        await this.#read(peer, host, signal);
+      } catch (error) {
+        if (signal.aborted) return;
+        this.#o.log.debug("cannot follow a host's operations", {
+          host: peer.uuid,
+          reason: errorMessage(error),
+        });
+      }
+      await delay(RETRY_MS, undefined, { signal }).catch(() => {}); // ends with the relay
+    }
+  }
+
+  async #read(peer: Peer, host: FollowedHost, signal: AbortSignal): Promise<void> {
+    using silence = new Silence(SILENCE_MS);
+    const headers = new Headers({ [LOOP_HEADER]: "1" });
+    if (host.place !== "") headers.set("last-event-id", host.place);
+    await this.#o.others.transport.exchange({
+      method: "GET",
+      url: peerUrl(peer, "/events?types=operation"),
+      headers,
+      signal: AbortSignal.any([signal, silence.signal]),
+      what: `Cannot follow the operations of host "${peer.name}"`,
+    }, async (response) => {
+      if (!response.ok || !response.body) throw toError(response, await response.text());
+      for await (const event of readServerSentEvents(response.body)) {
+        if (signal.aborted) return;
+        silence.heard();
+        this.#take(event, peer, host);
+      }
+    });
+  }
+
+  #take({ name, data, id }: ServerSentEvent, { uuid, name: hostName }: Peer, host: FollowedHost): void {
+    const { listener } = this.#o;
+    const isLate = host.place === "" && this.#isReady;
+    if (isLate || name === "resync") listener.gap(`operations of host "${hostName}" may have been missed`);
+    host.place = id;
+    host.reached.resolve();
+    if (name !== "operation" || data === undefined) return;
+    const operation = parseOperation(data);
+    if (operation?.host === uuid) listener.operation(operation);
+  }
+}
+
+/** Another host's word. */
+function parseOperation(text: string): TrackedOperationJson | undefined {
+  try {
+    return TrackedOperationSchema.safeParse(JSON.parse(text)).data;
+  } catch {
+    return undefined;
+  }
+}
+
+/** Aborts its signal when nothing has been heard for a time. */
+class Silence implements Disposable {
+  readonly #tooLong = new AbortController();
+  readonly #timer: ReturnType<typeof setTimeout>;
+  readonly #ms: number;
+  #heardAt = performance.now();
+
+  constructor(ms: number) {
+    this.#ms = ms;
+    this.#timer = setInterval(() => {
+      if (performance.now() - this.#heardAt > this.#ms) this.#tooLong.abort();
+    }, ms / 3);
+  }
+
+  get signal(): AbortSignal {
+    return this.#tooLong.signal;
+  }
+
+  heard(): void {
+    this.#heardAt = performance.now();
+  }
+
+  [Symbol.dispose](): void {
+    clearInterval(this.#timer);
+  }
+}
