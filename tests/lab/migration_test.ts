@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { MigrationState, MigrationType, Runstate } from "../../lib/model/enums.ts";
-import type { MigrationInfo, MigrationVerdict } from "../../lib/model/vm.ts";
-import { hasEnded, MigrationCluster, Traveller } from "./support/migration_cluster.ts";
+import type { MigrationInfo, MigrationVerdict, VmMigrateOptions } from "../../lib/model/vm.ts";
+import { MigrationCluster, Traveller } from "./support/migration_cluster.ts";
 
 /** Whether there is time for more of the same. */
 const LONG = Deno.env.has("VIRTX_TEST_LONG");
@@ -31,18 +31,14 @@ Deno.test("a VM migrates, asked of any host, and goes on where it is", async (t)
     await web.dirty(1, [16, 20]);
     const aged = await web.answersOn(1);
     await web.begin(2, { bandwidth: 48, convergence: ["downtime"] }, 3);
-    const seen: MigrationInfo[] = [];
-    do seen.push(await web.info(3)); while (!hasEnded(seen.at(-1) ?? assert.fail()));
+    const { seen, end } = await web.followed(3);
     makesSense(seen);
-    const [first, last] = [seen[0], seen.at(-1)];
-    assert.ok(first && last);
-    assert.equal(last.state, MigrationState.completed);
-    for (const info of seen) {
-      assert.deepEqual([info.source, info.target], [cluster.uuid(1), cluster.uuid(2)]);
-      assert.equal(info.ts, first.ts);
+    assert.equal(end.state, MigrationState.completed);
+    for (const { source, target, ts } of seen) {
+      assert.deepEqual([source, target, ts], [cluster.uuid(1), cluster.uuid(2), end.ts]);
     }
     await web.restsOn(2);
-    assert.deepEqual(await Promise.all(cluster.numbers.map((by) => web.info(by))), [last, last, last]);
+    assert.deepEqual(await Promise.all(cluster.numbers.map((by) => web.info(by))), [end, end, end]);
     assert.ok(await web.answersOn(2) > aged, "it has booted anew");
     await assert.rejects(web.abort(), { kind: "conflict" });
     await web.dirty(2, "off");
@@ -138,3 +134,74 @@ function makesSense(seen: readonly MigrationInfo[]): void {
     assert.equal(throttle, 0, told);
   }
 }
+
+Deno.test("a migration ends as it was agreed: aborted, or by what may be done about a guest that writes too fast", async (t) => {
+  await using up = await MigrationCluster.up(2);
+  const { cluster } = up;
+  const web = await Traveller.create(cluster, "web");
+  await web.boot();
+  let at = 1;
+  const other = () => 3 - at;
+  /** Migrates to the other host; how that ended, and what was told meanwhile. */
+  const migrate = async (options: Partial<VmMigrateOptions>) => {
+    await web.begin(other(), { bandwidth: 16, ...options }, other());
+    return await web.followed(other());
+  };
+  const arrives = async (end: MigrationInfo) => {
+    assert.deepEqual([end.state, end.reason], [MigrationState.completed, ""]);
+    at = other();
+    await web.restsOn(at);
+    await web.answersOn(at);
+  };
+  const stays = async (end: MigrationInfo, state: MigrationState, reason: RegExp) => {
+    assert.equal(end.state, state, end.reason);
+    assert.match(end.reason, reason);
+    await web.restsOn(at);
+    await web.answersOn(at);
+  };
+
+  await t.step("aborted at once, or on its way: it stays where it was", async () => {
+    for (const mib of [0, 10]) {
+      await web.begin(other(), { bandwidth: 8 });
+      await web.sent(mib);
+      await web.abort(other());
+      await stays(await web.info(), MigrationState.cancelled, /^aborted on request$/);
+    }
+    await assert.rejects(web.abort(), { kind: "conflict" });
+  });
+
+  await web.dirty(at, [12, 200]);
+  await t.step("given up, if nothing else may be done", async () => {
+    const { end } = await migrate({ convergence: ["giveup"] });
+    await stays(
+      end,
+      MigrationState.failed,
+      /^given up: the guest writes faster than its memory is sent: pass \d/,
+    );
+  });
+  await t.step("given up when the time is over", async () => {
+    const { end } = await migrate({ convergence: ["downtime"], deadline: 2 });
+    await stays(end, MigrationState.failed, /^given up: it has taken the 2 s that it may: /);
+    assert.ok(end.te - end.ts < 10_000, `${end.te - end.ts} ms`);
+  });
+  await t.step("let stand still for longer", async () => {
+    const { seen, end } = await migrate({ convergence: ["downtime"] });
+    await arrives(end);
+    const limits = seen.map(({ progress }) => progress.downtimelimit).filter((limit) => limit > 0);
+    assert.ok(limits.some((limit) => limit >= 600), `${limits}`);
+    assert.deepEqual(limits, limits.toSorted((a, b) => a - b));
+  });
+  await t.step("slowed down", async () => {
+    const { seen, end } = await migrate({ convergence: ["throttle"] });
+    await arrives(end);
+    assert.ok(seen.some(({ progress }) => progress.throttle > 0));
+  });
+  await t.step("let run at the target before its memory is there", async () => {
+    const { end } = await migrate({ convergence: ["postcopy"] });
+    await arrives(end);
+  });
+  await t.step("likewise when the time is over", async () => {
+    const { end } = await migrate({ convergence: ["throttle", "postcopy"], deadline: 2 });
+    await arrives(end);
+  });
+});

@@ -87,6 +87,24 @@ export class Traveller {
     }, timeoutMs);
   }
 
+  /** Follows the migration to its end: all that a host tells of it. */
+  async followed(
+    by: number,
+  ): Promise<{ readonly seen: readonly MigrationInfo[]; readonly end: MigrationInfo }> {
+    const seen: MigrationInfo[] = [];
+    const end = await until(
+      "the migration to end",
+      async () => {
+        const info = await this.info(by);
+        seen.push(info);
+        return hasEnded(info) ? info : undefined;
+      },
+      90_000,
+      50,
+    );
+    return { seen, end };
+  }
+
   /** The host that a host says it is on. */
   async whereabouts(by = 1): Promise<number> {
     const { host } = await this.cluster.daemon(by).json<{ host: string }>("GET", `/vms/${this.vm}/runstate`);
