@@ -1,10 +1,13 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/log.ts";
+import type { ConsoleUseCases } from "../vm/consoles.ts";
 import type { Operations } from "../vm/operations.ts";
 import type { MigrationTargetUseCases, VmUseCases } from "../vm/use_cases.ts";
 import { addClusterOperations } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
+import { ConsoleDesk } from "./console_desk.ts";
+import { addConsoleOperations } from "./console_operations.ts";
 import { Endpoints } from "./endpoints.ts";
 import { EventFeed } from "./event_feed.ts";
 import { addEventOperations } from "./event_operations.ts";
@@ -33,6 +36,8 @@ export interface ApiOptions extends ServiceOptions {
   readonly vms: VmUseCases;
   /** For the other hosts; left out: no migration leads here. */
   readonly arrivals?: MigrationTargetUseCases;
+  /** Left out: there are none. */
+  readonly consoles?: ConsoleUseCases;
   /** Those of this host. */
   readonly operations: Operations;
   readonly inventory: Inventory;
@@ -72,7 +77,8 @@ export function createApp(o: ApiOptions): Api {
   };
   const passing = new Passing({ inventory, others, patienceMs });
   const routing = new Routing({ hostUuid, passing });
-  const endpoints = new Endpoints({ routing, hostOf: (vm) => inventory.vm(vm)?.host });
+  const hostOf = (vm: string) => inventory.vm(vm)?.host;
+  const endpoints = new Endpoints({ routing, hostOf });
   const tracking = new Tracking(o);
   const feed = new EventFeed({
     inventory,
@@ -88,6 +94,8 @@ export function createApp(o: ApiOptions): Api {
   addServiceOperations(endpoints, o);
   if (cluster) addClusterOperations(endpoints, cluster);
   if (cluster && o.arrivals) addMigrationOperations(endpoints, o.arrivals);
+  const desk = o.consoles && new ConsoleDesk({ ...o, consoles: o.consoles, routing, passing, hostOf });
+  if (desk) addConsoleOperations(endpoints, desk);
   const perimeter = new Perimeter({
     guard: new BrowserGuard(() => ownNames(o)),
     log: o.log,
@@ -99,7 +107,10 @@ export function createApp(o: ApiOptions): Api {
   });
   return {
     fetch: (request, connection) => perimeter.fetch(request, connection),
-    hangUp: () => feed[Symbol.dispose](),
+    hangUp() {
+      feed[Symbol.dispose]();
+      desk?.[Symbol.dispose]();
+    },
     interrupt: () => perimeter.interrupt(),
   };
 }

@@ -4,16 +4,16 @@ import type { Connection } from "./exchange.ts";
 /** localhost in its spellings, and any IP address, without or with a port: names that nobody else's DNS can point here. */
 const UNFORGEABLE = /^(localhost|[\w-]+\.localhost|[0-9.]+|\[[0-9a-f:.]+\])(:\d+)?$/i;
 
-/** Whether requests with this method change nothing (RFC 9110 §9.2.1). */
-export function isSafe(method: string): boolean {
-  return method === "GET" || method === "HEAD" || method === "OPTIONS";
+/** Whether a request changes nothing: its method is safe (RFC 9110 §9.2.1), and it does not ask for a WebSocket. */
+export function isSafe({ method, headers }: Request): boolean {
+  return method === "HEAD" || method === "OPTIONS" || (method === "GET" && !headers.has("upgrade"));
 }
 
 /**
  * Keeps web pages of others from using the API through the browser of somebody who can reach it. Programs send none of the
  * headers that it looks at, so they hardly notice.
  *
- * - A page elsewhere may not change anything: browsers tell of it by `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454
+ * - A page elsewhere may not change anything, nor have a WebSocket, whose answers browsers would not keep from it: browsers tell of it by `Sec-Fetch-Site` (Fetch Metadata) and `Origin` (RFC 6454
  *   §7). What it reads they keep from it themselves, since no answer permits other origins.
  * - A page whose name was rebound to our address is same-origin to the browser, so its name is looked at: on a loopback
  *   listener the `Host` must be one that only this machine has, elsewhere this is asked of changes with an `Origin`.
@@ -30,7 +30,7 @@ export class BrowserGuard {
   /** @throws VirtxError denied */
   check(request: Request, connection: Connection): void {
     if (connection.loopback) this.#checkHost(request);
-    if (isSafe(request.method)) return;
+    if (isSafe(request)) return;
     const site = request.headers.get("sec-fetch-site");
     if (site !== null && site !== "same-origin" && site !== "none") {
       throw denied(`it comes from a page of another site (Sec-Fetch-Site: ${site})`);

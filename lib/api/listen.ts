@@ -88,7 +88,10 @@ export class Listeners implements AsyncDisposable {
     const loopback = LOOPBACK.test(hostname);
     const server = Deno.serve(
       { hostname, port, onListen() {} },
-      (request, info) => this.#api.fetch(request, { loopback, client: () => info.remoteAddr.hostname }),
+      (request, info) => {
+        let client: string | undefined; // asked for seldom, but also when the request has become a WebSocket
+        return this.#api.fetch(request, { loopback, client: () => client ??= info.remoteAddr.hostname });
+      },
     );
     return listener(`http://${hostPort(server.addr)}`, server);
   }

@@ -11,6 +11,7 @@ import { peerUrl } from "./http_peers.ts";
 import { PROBLEM_JSON } from "./problem.ts";
 import { JSON_TYPE } from "./respond.ts";
 import type { Transport } from "./transport.ts";
+import { WebSocketClient } from "./websocket_client.ts";
 
 /** What a host sets on a request that it passes on, so that none travels in a circle (interop.md §1). */
 export const LOOP_HEADER = "x-virtx-loop";
@@ -72,6 +73,13 @@ export interface PassedAnswer {
   readonly bytes: Uint8Array<ArrayBuffer>;
 }
 
+/** A WebSocket that another host has agreed to. */
+export interface PassedSocket {
+  readonly socket: WebSocketClient;
+  /** The host's name. */
+  readonly host: string;
+}
+
 /** Passes requests on to other hosts (interop.md §1), each to one, once. */
 export class Passing {
   readonly #o: PassingOptions;
@@ -113,6 +121,34 @@ export class Passing {
         cause: error,
       });
     }
+  }
+
+  /**
+   * Asks another host for the WebSocket that a request is for; its answer, if it refuses. The WebSocket ends when the host
+   * fails.
+   * @throws VirtxError as {@link send}
+   */
+  async connect(uuid: string, exchange: Exchange, protocol: string): Promise<PassedSocket | PassedAnswer> {
+    const { peer } = this.#require(uuid, this.#o.others);
+    const { pathname, search } = new URL(exchange.request.url);
+    exchange.passedTo = peer.name;
+    using held = new DisposableStack();
+    const { signal } = held.use(this.#whileActive(uuid, peer));
+    const answer = await WebSocketClient.open({
+      to: { hostname: peer.address, port: peer.port },
+      path: pathname + search,
+      authority: new URL(peerUrl(peer, "/")).host,
+      protocol,
+      headers: passedHeaders(exchange, undefined, false),
+      timeoutMs: this.#o.patienceMs.read,
+      signal,
+      what: `Cannot pass ${exchange.operation} on to ${described(peer)}`,
+    });
+    if (answer instanceof Response) return await readAnswer(answer, peer);
+    const active = held.move();
+    signal.addEventListener("abort", () => answer.abandon("the host failed"), { once: true });
+    void answer.ended.then(() => active.dispose());
+    return { socket: answer, host: peer.name };
   }
 
   /**

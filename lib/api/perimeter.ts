@@ -51,7 +51,7 @@ export class Perimeter {
       isOwnId,
       startedMs: this.#o.clock(),
       operation: undefined,
-      readsOnly: isSafe(request.method),
+      readsOnly: isSafe(request),
       streams: false,
       passedTo: undefined,
       tracked: undefined,

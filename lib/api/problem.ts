@@ -14,6 +14,7 @@ const HTTP_FAULTS = {
   no_such_path: { status: 404, title: "There is no such path" },
   method_not_allowed: { status: 405, title: "The path does not have this method" },
   body_too_large: { status: 413, title: "The request body is too large" },
+  upgrade_required: { status: 426, title: "The path is for another protocol than HTTP" },
   not_json: { status: 415, title: "The request body is not JSON" },
 } as const;
 
@@ -85,6 +86,9 @@ export function problemResponse(error: unknown, requestId: string): Response {
   const response = respond(problem.status, JSON.stringify(problem), PROBLEM_JSON);
   if (error instanceof VirtxError && error.retryAfterS !== undefined) {
     response.headers.set("retry-after", String(Math.max(0, Math.ceil(error.retryAfterS))));
+  }
+  if (error instanceof HttpError && error.kind === "upgrade_required") {
+    response.headers.set("upgrade", "websocket"); // RFC 9110 §15.5.22
   }
   if (error instanceof HttpError && error.allow !== undefined) response.headers.set("allow", error.allow);
   return response;

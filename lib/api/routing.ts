@@ -21,24 +21,26 @@ export class Routing {
    * Answers a request.
    * @param find the host that the request is for, as far as is known now; empty or undefined: this one
    * @param here answers it on this host
+   * @param there has another host answer it
    * @throws VirtxError unavailable, unreachable, timeout
    */
   async route(
     request: PassedRequest,
     find: () => string | undefined,
     here: () => Response | Promise<Response>,
+    there: (host: string) => Promise<PassedAnswer | Response> = (host) => this.#passing.send(host, request),
   ): Promise<Response> {
     const { exchange } = request;
     const host = find();
     if (this.#isHere(host)) return await here();
     if (exchange.request.headers.has(LOOP_HEADER)) return refuseLoop(host, exchange);
-    const answer = await this.#passing.send(host, request);
+    const answer = await there(host);
     if (!MISDIRECTED.includes(answer.status)) return toResponse(answer);
     // A VM may have moved just now: who was asked may know where to, and this host may have heard of it meanwhile.
     const next = answer.headers.get(HOST_HEADER) ?? find();
     if (next === host) return toResponse(answer);
     if (this.#isHere(next)) return this.#isHere(find()) ? await here() : toResponse(answer);
-    return toResponse(await this.#passing.send(next, request));
+    return toResponse(await there(next));
   }
 
   #isHere(host: string | undefined): host is "" | undefined {
@@ -55,7 +57,9 @@ function refuseLoop(host: string, exchange: Exchange): Response {
   return response;
 }
 
-function toResponse({ status, headers, bytes }: PassedAnswer): Response {
+function toResponse(answer: PassedAnswer | Response): Response {
+  if (answer instanceof Response) return answer;
+  const { status, headers, bytes } = answer;
   const response = bytes.byteLength === 0
     ? respondEmpty(status)
     : respond(status, bytes, headers.get("content-type") ?? "");

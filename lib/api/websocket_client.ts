@@ -122,6 +122,11 @@ export class WebSocketClient implements AsyncDisposable {
     await this.ended;
   }
 
+  /** Hangs up at once, on a server that is known to be gone. */
+  abandon(reason: string): void {
+    this.#finish({ code: BROKEN, reason });
+  }
+
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close(1000, "");
   }
@@ -195,8 +200,8 @@ export class WebSocketClient implements AsyncDisposable {
     if (this.#end !== undefined && opcode !== Opcode.close) return;
     try {
       await writeAll(this.#connection, encodeFrame(opcode, payload, mask));
-    } catch (error) {
-      this.#finish({ code: BROKEN, reason: errorMessage(error) });
+    } catch {
+      // Reading tells why: with the server's last words, if it had any.
     }
   }
 

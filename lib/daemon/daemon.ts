@@ -16,6 +16,7 @@ import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
 import { Registry } from "../registry/registry.ts";
 import { Storage } from "../storage/storage.ts";
+import { VmConsoles } from "../vm/consoles.ts";
 import { Operations } from "../vm/operations.ts";
 import { VmService } from "../vm/service.ts";
 import { openCluster } from "./cluster.ts";
@@ -162,6 +163,7 @@ export class Daemon {
       vms,
       operations,
       arrivals: vms,
+      consoles: new VmConsoles({ hypervisor, monitor, inventory }),
       inventory,
       hostUuid,
       cluster,

@@ -1,0 +1,153 @@
+import type { ConsoleLine } from "./console_line.ts";
+import { GOING_AWAY, INPUT_WINDOW, TOO_MUCH, UNACCEPTABLE } from "./console_protocol.ts";
+import type { WebSocketEnd } from "./websocket_client.ts";
+
+/** The most that waits for a client, in bytes, beside what the line itself keeps. */
+const SENT_MAX = 64 * 1024;
+/** How often it is asked how much of it the client has taken: the runtime does not tell. */
+const ASK_MS = 10;
+/** For how long a client may take nothing while something waits for it. */
+const STUCK_MS = 30_000;
+/** A client has this long to take the other half of the handshake. */
+const OPENING_MS = 10_000;
+/** How much more input is taken before the client is told. */
+const TELL_BYTES = INPUT_WINDOW / 4;
+/** The longest reason (RFC 6455 §5.5). */
+const REASON_BYTES = 123;
+
+/** What went over a console, for the log. */
+export interface ConsoleTraffic extends WebSocketEnd {
+  readonly sentBytes: number;
+  readonly receivedBytes: number;
+}
+
+/**
+ * Connects a client's WebSocket with a console, until either ends. Neither direction piles up: what the guest prints waits
+ * in the line, and a client that sends more input than the window allows is cut off.
+ */
+export class ConsoleRelay {
+  /** Resolves when it is over. */
+  readonly done: Promise<ConsoleTraffic>;
+  readonly #socket: WebSocket;
+  readonly #line: ConsoleLine;
+  readonly #done = Promise.withResolvers<ConsoleTraffic>();
+  readonly #opening: ReturnType<typeof setTimeout>;
+  #input: Uint8Array<ArrayBuffer>[] = [];
+  #waiting = 0;
+  #typing = false;
+  #sent = 0;
+  #received = 0;
+  #told = 0;
+  #end: WebSocketEnd | undefined;
+
+  constructor(socket: WebSocket, line: ConsoleLine) {
+    this.#socket = socket;
+    this.#line = line;
+    this.done = this.#done.promise;
+    socket.binaryType = "arraybuffer";
+    socket.onopen = () => clearTimeout(this.#opening);
+    socket.onmessage = ({ data }) => this.#take(data);
+    socket.onclose = ({ code, reason }) => this.#finish({ code, reason });
+    socket.onerror = () => {}; // onclose follows
+    this.#opening = setTimeout(
+      () => this.#finish({ code: GOING_AWAY, reason: "it was never opened" }),
+      OPENING_MS,
+    );
+    void this.#print();
+  }
+
+  /** Tells the client goodbye. */
+  end(end: WebSocketEnd): void {
+    if (this.#end !== undefined) return;
+    this.#end = end;
+    if (this.#socket.readyState === WebSocket.OPEN) this.#socket.close(end.code, shortened(end.reason));
+    this.#finish(end);
+  }
+
+  #finish(end: WebSocketEnd): void {
+    clearTimeout(this.#opening);
+    this.#end ??= end;
+    this.#input = [];
+    this.#line.close();
+    this.#done.resolve({ ...this.#end, sentBytes: this.#sent, receivedBytes: this.#received });
+  }
+
+  async #print(): Promise<void> {
+    for (;;) {
+      if (!await this.#hasRoom()) break;
+      const bytes = await this.#line.read();
+      if (bytes === undefined || this.#end !== undefined) break;
+      this.#socket.send(bytes);
+      this.#sent += bytes.length;
+    }
+    const end = await this.#line.ended;
+    this.end(end);
+  }
+
+  /** Waits until the client has taken most of what was sent; false: it does not. */
+  async #hasRoom(): Promise<boolean> {
+    let least = Infinity;
+    for (let askedAt = performance.now(); this.#end === undefined;) {
+      const { readyState, bufferedAmount } = this.#socket;
+      if (readyState === WebSocket.OPEN && bufferedAmount < SENT_MAX) return true;
+      if (bufferedAmount < least) {
+        least = bufferedAmount;
+        askedAt = performance.now();
+      } else if (performance.now() - askedAt > STUCK_MS) {
+        this.end({ code: GOING_AWAY, reason: `nothing was read for ${STUCK_MS / 1000} s` });
+      }
+      await new Promise((resolve) => setTimeout(resolve, ASK_MS));
+    }
+    return false;
+  }
+
+  #take(data: unknown): void {
+    if (this.#end !== undefined) return;
+    if (!(data instanceof ArrayBuffer)) {
+      return this.end({ code: UNACCEPTABLE, reason: "input has to be binary" });
+    }
+    this.#input.push(new Uint8Array(data));
+    this.#waiting += data.byteLength;
+    if (this.#waiting > INPUT_WINDOW) {
+      const why = `more than ${INPUT_WINDOW} bytes of input that were not taken yet`;
+      return this.end({ code: TOO_MUCH, reason: why });
+    }
+    if (!this.#typing) void this.#type();
+  }
+
+  async #type(): Promise<void> {
+    this.#typing = true;
+    while (this.#input.length > 0) {
+      const bytes = joined(this.#input.splice(0));
+      await this.#line.write(bytes);
+      this.#waiting -= bytes.length;
+      this.#received += bytes.length;
+      this.#tell();
+    }
+    this.#typing = false;
+  }
+
+  #tell(): void {
+    if (this.#received - this.#told < TELL_BYTES || this.#end !== undefined) return;
+    this.#told = this.#received;
+    this.#socket.send(JSON.stringify({ taken: this.#received }));
+  }
+}
+
+function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
+  const [only] = parts;
+  if (parts.length === 1 && only) return only;
+  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
+  let at = 0;
+  for (const part of parts) {
+    all.set(part, at);
+    at += part.length;
+  }
+  return all;
+}
+
+/** Cut to what a close frame may carry, between characters. */
+function shortened(reason: string): string {
+  const { read } = new TextEncoder().encodeInto(reason, new Uint8Array(REASON_BYTES));
+  return reason.slice(0, read);
+}
