@@ -20,6 +20,8 @@ export interface Call {
 
 /** Carries out a command of the client; its exit code. */
 export async function client(call: Call): Promise<ExitCode> {
+  const [first, second] = call.args;
+  if (first === "complete" && second === "--") return await complete(call);
   const request = parse(call.args);
   switch (request.kind) {
     case "help": {
@@ -38,6 +40,14 @@ export async function client(call: Call): Promise<ExitCode> {
     case "run":
       return await run(request.input, call);
   }
+}
+
+/** What the scripts of the shells ask; see completion/scripts.ts. */
+async function complete({ args, version }: Call): Promise<ExitCode> {
+  const { answer } = await import("./completion/answer.ts");
+  const env = (name: string) => Deno.env.get(name);
+  terminalOf(Deno.stdout, false).write(await answer(args.slice(2), { env, version, now: Date.now() }));
+  return ExitCode.ok;
 }
 
 function reportMistake({ messages, about }: Mistake, { args, program }: Call): ExitCode {

@@ -29,6 +29,8 @@ export interface Flag {
   readonly kind?: Kind;
   /** The only values that it may have. */
   readonly choices?: readonly string[];
+  /** A number may stand for a choice, as in the prototype's client. */
+  readonly numbers?: boolean;
   /** It may be given several times. */
   readonly repeat?: boolean;
   readonly summary: string;

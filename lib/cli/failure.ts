@@ -20,7 +20,9 @@ function failureText(error: unknown, program: string, err: Terminal): string {
     return `${mark} a defect of this program: ${plain(errorMessage(error))}\n${details}\n`;
   }
   const lines = [`${mark} ${lined(error.message)}${requestOf(error)}`];
-  for (const { field, message } of error.issues) lines.push(`  ${plain(field)} ${plain(message)}`);
+  for (const { field, message } of error.issues) {
+    if (!error.message.includes(message)) lines.push(`  ${plain(field)} ${plain(message)}`);
+  }
   const said = error.libvirt?.message;
   if (said !== undefined && !error.message.includes(said)) lines.push(`  libvirt: ${plain(said)}`);
   const hint = hintFor(error, program);

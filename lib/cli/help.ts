@@ -37,9 +37,10 @@ class Page {
         this.#entries(`${name.toUpperCase()} COMMANDS`, commands.map((command) => this.#entry(command)))
       ),
       this.#entries("OTHER COMMANDS", GENERAL.map((command) => this.#entry(command))),
-      this.#entries("FIRST STEPS", FIRST_STEPS.map(([command, text]) => [this.#named(command), text])),
+      this.#examples("FIRST STEPS", FIRST_STEPS),
       this.#flags("FLAGS OF EVERY COMMAND", COMMON_FLAGS),
       this.#entries("ENVIRONMENT", ENVIRONMENT),
+      this.#entries("FILES", FILES),
       this.#entries("EXIT CODES", CLIENT_EXIT_CODES),
       this.#paragraph(`${this.#program} <what> <command> --help tells more, with examples.`),
     ]);
@@ -64,11 +65,11 @@ class Page {
       ),
       this.#entries(
         "ARGUMENTS",
-        args.map((argument) => [argumentUsage(argument), sentence(argument.summary)]),
+        args.map((argument) => [argumentUsage(argument), argument.summary]),
       ),
       this.#flags("FLAGS", flags),
       this.#flags("FLAGS OF EVERY COMMAND", COMMON_FLAGS),
-      this.#examples(examples.map(({ command, summary }) => [this.#named(command), summary])),
+      this.#examples("EXAMPLES", examples.map(({ command, summary }) => [command, summary])),
     ]);
   }
 
@@ -77,7 +78,7 @@ class Page {
   }
 
   #named(command: string): string {
-    return command.replace(/(^|\| )virtx\b/g, `$1${this.#program}`);
+    return command.replaceAll(/\bvirtx (?=[a-z])/g, `${this.#program} `);
   }
 
   #usage(line: string): string {
@@ -93,7 +94,7 @@ class Page {
   }
 
   #flags(heading: string, flags: readonly Flag[]): string {
-    return this.#entries(heading, flags.map((flag) => [flagUsage(flag), sentence(flagSummary(flag))]));
+    return this.#entries(heading, flags.map((flag) => [flagUsage(flag), flagSummary(flag)]));
   }
 
   /** Terms and what is said of each, side by side; of a long term below it. */
@@ -113,12 +114,13 @@ class Page {
     return `${this.#heading(heading)}\n${lines.join("\n")}\n`;
   }
 
-  #examples(entries: readonly Entry[]): string {
+  /** Command lines, each with what it is for. */
+  #examples(heading: string, entries: readonly Entry[]): string {
     const { colours } = this.#out;
     const lines = entries.map(([command, summary]) =>
-      `  ${colours.paint(`# ${summary}`, "dim")}\n  $ ${command}`
+      `  ${colours.paint(`# ${summary}`, "dim")}\n  ${this.#named(command)}`
     );
-    return `${this.#heading("EXAMPLES")}\n${lines.join("\n")}\n`;
+    return `${this.#heading(heading)}\n${lines.join("\n")}\n`;
   }
 }
 
@@ -128,7 +130,8 @@ export function usageOf({ path, arguments: args = [], flags = [] }: Command, wit
   return [...parts, ...(withFlags && flags.length > 0 ? ["[flags]"] : [])].join(" ");
 }
 
-function argumentUsage({ name, many, optional }: Argument): string {
+/** How an argument is written: "<vm>", "[<file>]", "<vm>…". */
+export function argumentUsage({ name, many, optional }: Argument): string {
   const word = `<${name}>${many ? "…" : ""}`;
   return optional ? `[${word}]` : word;
 }
@@ -147,18 +150,33 @@ export function flagSummary({ summary, repeat, choices }: Flag): string {
   return `${summary}${words}${repeat ? "; may be given several times" : ""}`;
 }
 
-function sentence(text: string): string {
-  return text;
-}
-
 function joined(sections: readonly string[]): string {
   return sections.filter((section) => section !== "").join("\n");
 }
 
-const FIRST_STEPS: readonly Entry[] = [];
+/** From nothing to a VM that moves. */
+export const FIRST_STEPS: readonly Entry[] = [
+  ["virtx host list", "What there is to run VMs on"],
+  ["virtx vm create --name web2 --memory 256MiB --disk size=64MiB --net bridge=br0", "Make a VM"],
+  ["virtx vm start web2", "Start it"],
+  ["virtx vm watch", "See how all are doing; Ctrl-C ends"],
+  ["virtx vm migrate web2", "Move it to another host while it runs"],
+  ["virtx vm stop web2 --force", "Stop it"],
+  ["virtx vm delete web2 --storage", "Delete it with its disk"],
+];
 
-const ENVIRONMENT: readonly Entry[] = [
+/** What the environment decides. */
+export const ENVIRONMENT: readonly Entry[] = [
   ["VIRTX_API_SERVER", "The server to ask, or several separated by commas, as --server has them"],
   ["VIRTX_PROFILE", "The profile to use, as --profile has it"],
-  ["NO_COLOR", "Not empty: no colours"],
+  ["VIRTX_CONFIG", "Another configuration file"],
+  ["NO_COLOR", "If it is not empty: no colours"],
+  ["VISUAL, EDITOR", "The editor for vm edit; else vi"],
+];
+
+/** What is read and written. */
+export const FILES: readonly Entry[] = [
+  ["~/.config/virtx/config.toml", "Profiles; see config set"],
+  ["~/.cache/virtx/", "Names that were completed just now"],
+  ["/run/virtxd/virtxd.sock", "This host's own server"],
 ];

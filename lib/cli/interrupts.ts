@@ -17,11 +17,8 @@ export class Interrupts implements Disposable {
 
   /** @param timeoutMs undefined: no limit */
   constructor(timeoutMs: number | undefined) {
-    for (const signal of ["SIGINT", "SIGTERM"] as const) {
-      const listener = () => this.#interrupt();
-      Deno.addSignalListener(signal, listener);
-      this.#held.defer(() => Deno.removeSignalListener(signal, listener));
-    }
+    this.#listen("SIGINT", () => this.#handler === undefined ? this.abort() : this.#handler());
+    this.#listen("SIGTERM", () => this.abort());
     if (timeoutMs !== undefined) {
       const late = new VirtxError("timeout", `Not done within ${timeoutMs / 1000} s (--timeout)`);
       const timer = setTimeout(() => this.#ended.abort(late), timeoutMs);
@@ -50,8 +47,8 @@ export class Interrupts implements Disposable {
     this.#held.dispose();
   }
 
-  #interrupt(): void {
-    if (this.#handler === undefined) this.abort();
-    else this.#handler();
+  #listen(signal: Deno.Signal, listener: () => void): void {
+    Deno.addSignalListener(signal, listener);
+    this.#held.defer(() => Deno.removeSignalListener(signal, listener));
   }
 }

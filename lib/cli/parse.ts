@@ -21,6 +21,9 @@ export interface Mistake {
   readonly about: readonly string[];
 }
 
+/** So many words name a command: two of ours, three of the prototype's. */
+const WORDS_MAX = 3;
+
 /** Reads the arguments of the client. */
 export function parse(args: readonly string[]): Request {
   const spelled = modern(args);
@@ -54,7 +57,7 @@ function commandOf({ commands }: Noun, words: readonly string[]): Command | unde
 function pathOf(args: readonly string[]): { words: readonly string[]; at: readonly number[] } {
   const words: string[] = [];
   const at: number[] = [];
-  for (let i = 0; i < args.length && words.length < 2; i++) {
+  for (let i = 0; i < args.length && words.length < WORDS_MAX; i++) {
     const arg = args[i] ?? "";
     if (arg === "--") break;
     if (!arg.startsWith("-") || arg === "-") {
@@ -103,12 +106,12 @@ function unknown(
 /** The arguments with a spelling of the prototype made into ours. */
 function modern(args: readonly string[]): readonly string[] {
   const { words, at } = pathOf(args);
-  const alias = ALIASES.filter(({ from }) => from.every((word, i) => word === (words[i] ?? args[i])))
-    .sort((a, b) => b.from.length - a.from.length)[0];
+  const [alias] = ALIASES.filter(({ from }) => from.every((word, i) => word === words[i]))
+    .sort((a, b) => b.from.length - a.from.length);
   if (alias === undefined) return args;
-  const start = at[0] ?? 0;
-  const rest = args.slice(start + alias.from.length).flatMap((arg) => translated(arg, alias));
-  return [...args.slice(0, start), ...alias.to, ...rest];
+  const places = at.slice(0, alias.from.length);
+  const rest = args.filter((_, i) => !places.includes(i)).flatMap((arg) => translated(arg, alias));
+  return [...alias.to, ...rest];
 }
 
 function translated(arg: string, { flags }: Alias): readonly string[] {
@@ -178,7 +181,9 @@ class CommandLine {
     }
     const value = inline ?? rest.shift();
     if (value === undefined) this.#messages.push(`${spelling} needs a value: ${flag.value}`);
-    else if (this.#isChoice(flag.choices, value, spelling)) this.#add(flag, value);
+    else if ((flag.numbers && /^\d+$/.test(value)) || this.#isChoice(flag.choices, value, spelling)) {
+      this.#add(flag, value);
+    }
   }
 
   #add({ name, value, repeat }: Flag, given: string): void {

@@ -23,31 +23,59 @@ export const COMMON_FLAGS: readonly Flag[] = [
 
 /** Flags of commands that change something. */
 export const WAIT_FLAGS: readonly Flag[] = [
-  { name: "wait", summary: "Wait until it is done (this is the default)" },
-  { name: "no-wait", summary: "Return as soon as it has begun; prints the operation" },
+  { name: "wait", summary: "Return when it is done (this is the default)" },
+  { name: "no-wait", summary: "Return as soon as it has begun, and print the operation" },
 ];
 
+/** Run states that people ask for. */
+export const RUNSTATES: readonly string[] = [
+  "running",
+  "poweroff",
+  "paused",
+  "crashed",
+  "startup",
+  "migrating",
+  "terminating",
+  "pmsuspended",
+  "none",
+];
+
+/** Names VMs by what they have in common. */
 export const SELECTOR_FLAG: Flag = {
   name: "selector",
   short: "l",
   value: "<filters>",
-  summary: "All VMs that pass these filters of vm list: runstate=running,name=web",
+  summary: "All VMs that pass these filters of vm list: runstate=running,name=web,host=virt1",
 };
 
 export const YES_FLAG: Flag = { name: "yes", short: "y", summary: "Do not ask for confirmation" };
 
-/** The VM that a command is about. */
-export const VM: Argument = { name: "vm", summary: "Name, UUID, or the beginning of one", kind: "vm" };
+export const HOST_FLAG: Flag = { name: "host", value: "<host>", kind: "host", summary: "On this host" };
 
-/** The VMs that a command is about. */
-export const VMS: Argument = {
+/** The VM that a command is about. */
+export const VM: Argument = {
   name: "vm",
-  summary: "Names, UUIDs, or beginnings of one",
+  summary: "Its name or UUID, or the beginning of either",
   kind: "vm",
-  many: true,
 };
 
-/** VMs that may be named or selected. */
-export const VMS_OR_SELECTOR: Argument = { ...VMS, optional: true };
+/** The VMs that a command is about; --selector can take their place. */
+export const VMS: Argument = {
+  name: "vm",
+  summary: "Names or UUIDs, or their beginnings; or use --selector",
+  kind: "vm",
+  many: true,
+  optional: true,
+};
 
-export const HOST: Argument = { name: "host", summary: "Name, UUID, or the beginning of one", kind: "host" };
+export const HOST: Argument = {
+  name: "host",
+  summary: "Its name or UUID, or the beginning of either",
+  kind: "host",
+};
+
+export const OPERATION: Argument = {
+  name: "operation",
+  summary: "Its id, or the beginning of it",
+  kind: "operation",
+};

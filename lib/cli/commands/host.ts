@@ -11,7 +11,9 @@ export const HOST_COMMANDS: readonly Command[] = [
         name: "state",
         short: "s",
         value: "<state>",
-        summary: "Only hosts in this state: active, left, failed",
+        choices: ["active", "left", "failed"],
+        numbers: true,
+        summary: "Only hosts in this state",
       },
       { name: "arch", value: "<arch>", summary: "Only hosts of this architecture: x86_64, aarch64" },
       { name: "vendor", value: "<vendor>", summary: "Only hosts with a CPU of this vendor" },
@@ -34,5 +36,27 @@ export const HOST_COMMANDS: readonly Command[] = [
       { command: "virtx host get virt1 -o json", summary: "For scripts" },
     ],
     load: () => import("../run/host_get.ts"),
+  },
+  {
+    path: ["host", "top"],
+    summary: "Watch what hosts and their VMs use",
+    description:
+      "On a terminal in place, until Ctrl-C; on a pipe once. With a host, the VMs on it, the busiest first.",
+    arguments: [{ ...HOST, optional: true, summary: "Only this host, VM by VM" }],
+    flags: [
+      { name: "interval", value: "<time>", summary: "How often to look; without it 2s" },
+      { name: "once", summary: "Print it once, also on a terminal" },
+      {
+        name: "sort",
+        value: "<key>",
+        choices: ["cpu", "memory", "name"],
+        summary: "Sort by cpu (the default), memory or name",
+      },
+    ],
+    examples: [
+      { command: "virtx host top --once", summary: "All hosts, once" },
+      { command: "virtx host top virt1 --interval 5s", summary: "The VMs of virt1, every five seconds" },
+    ],
+    load: () => import("../run/host_top.ts"),
   },
 ];

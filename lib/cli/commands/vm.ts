@@ -1,7 +1,10 @@
 import type { Command } from "../command.ts";
-import { VM } from "./common.ts";
+import { RUNSTATES, VM } from "./common.ts";
+import { VM_DEFINITION_COMMANDS } from "./vm_definition.ts";
+import { VM_RUN_COMMANDS } from "./vm_run.ts";
 
-export const VM_COMMANDS: readonly Command[] = [
+/** What is told of VMs; creating and running them is declared beside. */
+const VM_VIEW_COMMANDS: readonly Command[] = [
   {
     path: ["vm", "list"],
     summary: "List the VMs of the cluster",
@@ -15,11 +18,13 @@ export const VM_COMMANDS: readonly Command[] = [
         name: "runstate",
         short: "s",
         value: "<state>",
-        summary: "Only VMs in this state: running, poweroff, …",
+        choices: RUNSTATES,
+        numbers: true,
+        summary: "Only VMs in this state",
       },
       { name: "vlanid", value: "<id>", summary: "Only VMs with this VLAN id; 0: those without" },
       { name: "custom-name", value: "<name>", summary: "Only VMs that have this custom field" },
-      { name: "custom-value", value: "<value>", summary: "… with this value" },
+      { name: "custom-value", value: "<value>", summary: "Only those in which it has this value" },
       {
         name: "sort",
         value: "<key>",
@@ -35,8 +40,7 @@ export const VM_COMMANDS: readonly Command[] = [
           "ts",
           "-ts",
         ],
-        summary:
-          "Sort by name, host, runstate, vlanid or ts (the time of the last news); -name: the other way",
+        summary: "Sort by name, host, runstate, vlanid or ts (the last news); -name: the other way round",
       },
       { name: "limit", value: "<number>", summary: "No more than so many" },
     ],
@@ -52,13 +56,91 @@ export const VM_COMMANDS: readonly Command[] = [
     path: ["vm", "get"],
     summary: "Show all about a VM",
     description:
-      "Its definition, state, figures, and the last operation of each kind. -o json and -o yaml print all of it; the " +
-      "definition alone, in a form that vm create takes, is printed by vm export.",
+      "Its definition, state, figures, and the last operation of each kind. -o json and -o yaml have all of it; the " +
+      "definition alone, as vm create takes it, is printed by vm export.",
     arguments: [VM],
+    flags: [
+      {
+        name: "runstate",
+        summary: "Its state and host alone, from memory: works while its host is away",
+      },
+      { name: "migration", summary: "Its migration that is under way, or the last one" },
+    ],
     examples: [
       { command: "virtx vm get web1", summary: "All about web1" },
       { command: "virtx vm get web1 -o yaml", summary: "The same as YAML" },
+      { command: "virtx vm get web1 --runstate", summary: "Only how it is doing" },
+      { command: "virtx vm get web1 -o 'template={stats.memory_used} MiB'", summary: "One figure" },
     ],
     load: () => import("../run/vm_get.ts"),
   },
+  {
+    path: ["vm", "watch"],
+    summary: "Follow the states of VMs",
+    description:
+      "On a terminal the list is kept up to date in place, until Ctrl-C. On a pipe, or with -o json, there is a line for " +
+      "each change.",
+    arguments: [{ ...VM, many: true, optional: true, summary: "Only these; without them all" }],
+    examples: [
+      { command: "virtx vm watch", summary: "All VMs" },
+      { command: "virtx vm watch web1 db1", summary: "Two of them" },
+    ],
+    load: () => import("../run/vm_watch.ts"),
+  },
+  {
+    path: ["vm", "wait"],
+    summary: "Wait until VMs are in a state",
+    description: "Ends with 75 if that takes longer than --timeout.",
+    arguments: [{ ...VM, many: true }],
+    flags: [
+      {
+        name: "for",
+        value: "<state>",
+        choices: [...RUNSTATES, "deleted"],
+        summary: "The state to wait for; without it running",
+      },
+    ],
+    examples: [
+      { command: "virtx vm wait web1 --for running --timeout 2m", summary: "Until it runs" },
+    ],
+    load: () => import("../run/vm_wait.ts"),
+  },
+  {
+    path: ["vm", "log"],
+    summary: "Show what was done with a VM",
+    description: "The operations of the last day, from all hosts, the latest first.",
+    arguments: [VM],
+    flags: [{ name: "limit", value: "<number>", summary: "No more than so many" }],
+    examples: [{ command: "virtx vm log web1", summary: "What was done with web1, and what became of it" }],
+    load: () => import("../run/vm_log.ts"),
+  },
 ];
+
+const ORDER: readonly string[] = [
+  "list",
+  "get",
+  "create",
+  "update",
+  "edit",
+  "export",
+  "delete",
+  "start",
+  "stop",
+  "restart",
+  "kill",
+  "pause",
+  "resume",
+  "migrate",
+  "console",
+  "watch",
+  "wait",
+  "log",
+  "register",
+];
+
+/** All commands about VMs, in the order in which one meets them. */
+export const VM_COMMANDS: readonly Command[] = [
+  ...VM_VIEW_COMMANDS,
+  ...VM_DEFINITION_COMMANDS,
+  ...VM_RUN_COMMANDS,
+].sort((a, b) => ORDER.indexOf(a.path[1] ?? "") - ORDER.indexOf(b.path[1] ?? ""));

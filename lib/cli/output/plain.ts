@@ -21,3 +21,8 @@ export function plain(text: string): string {
     return code < 0x100 ? `\\x${hex.padStart(2, "0")}` : `\\u{${hex}}`;
   });
 }
+
+/** The same for a text of several lines: its line breaks and tabs stay. */
+export function plainLines(text: string): string {
+  return text.split(/([\n\t])/).map((part) => part === "\n" || part === "\t" ? part : plain(part)).join("");
+}

@@ -1,6 +1,6 @@
 import type { Terminal } from "../terminal.ts";
 import type { Format } from "./format.ts";
-import { plain } from "./plain.ts";
+import { plain, plainLines } from "./plain.ts";
 import { type Column, renderTable } from "./table.ts";
 import { measureFor } from "./width.ts";
 
@@ -28,9 +28,9 @@ export class Printer {
   async one<T>(
     view: Omit<View<T>, "columns">,
     item: T,
-    asText: () => string | Promise<string>,
+    asText: (item: T) => string | Promise<string>,
   ): Promise<void> {
-    if (this.format.kind === "table" || this.format.kind === "wide") this.terminal.write(await asText());
+    if (this.format.kind === "table" || this.format.kind === "wide") this.terminal.write(await asText(item));
     else await this.#data(view, [item], view.record(item));
   }
 
@@ -55,8 +55,8 @@ export class Printer {
     const { format } = this;
     if (format.kind === "json") this.terminal.line(jsonText(data));
     else if (format.kind === "yaml") {
-      const { stringify } = await import("yaml");
-      this.terminal.write(this.#harmless(stringify(data, { lineWidth: 0 })));
+      const { yamlText } = await import("./yaml.ts");
+      this.terminal.write(this.#harmless(yamlText(data)));
     } else if (format.kind === "template") {
       const { fillTemplate } = await import("./template.ts");
       for (const item of items) {
@@ -68,18 +68,22 @@ export class Printer {
 
   /** For a program the text as it is; for a terminal, line by line, what cannot act on it. */
   #harmless(text: string): string {
-    return this.terminal.isTerminal ? text.split(/(?<=\n|\t)/).map(keepingBreaks).join("") : text;
+    return this.terminal.isTerminal ? plainLines(text) : text;
   }
-}
-
-function keepingBreaks(line: string): string {
-  const [, words = "", end = ""] = /^(.*?)([\n\t]?)$/s.exec(line) ?? [];
-  return plain(words) + end;
 }
 
 /** JSON in which even what JSON permits unescaped (C1 controls, bidirectional marks) is escaped: it means the same. */
 export function jsonText(data: unknown): string {
-  return JSON.stringify(data, undefined, 2).replace(
+  return escaped(JSON.stringify(data, undefined, 2));
+}
+
+/** The same on one line. */
+export function jsonLine(data: unknown): string {
+  return escaped(JSON.stringify(data));
+}
+
+function escaped(json: string): string {
+  return json.replace(
     /[\x7f-\x9f\u2028\u2029\u200b-\u200f\u202a-\u202e\u2060-\u2064\u2066-\u206f\ufeff]/g,
     (character) => `\\u${character.charCodeAt(0).toString(16).padStart(4, "0")}`,
   );

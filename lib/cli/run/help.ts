@@ -6,12 +6,17 @@ import type { Input } from "../input.ts";
 import { parse } from "../parse.ts";
 
 /** `help [command…]`. */
-export function run({ out, program }: Context, input: Input): Promise<ExitCode> {
+export async function run({ out, program }: Context, input: Input): Promise<ExitCode> {
+  if (input.flag("markdown")) {
+    const { referencePage } = await import("../reference.ts");
+    out.write(referencePage());
+    return ExitCode.ok;
+  }
   const words = input.words("command");
   const request = parse([...words, "--help"]);
   if (request.kind !== "help") {
     throw new VirtxError("invalid", `There is no command ${JSON.stringify(words.join(" "))}`);
   }
   out.write(help(request.about, program, out));
-  return Promise.resolve(ExitCode.ok);
+  return ExitCode.ok;
 }

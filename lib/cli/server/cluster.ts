@@ -1,10 +1,34 @@
+import type { Reply, RequestOptions } from "../../api/client.ts";
+import { VirtxError } from "../../model/error.ts";
+import { HostState, Runstate } from "../../model/enums.ts";
+import type { MigrationInfo, MigrationVerdict } from "../../model/vm.ts";
 import { Fields } from "./fields.ts";
 import { type HostDetails, type HostItem, readHost, readHostItem } from "./hosts.ts";
+import { readMigration, readVerdict } from "./migrations.ts";
+import { type OperationItem, readOperation } from "./operations.ts";
 import type { Server } from "./server.ts";
-import { readVm, readVmItem, type VmDetails, type VmItem } from "./vms.ts";
+import { oneOf, readVm, readVmItem, type VmDetails, type VmItem } from "./vms.ts";
 
 /** Query parameters; those that are undefined are left out. */
 export type Query = Readonly<Record<string, string | undefined>>;
+
+/** Operations, and the active hosts whose operations may be missing, with the reasons. */
+export interface OperationList {
+  readonly items: readonly OperationItem[];
+  readonly missing: readonly { readonly name: string; readonly reason: string }[];
+}
+
+/** Where a VM is and how, as any host knows it. */
+export interface VmWhereabouts {
+  readonly runstate: Runstate;
+  readonly lastrunstate: Runstate;
+  /** UUID. */
+  readonly host: string;
+  readonly cstate: HostState;
+}
+
+/** How long one answer may take that is waited for; a change is asked for so that it is answered within a second. */
+const CHANGE_MS = 120_000;
 
 /** What can be asked of the cluster, with types. */
 export class Cluster {
@@ -26,6 +50,61 @@ export class Cluster {
 
   async host(uuid: string): Promise<HostDetails> {
     return readHost((await this.server.request("GET", `/hosts/${uuid}`)).body);
+  }
+
+  async whereabouts(uuid: string): Promise<VmWhereabouts> {
+    const { body } = await this.server.request("GET", `/vms/${uuid}/runstate`);
+    const fields = new Fields(body, "the run state");
+    const runstate = oneOf(Runstate, fields.number("runstate"));
+    return {
+      runstate,
+      lastrunstate: oneOf(Runstate, fields.numberOr("lastrunstate", runstate)),
+      host: fields.text("host"),
+      cstate: oneOf(HostState, fields.numberOr("cstate", HostState.active)),
+    };
+  }
+
+  async migration(uuid: string): Promise<MigrationInfo> {
+    return readMigration((await this.server.request("GET", `/vms/${uuid}/runstate/migrate`)).body);
+  }
+
+  /** What each host says to taking a VM, the best one first. */
+  async verdicts(uuid: string, options: unknown): Promise<readonly MigrationVerdict[]> {
+    const path = `/vms/${uuid}/runstate/migrate?dry_run=true`;
+    const { body } = await this.server.request("POST", path, options);
+    if (!Array.isArray(body)) throw new VirtxError("internal", "The server's answer is no list of hosts");
+    return body.map((item) => readVerdict(new Fields(item, "what a host says")));
+  }
+
+  async operation(id: string): Promise<OperationItem> {
+    const { body } = await this.server.request("GET", `/operations/${id}`);
+    return readOperation(new Fields(body, "the operation"));
+  }
+
+  async operations(query: Query = {}): Promise<OperationList> {
+    const { body } = await this.server.request("GET", withQuery("/operations", query));
+    const list = new Fields(body, "the list of operations");
+    return {
+      items: list.list("items").map(readOperation),
+      missing: list.list("missing").map((host) => ({ name: host.text("name"), reason: host.text("reason") })),
+    };
+  }
+
+  /** Has an operation given up; resolves when it has ended. */
+  async cancel(id: string, options: RequestOptions = {}): Promise<void> {
+    await this.server.request("DELETE", `/operations/${id}`, undefined, { timeoutMs: CHANGE_MS, ...options });
+  }
+
+  /**
+   * Asks for a change; answered when it is done, or has begun and lasts longer than a moment. Should the answer get lost, the
+   * server knows the request by its key.
+   */
+  async change(method: string, path: string, body: unknown, options: RequestOptions = {}): Promise<Reply> {
+    return await this.server.request(method, path, body, {
+      timeoutMs: CHANGE_MS,
+      ...options,
+      headers: { "idempotency-key": crypto.randomUUID(), ...options.headers },
+    });
   }
 }
 

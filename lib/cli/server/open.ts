@@ -1,37 +1,70 @@
 import { Cluster } from "./cluster.ts";
 import { DEFAULT_ENDPOINTS, parseEndpoints } from "./endpoint.ts";
+import { configPath } from "./config_path.ts";
 import { Server } from "./server.ts";
 
-export interface OpenOptions {
+export interface ChoiceOptions {
   /** --server. */
   readonly servers: string | undefined;
   /** --profile. */
   readonly profile: string | undefined;
   readonly env: (name: string) => string | undefined;
+}
+
+export interface OpenOptions extends ChoiceOptions {
   /** Of this program. */
   readonly version: string;
   readonly signal: AbortSignal;
 }
 
+/** Which servers are asked, and what has decided it. */
+export interface Choice {
+  readonly endpoints: readonly string[];
+  /** "--server", "profile lab", "default". */
+  readonly because: string;
+}
+
 /**
- * The cluster that is meant: by --server, --profile, VIRTX_API_SERVER, VIRTX_PROFILE, the configuration's default profile, or
- * else this host's own server. Nothing is sent yet.
+ * The cluster that is meant; see {@link choose}. Nothing is sent yet.
  * @throws VirtxError invalid, not_found (no such profile)
  */
-export function openCluster(
+export async function openCluster(
   o: OpenOptions,
-): { readonly cluster: Cluster; readonly server: Server } {
-  const server = new Server({
-    endpoints: endpoints(o),
-    signal: o.signal,
-    headers: { "user-agent": `virtx/${o.version}` },
-  });
+): Promise<{ readonly cluster: Cluster; readonly server: Server }> {
+  const { endpoints } = await choose(o);
+  const headers = { "user-agent": `virtx/${o.version}` };
+  const server = new Server({ endpoints, signal: o.signal, headers });
   return { cluster: new Cluster(server), server };
 }
 
-function endpoints(o: OpenOptions): readonly string[] {
-  if (o.servers !== undefined) return parseEndpoints(o.servers);
-  const fromEnvironment = o.env("VIRTX_API_SERVER");
-  if (o.profile === undefined && fromEnvironment) return parseEndpoints(fromEnvironment);
-  return DEFAULT_ENDPOINTS;
+/** Chooses by --server, --profile, VIRTX_API_SERVER, VIRTX_PROFILE, the default profile; else it is this host's own server. */
+export async function choose({ servers, profile, env }: ChoiceOptions): Promise<Choice> {
+  if (servers !== undefined) return { endpoints: parseEndpoints(servers), because: "--server" };
+  const variable = env("VIRTX_API_SERVER");
+  if (profile === undefined && variable) {
+    return { endpoints: parseEndpoints(variable), because: "VIRTX_API_SERVER" };
+  }
+  const path = configPath(env);
+  const named = profile ?? (env("VIRTX_PROFILE") || undefined);
+  // Without a name the file decides only if it is there, which is asked first: TOML need not be loaded for nothing.
+  if (named === undefined && !await isThere(path)) return OWN;
+  const { profileOf, readProfiles } = await import("./profiles.ts");
+  const profiles = await readProfiles(path);
+  const name = named ?? profiles.default;
+  if (name === undefined) return OWN;
+  return {
+    endpoints: profileOf(profiles, name, path).servers.flatMap(parseEndpoints),
+    because: `profile ${name}`,
+  };
+}
+
+const OWN: Choice = { endpoints: DEFAULT_ENDPOINTS, because: "this host" };
+
+async function isThere(path: string): Promise<boolean> {
+  try {
+    await Deno.stat(path);
+    return true;
+  } catch {
+    return false;
+  }
 }

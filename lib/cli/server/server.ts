@@ -7,6 +7,8 @@ export interface ServerOptions {
   /** At least one; see parseEndpoint. */
   readonly endpoints: readonly string[];
   readonly signal: AbortSignal;
+  /** How long an answer may take; left out: as ApiClient has it. */
+  readonly timeoutMs?: number;
   readonly headers: Readonly<Record<string, string>>;
 }
 
@@ -87,7 +89,8 @@ export class Server implements Disposable {
     const address = this.#o.endpoints[at] ?? "";
     const known = this.#clients.get(address);
     if (known !== undefined) return known;
-    const client = new ApiClient({ address, headers: this.#o.headers });
+    const { headers, timeoutMs } = this.#o;
+    const client = new ApiClient({ address, headers, ...(timeoutMs !== undefined && { timeoutMs }) });
     this.#clients.set(address, client);
     return client;
   }

@@ -30,7 +30,7 @@ export async function hostSheet(
         ["Last heard of", host.seen > 0 ? `${age(host.seen, now)} ago` : "-"],
         ["CPUs", `${cpuText(def.cpudef)}, ${def.cpuarch.vendor}, ${def.cpuarch.arch}`],
         ["System", `${def.osid} ${def.osv}`.trim()],
-        ["Firmware", `${def.sysinfo.version} (${def.sysinfo.date})`],
+        ["Firmware", [def.sysinfo.version, def.sysinfo.date].filter((text) => text !== "").join(", ")],
         ...def.tscfreq > 0 ? [["TSC", frequency(def.tscfreq / 1e6)] as const] : [],
         ...host.lockid > 0 ? [["Sanlock id", String(host.lockid)] as const] : [],
       ],

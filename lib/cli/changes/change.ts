@@ -1,0 +1,82 @@
+import type { Reply } from "../../api/client.ts";
+import type { Context } from "../context.ts";
+import type { Input } from "../input.ts";
+import type { Named } from "../resolve.ts";
+import type { Cluster } from "../server/cluster.ts";
+import type { Attendance } from "./attendance.ts";
+import type { Outcome } from "./outcome.ts";
+
+/** On an answer: the id of the operation. */
+const OPERATION_HEADER = "x-virtx-operation";
+/** A change that is done within a second is answered when it is done, which spares a question. */
+const PREFER_SOON = "respond-async, wait=1";
+
+/** A change of one VM. */
+export interface Change {
+  readonly vm: Named;
+  /** "Starting web1". */
+  readonly title: string;
+  readonly method: "POST" | "PUT" | "DELETE";
+  readonly path: string;
+  readonly body?: unknown;
+  /** What is said when it is done, from what the operation brought, if that is known. */
+  readonly done: (result: unknown) => string;
+  /** What is said if it is not waited for: "starting". */
+  readonly begun: string;
+  /** What has to come true behind the operation's end. */
+  readonly after?: (signal: AbortSignal) => Promise<void>;
+}
+
+/** How changes are carried out. */
+export interface Manner {
+  readonly context: Context;
+  readonly cluster: Cluster;
+  readonly attendance: Attendance;
+  /** Whether to return when it has begun. */
+  readonly leave: boolean;
+}
+
+/** Whether the user does not want to wait. */
+export function leaves(input: Input): boolean {
+  return input.flag("no-wait") && !input.flag("wait");
+}
+
+/**
+ * Asks for a change and, unless told otherwise, waits until it is done.
+ * @throws VirtxError why it was not done
+ */
+export async function carryOut(
+  change: Change,
+  { context, cluster, attendance, leave }: Manner,
+): Promise<Outcome> {
+  const { vm, title, method, path, body = null } = change;
+  return await attendance.attend(title, async (attended) => {
+    const reply = await cluster.change(method, path, body, {
+      headers: { prefer: leave ? "respond-async" : PREFER_SOON },
+      // The answer comes within moments, and has the id by which Ctrl-C can cancel: it is not cut off.
+      signal: new AbortController().signal,
+    });
+    const operation = reply.headers.get(OPERATION_HEADER) ?? undefined;
+    attended.operation = operation;
+    if (leave) return { vm, said: change.begun, operation, state: "running" };
+    const ended = reply.status === 202 && operation !== undefined
+      ? (await attendance.end(operation, attended)).result
+      : resultOf(reply);
+    // What follows is the guest's affair, not an operation's: Ctrl-C just leaves.
+    attended.operation = undefined;
+    await change.after?.(context.signal);
+    return { vm, said: change.done(ended), operation, state: "completed" };
+  });
+}
+
+/** What an answer says that came when all was done: as an operation's result does. */
+function resultOf({ body, headers }: Reply): unknown {
+  const warning = /^199 \S+ "(.*)"$/.exec(headers.get("warning") ?? "")?.[1];
+  return warning === undefined ? body : { warning: warning.replaceAll(/\\(.)/g, "$1") };
+}
+
+/** What a change left undone, as its result says; empty: nothing. */
+export function warningOf(result: unknown): string {
+  const warning = typeof result === "object" && result !== null ? Reflect.get(result, "warning") : undefined;
+  return typeof warning === "string" ? `; ${warning}` : "";
+}

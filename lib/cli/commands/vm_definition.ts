@@ -1,0 +1,185 @@
+import type { Command, Flag } from "../command.ts";
+import { SELECTOR_FLAG, VM, VMS, WAIT_FLAGS, YES_FLAG } from "./common.ts";
+
+const FILE_FLAG: Flag = {
+  name: "file",
+  short: "f",
+  value: "<file>",
+  kind: "file",
+  summary: "Read the definition from this file (JSON, YAML or TOML); -: from standard input",
+};
+
+const DRY_RUN: Flag = { name: "dry-run", summary: "Only check, and show what would be done" };
+
+const DELETE_STORAGE: Flag = {
+  name: "storage",
+  short: "s",
+  summary: "Also delete the storage of managed disks",
+};
+
+/** What a definition consists of, as flags. */
+const DEFINITION_FLAGS: readonly Flag[] = [
+  { name: "name", value: "<name>", summary: "Its name, at most 32 characters" },
+  { name: "cpus", value: "<number>", summary: "Virtual CPUs: 4, or sockets=2,cores=4" },
+  {
+    name: "cpu-model",
+    value: "<model>",
+    summary: "host-model, host-passthrough, maximum, or one of libvirt's",
+  },
+  { name: "memory", short: "m", value: "<size>", summary: "Its memory: 2GiB, 512MiB" },
+  { name: "hugepages", summary: "Take the memory from hugepages" },
+  { name: "firmware", value: "<kind>", choices: ["bios", "uefi"], summary: "bios (the default) or uefi" },
+  {
+    name: "disk",
+    value: "<disk>",
+    repeat: true,
+    summary: "size=20GiB makes a disk, path=/vms/ds/x.qcow2 takes one; more: bus=, device=cdrom, prov=thick",
+  },
+  {
+    name: "net",
+    value: "<net>",
+    repeat: true,
+    summary: "bridge=br0 or network=default; more: model=e1000, mac=52:54:00:…",
+  },
+  { name: "vlan", value: "<id>", summary: "VLAN id, or none" },
+  { name: "genid", value: "<id>", summary: "Generation id: auto, none, or a UUID" },
+  { name: "custom", value: "<name=value>", repeat: true, summary: "A field of your own" },
+];
+
+/** Commands that make, change and print definitions. */
+export const VM_DEFINITION_COMMANDS: readonly Command[] = [
+  {
+    path: ["vm", "create"],
+    summary: "Create a VM from flags or a definition",
+    description:
+      "A name, memory and a disk are enough. A definition in a file is JSON, YAML or TOML; flags go before what it says. " +
+      "Disks that are not there yet are made, below /vms/ds.",
+    arguments: [{ name: "file", summary: "The same as --file", kind: "file", optional: true }],
+    flags: [
+      FILE_FLAG,
+      ...DEFINITION_FLAGS,
+      {
+        name: "host",
+        value: "<host>",
+        kind: "host",
+        summary: "Create it on this host; without it on the one that answers",
+      },
+      { name: "start", summary: "Start it when it is there" },
+      DRY_RUN,
+      ...WAIT_FLAGS,
+    ],
+    examples: [
+      {
+        command: "virtx vm create --name web2 --cpus 2 --memory 256MiB --disk size=64MiB --net bridge=br0",
+        summary: "A VM with a new disk",
+      },
+      { command: "virtx vm create -f web3.yaml --host virt1 --start", summary: "From a file, and start it" },
+      {
+        command: "virtx vm export web1 | virtx vm create -f - --name web4 --disk size=64MiB --dry-run",
+        summary: "One like web1, only to see what it would be",
+      },
+    ],
+    load: () => import("../run/vm_create.ts"),
+  },
+  {
+    path: ["vm", "update"],
+    summary: "Change the definition of a VM that is off",
+    description: "By flags, or by another definition in a file. What changes is shown.",
+    arguments: [VM, { name: "file", summary: "The same as --file", kind: "file", optional: true }],
+    flags: [
+      FILE_FLAG,
+      ...DEFINITION_FLAGS,
+      { name: "remove-disk", value: "<path>", repeat: true, summary: "Take this disk out" },
+      {
+        name: "remove-net",
+        value: "<mac>",
+        repeat: true,
+        summary: "Take this interface out; also by its bridge or network",
+      },
+      { name: "remove-custom", value: "<name>", repeat: true, summary: "Take this custom field out" },
+      { ...DELETE_STORAGE, summary: "Also delete the storage of managed disks that are taken out" },
+      DRY_RUN,
+      ...WAIT_FLAGS,
+    ],
+    examples: [
+      {
+        command: "virtx vm update web2 --memory 512MiB --cpus 1 --dry-run",
+        summary: "See what would change",
+      },
+      { command: "virtx vm update web2 --memory 512MiB --custom owner=web", summary: "Change it" },
+    ],
+    load: () => import("../run/vm_update.ts"),
+  },
+  {
+    path: ["vm", "edit"],
+    summary: "Change the definition of a VM in an editor",
+    description:
+      "Opens it in $VISUAL or $EDITOR, else vi. What you changed is shown and asked about before it is done; a mistake " +
+      "brings you back to the editor. The VM must be off.",
+    arguments: [VM],
+    flags: [
+      {
+        name: "format",
+        value: "<format>",
+        choices: ["yaml", "json", "toml"],
+        summary: "What to edit; without it YAML",
+      },
+      { ...DELETE_STORAGE, summary: "Also delete the storage of managed disks that are taken out" },
+      DRY_RUN,
+      YES_FLAG,
+    ],
+    examples: [{ command: "EDITOR=nano virtx vm edit web2", summary: "Edit web2 with nano" }],
+    load: () => import("../run/vm_edit.ts"),
+  },
+  {
+    path: ["vm", "export"],
+    summary: "Print the definition of a VM, as vm create takes it",
+    arguments: [VM],
+    flags: [
+      { name: "format", value: "<format>", choices: ["yaml", "json", "toml"], summary: "Without it YAML" },
+      { name: "comments", summary: "Say beside each word of YAML what else it could be" },
+    ],
+    examples: [
+      { command: "virtx vm export web1 > web1.yaml", summary: "Keep it in a file" },
+      { command: "virtx vm export web1 --format toml", summary: "As TOML" },
+    ],
+    load: () => import("../run/vm_export.ts"),
+  },
+  {
+    path: ["vm", "delete"],
+    summary: "Delete VMs that are off",
+    description: "Their storage is kept, unless you ask for it to go. On a terminal you are asked first.",
+    arguments: [VMS],
+    flags: [
+      DELETE_STORAGE,
+      SELECTOR_FLAG,
+      YES_FLAG,
+      { name: "dry-run", summary: "Only show which" },
+      ...WAIT_FLAGS,
+    ],
+    examples: [
+      { command: "virtx vm delete web2 --storage --yes", summary: "With its disks, without a question" },
+      {
+        command: "virtx vm delete --selector name=test,runstate=poweroff --dry-run",
+        summary: "See which would go",
+      },
+    ],
+    load: () => import("../run/vm_delete.ts"),
+  },
+  {
+    path: ["vm", "register"],
+    summary: "Bring the registry on shared storage and libvirt together for a VM",
+    description:
+      "A VM that libvirt knows is written to the registry; one that only the registry has is defined in libvirt. Needed " +
+      "only if somebody changed one of them behind virtxd's back. A VM that the cluster does not know is named by its UUID.",
+    arguments: [{ ...VM, summary: "Its name or UUID; one that is not known by its whole UUID" }],
+    flags: [{
+      name: "host",
+      value: "<host>",
+      kind: "host",
+      summary: "The host to register it on; without it its own",
+    }],
+    examples: [{ command: "virtx vm register web1 --host virt1", summary: "Put web1 in order on virt1" }],
+    load: () => import("../run/vm_register.ts"),
+  },
+];

@@ -1,0 +1,80 @@
+import { HostState, Runstate } from "../../model/enums.ts";
+import type { Context } from "../context.ts";
+import { ExitCode } from "../exit_code.ts";
+import type { Style } from "../output/colours.ts";
+import { amount } from "../output/human.ts";
+import { renderSheet, type SheetLine } from "../output/sheet.ts";
+import type { HostItem } from "../server/hosts.ts";
+import type { VmItem } from "../server/vms.ts";
+import { hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "../views/words.ts";
+
+/** How many operations are looked at for those that run. */
+const OPERATIONS = "1000";
+
+/** `cluster status`. */
+export async function run(context: Context): Promise<ExitCode> {
+  const cluster = await context.cluster();
+  const [hosts, vms, operations] = await Promise.all([
+    cluster.hosts(),
+    cluster.vms(),
+    cluster.operations({ state: "running", limit: OPERATIONS }),
+  ]);
+  const active = hosts.filter(({ cstate }) => cstate === HostState.active);
+  const hostCounts = counts(hosts, ({ cstate }) => cstate);
+  const vmCounts = counts(vms, ({ runstate }) => runstate);
+  const status = {
+    server: cluster.server.endpoint,
+    hosts: hosts.length,
+    hoststates: named(hostCounts, hostStateWord),
+    vms: vms.length,
+    vmstates: named(vmCounts, runstateWord),
+    memoryavailable: sum(active, ({ memoryAvailable }) => memoryAvailable),
+    hpavailable: sum(active, ({ hpAvailable }) => hpAvailable),
+    operations: operations.items.length,
+    silent: operations.missing.map(({ name }) => name),
+  };
+  const lines: readonly SheetLine[] = [
+    ["Answered by", status.server],
+    ["Hosts", summary(hosts.length, hostCounts, hostStateWord), worst(hosts)],
+    ["VMs", summary(vms.length, vmCounts, runstateWord), worstVm(vms)],
+    ["Memory left", `${amount(status.memoryavailable)} on ${active.length} active hosts`],
+    ...status.hpavailable > 0 ? [["Hugepages left", amount(status.hpavailable)] as const] : [],
+    ["Under way", `${status.operations} operations`],
+    ...status.silent.length > 0 ? [["No answer from", status.silent.join(", "), "yellow"] as const] : [],
+  ];
+  await context.printer.one(
+    { name: () => status.server, record: () => status },
+    status,
+    () => renderSheet([{ lines }], context.out.colours),
+  );
+  return ExitCode.ok;
+}
+
+function counts<T, K>(all: readonly T[], key: (item: T) => K): ReadonlyMap<K, number> {
+  const found = new Map<K, number>();
+  for (const item of all) found.set(key(item), (found.get(key(item)) ?? 0) + 1);
+  return found;
+}
+
+function named<K>(found: ReadonlyMap<K, number>, word: (key: K) => string): Record<string, number> {
+  return Object.fromEntries([...found].map(([key, count]) => [word(key), count]));
+}
+
+/** "3: 2 active, 1 failed". */
+function summary<K>(total: number, found: ReadonlyMap<K, number>, word: (key: K) => string): string {
+  const parts = [...found].sort(([, a], [, b]) => b - a).map(([key, count]) => `${count} ${word(key)}`);
+  return total === 0 ? "none" : parts.length === 1 ? parts.join("") : `${total}: ${parts.join(", ")}`;
+}
+
+function sum<T>(all: readonly T[], of: (item: T) => number): number {
+  return all.reduce((total, item) => total + of(item), 0);
+}
+
+function worst(hosts: readonly HostItem[]): Style | undefined {
+  return hostStateStyle(hosts.find(({ cstate }) => cstate === HostState.failed)?.cstate ?? HostState.active);
+}
+
+function worstVm(vms: readonly VmItem[]): Style | undefined {
+  const bad = vms.find(({ runstate }) => runstate === Runstate.none || runstate === Runstate.crashed);
+  return bad === undefined ? undefined : runstateStyle(bad.runstate);
+}

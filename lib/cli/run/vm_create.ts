@@ -1,0 +1,61 @@
+import { VirtxError } from "../../model/error.ts";
+import type { Vmdef } from "../../model/vm.ts";
+import { Attendance } from "../changes/attendance.ts";
+import { carryOut, leaves, type Manner } from "../changes/change.ts";
+import { definitionFile, definitionFlags, saysAnything } from "../changes/definition.ts";
+import { OUTCOME_VIEW, outcomeLine } from "../changes/outcome.ts";
+import type { Context } from "../context.ts";
+import { definitionFromFlags } from "../definition/flags.ts";
+import { printDefinition } from "../definition/print.ts";
+import { ExitCode } from "../exit_code.ts";
+import type { Input } from "../input.ts";
+import { resolve } from "../resolve.ts";
+import { starting } from "./vm_start.ts";
+
+/** `vm create`. */
+export async function run(context: Context, input: Input): Promise<ExitCode> {
+  const file = await definitionFile(input);
+  const flags = definitionFlags(input);
+  if (file === undefined && !saysAnything(flags)) {
+    throw new VirtxError("invalid", "What VM? Give a --file, or at least --name, --memory and --disk");
+  }
+  const vmdef = definitionFromFlags(flags, file);
+  if (input.flag("dry-run")) {
+    const { format } = context.options;
+    context.out.write(await printDefinition(vmdef, format.kind === "json" ? "json" : "yaml"));
+    return ExitCode.ok;
+  }
+  const cluster = await context.cluster();
+  const wanted = input.string("host");
+  const host = wanted === undefined ? "" : resolve(wanted, await cluster.hosts(), "host").uuid;
+  await using attendance = await Attendance.begin(context, cluster, [vmdef.name]);
+  await create(vmdef, host, input, { context, cluster, attendance, leave: leaves(input) });
+  return ExitCode.ok;
+}
+
+async function create(vmdef: Vmdef, host: string, input: Input, manner: Manner): Promise<void> {
+  const { context, attendance } = manner;
+  let uuid = "";
+  const created = await carryOut({
+    vm: { uuid: "", name: vmdef.name },
+    title: `Creating ${vmdef.name}`,
+    method: "POST",
+    path: "/vms",
+    body: { vmdef, host },
+    done: (result) => {
+      uuid = String(result);
+      return `created, ${uuid}`;
+    },
+    begun: "creating",
+  }, manner);
+  const outcome = { ...created, vm: { uuid, name: vmdef.name } };
+  const { format, quiet } = context.options;
+  if (format.kind !== "table" && format.kind !== "wide") await context.printer.list(OUTCOME_VIEW, [outcome]);
+  else if (quiet) attendance.say(outcome.state === "running" ? outcome.operation ?? "" : uuid);
+  else {attendance.say(
+      outcomeLine(outcome) + (outcome.state === "running" ? `, operation ${outcome.operation}` : ""),
+    );}
+  if (!input.flag("start") || outcome.state === "running") return;
+  const started = await carryOut(starting(outcome.vm), manner);
+  if (!quiet) attendance.say(outcomeLine(started));
+}

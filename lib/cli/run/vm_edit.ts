@@ -1,0 +1,96 @@
+import { errorMessage, VirtxError } from "../../model/error.ts";
+import type { Vmdef } from "../../model/vm.ts";
+import { runInForeground } from "../../posix/foreground.ts";
+import { UserFiles } from "../../posix/user_files.ts";
+import { Attendance } from "../changes/attendance.ts";
+import { carryOut } from "../changes/change.ts";
+import { showDifferences } from "../changes/definition.ts";
+import { outcomeLine } from "../changes/outcome.ts";
+import { canAsk, confirm } from "../changes/prompt.ts";
+import { updating } from "../changes/updating.ts";
+import type { Context } from "../context.ts";
+import type { Format } from "../definition/format.ts";
+import { parseDefinition } from "../definition/parse.ts";
+import { printDefinition } from "../definition/print.ts";
+import { ExitCode } from "../exit_code.ts";
+import { reportFailure } from "../failure.ts";
+import type { Input } from "../input.ts";
+import { homeOf } from "../server/config_path.ts";
+import { findVm } from "../server/find.ts";
+import { formatFlag } from "./vm_export.ts";
+
+/** What our launcher and runtime have put into the environment, and an editor should not inherit. */
+const OURS = ["VIRTX_ARGV0", "VIRTX_HOME", "DENO_DIR", "DENO_NO_UPDATE_CHECK", "MALLOC_ARENA_MAX"];
+
+/** `vm edit`. */
+export async function run(context: Context, input: Input): Promise<ExitCode> {
+  const cluster = await context.cluster();
+  const vm = await findVm(cluster, input.required("vm"));
+  const { def } = await cluster.vm(vm.uuid);
+  const format = formatFlag(input, context);
+  const after = await edited(context, def, format);
+  if (after === undefined || !showDifferences(context, def, after)) {
+    context.err.line("Nothing changes.");
+    return ExitCode.ok;
+  }
+  if (input.flag("dry-run")) return ExitCode.ok;
+  if (!await confirm(context, `Change ${vm.name} so?`, input.flag("yes"))) return ExitCode.refused;
+  await using attendance = await Attendance.begin(context, cluster, [vm.name]);
+  const outcome = await carryOut(updating(vm, after, input.flag("storage")), {
+    context,
+    cluster,
+    attendance,
+    leave: false,
+  });
+  if (!context.options.quiet) attendance.say(outcomeLine(outcome));
+  return ExitCode.ok;
+}
+
+/** The definition as it is when the user leaves the editor with one that can be read; undefined: it was given up. */
+async function edited(context: Context, def: Vmdef, format: Format): Promise<Vmdef | undefined> {
+  using files = UserFiles.open();
+  const directory = context.env("XDG_RUNTIME_DIR") || context.env("TMPDIR") || "/tmp";
+  const path = `${directory}/virtx-${crypto.randomUUID()}.${format}`;
+  const before = await printDefinition(def, format, { comments: true });
+  files.create(path, before);
+  try {
+    for (let text = before;;) {
+      await openEditor(context, path);
+      const now = await Deno.readTextFile(path);
+      if (now === before || now.trim() === "") return undefined;
+      try {
+        return await parseDefinition(now, format, "What you wrote");
+      } catch (error) {
+        if (!(error instanceof VirtxError) || !canAsk(context) || now === text) throw error;
+        reportFailure(error, context.program, context.err);
+        if (!await confirm(context, "Edit it again?", false)) return undefined;
+        text = now;
+      }
+    }
+  } finally {
+    files.remove(path);
+  }
+}
+
+async function openEditor(context: Context, path: string): Promise<void> {
+  const editor = context.env("VISUAL") || context.env("EDITOR") || "vi";
+  // Arguments as in "code --wait"; no shell is asked, so quotes mean nothing.
+  const argv = [...editor.trim().split(/\s+/), path];
+  const env = { ...Deno.env.toObject(), HOME: homeOf(context.env) };
+  // What is pressed in the editor is for the editor.
+  using _ = context.interrupts.divert(() => {});
+  const code = await runInForeground({ argv, env: without(env, OURS) }).catch((error) => {
+    throw new VirtxError(
+      "unavailable",
+      `${errorMessage(error)}. Which editor is used is said by $VISUAL or $EDITOR`,
+      {
+        cause: error,
+      },
+    );
+  });
+  if (code !== 0) throw new VirtxError("refused", `The editor ended with code ${code}: nothing is changed`);
+}
+
+function without(env: Readonly<Record<string, string>>, names: readonly string[]): Record<string, string> {
+  return Object.fromEntries(Object.entries(env).filter(([name]) => !names.includes(name)));
+}

@@ -1,0 +1,12 @@
+import { changeEach } from "../changes/bulk.ts";
+import { selectVms } from "../changes/select.ts";
+import { forceOf, stopping } from "../changes/stopping.ts";
+import type { Context } from "../context.ts";
+import type { ExitCode } from "../exit_code.ts";
+import type { Input } from "../input.ts";
+
+/** `vm stop`. */
+export async function run(context: Context, input: Input): Promise<ExitCode> {
+  const { cluster, vms } = await selectVms(context, input);
+  return await changeEach({ context, input, cluster, vms }, (vm) => stopping(vm, forceOf(input), cluster));
+}
