@@ -1,5 +1,5 @@
 import type { Command, Flag } from "../command.ts";
-import { SELECTOR_FLAG, VMS, WAIT_FLAGS, YES_FLAG } from "./common.ts";
+import { SELECTOR_FLAG, VM, VMS, WAIT_FLAGS, YES_FLAG } from "./common.ts";
 
 const PARALLEL: Flag = {
   name: "parallel",
@@ -134,5 +134,31 @@ export const VM_RUN_COMMANDS: readonly Command[] = [
       },
     ],
     load: () => import("../run/vm_migrate.ts"),
+  },
+  {
+    path: ["vm", "console"],
+    summary: "Use the serial console of a VM",
+    description:
+      "Connects the terminal with the guest's serial console, whichever host it is on; ^] (Ctrl and the key of ]) leaves it. " +
+      "One user at a time has a console: --force takes it. When the connection is lost, or the VM moves to another host, " +
+      "the client connects again by itself. Without a terminal the input goes to the guest, and what the guest prints to " +
+      "the output, until the guest stops.\n\n" +
+      "A serial line knows nothing of the size of terminals. If full-screen programs look wrong, tell the guest: " +
+      "stty rows 50 columns 160. A guest of Linux uses the console when its kernel has the parameter console=ttyS0.",
+    arguments: [VM],
+    flags: [
+      { name: "force", short: "f", summary: "Take the console from the user who has it" },
+      {
+        name: "escape",
+        short: "e",
+        value: "<key>",
+        summary: "Leave with this key, such as ^a for Ctrl-A, or none; without it ^]",
+      },
+    ],
+    examples: [
+      { command: "virtx vm console web1", summary: "Log in to web1; ^] leaves" },
+      { command: "virtx vm console web1 --force", summary: "Take it from whoever has it" },
+    ],
+    load: () => import("../run/vm_console.ts"),
   },
 ];

@@ -31,6 +31,17 @@ export class Server implements Disposable {
     return this.#o.endpoints[this.#current] ?? "";
   }
 
+  /** All endpoints, the one that answered last first: for who connects by other means than requests. */
+  get endpoints(): readonly string[] {
+    const { endpoints } = this.#o;
+    return [...endpoints.slice(this.#current), ...endpoints.slice(0, this.#current)];
+  }
+
+  /** Sent with every request. */
+  get headers(): Readonly<Record<string, string>> {
+    return this.#o.headers;
+  }
+
   /**
    * Asks; see ApiClient.request.
    * @throws VirtxError what the server says; unavailable, if none of the endpoints can be reached
