@@ -82,21 +82,22 @@ export class OperationRelay implements Disposable {
       const begun = host ?? { place: "", end: undefined, reached: Promise.withResolvers<void>() };
       this.#hosts.set(uuid, begun);
       begun.end = new AbortController();
-      void this.#follow(member.peer, begun, begun.end.signal);
+      void this.#follow(uuid, begun, begun.end.signal);
     } else if (!isWanted && host?.end) {
       host.end.abort();
       host.end = undefined;
     }
   }
 
-  async #follow(peer: Peer, host: FollowedHost, signal: AbortSignal): Promise<void> {
+  async #follow(uuid: string, host: FollowedHost, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
       try {
-        await this.#read(peer, host, signal);
+        const peer = this.#o.others.cluster.member(uuid)?.peer; // it may have moved to another address
+        if (peer) await this.#read(peer, host, signal);
       } catch (error) {
         if (signal.aborted) return;
         this.#o.log.debug("cannot follow a host's operations", {
-          host: peer.uuid,
+          host: uuid,
           reason: errorMessage(error),
         });
       }
