@@ -15,6 +15,7 @@ export interface ApiClientOptions {
 
 export interface RequestOptions {
   readonly signal?: AbortSignal;
+  /** Infinity: as long as it takes. */
   readonly timeoutMs?: number;
   readonly headers?: Readonly<Record<string, string>>;
 }

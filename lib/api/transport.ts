@@ -6,7 +6,7 @@ export interface Outgoing {
   readonly url: string;
   readonly headers: Headers;
   readonly body?: string | Uint8Array<ArrayBuffer> | undefined;
-  /** Until the whole answer is there; left out: as long as it takes. */
+  /** Until the whole answer is there; left out, or Infinity: as long as it takes. */
   readonly timeoutMs?: number;
   readonly signal?: AbortSignal | undefined;
   /** What the request is for, for messages: "Cannot GET /vms at unix:/run/virtxd/virtxd.sock". */
@@ -44,7 +44,7 @@ export class Transport implements Disposable {
     signal?.throwIfAborted();
     const ended = new AbortController();
     let late = false;
-    const timer = timeoutMs === undefined ? undefined : setTimeout(() => {
+    const timer = timeoutMs === undefined || timeoutMs === Infinity ? undefined : setTimeout(() => {
       late = true;
       ended.abort();
     }, timeoutMs);
@@ -68,7 +68,8 @@ export class Transport implements Disposable {
       if (error instanceof VirtxError) throw error;
       throw new VirtxError("unreachable", `${what}: ${reasonOf(error)}`, { cause: error });
     } finally {
-      clearTimeout(timer);
+      // The command line has no timer, and the first call of either function costs it some milliseconds.
+      if (timer !== undefined) clearTimeout(timer);
       signal?.removeEventListener("abort", abort);
     }
   }

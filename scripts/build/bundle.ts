@@ -1,4 +1,5 @@
 import { must } from "../command.ts";
+import { tune } from "./tune.ts";
 
 /** The file of a bundle that is run first. */
 export const BUNDLE_MAIN = "main.js";
@@ -18,4 +19,8 @@ export async function bundle(root: string, directory: string): Promise<void> {
     `--outdir=${directory}`,
     `${root}/main.ts`,
   ], { cwd: root });
+  for await (const { name } of Deno.readDir(directory)) {
+    const path = `${directory}/${name}`;
+    await Deno.writeTextFile(path, tune(await Deno.readTextFile(path), name));
+  }
 }
