@@ -7,7 +7,10 @@ import type { Terminal } from "./terminal.ts";
 
 /** Says why a command failed: what, why, and what could be done about it. How the process is to end. */
 export function reportFailure(error: unknown, program: string, err: Terminal): ExitCode {
-  if (error instanceof Interrupted) return ExitCode.interrupted;
+  if (error instanceof Interrupted) {
+    if (err.isTerminal) err.line(); // behind the ^C that the terminal shows
+    return ExitCode.interrupted;
+  }
   err.write(failureText(error, program, err));
   return error instanceof VirtxError ? clientExitCodeOf(error.kind) : ExitCode.internal;
 }

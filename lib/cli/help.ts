@@ -7,7 +7,7 @@ import type { Terminal } from "./terminal.ts";
 
 /** The widest and the narrowest that help is laid out. */
 const WIDEST = 100;
-const NARROWEST = 50;
+const NARROWEST = 30;
 
 /** Help about everything, a noun, or a command, fitted to the terminal. */
 export function help(about: Noun | Command | undefined, program: string, out: Terminal): string {

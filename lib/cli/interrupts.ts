@@ -9,6 +9,12 @@ export class Interrupted extends Error {
   }
 }
 
+/** Whether a command that goes on until it is ended has ended as it should: by Ctrl-C, or after --timeout. */
+export function isEndOfWatching(error: unknown, signal: AbortSignal): boolean {
+  return signal.aborted && error === signal.reason &&
+    (error instanceof Interrupted || (error instanceof VirtxError && error.kind === "timeout"));
+}
+
 /** Turns Ctrl-C, a request to terminate, and the time limit into one signal, which a command may put off. */
 export class Interrupts implements Disposable {
   readonly #ended = new AbortController();

@@ -76,6 +76,6 @@ export const HOST: Argument = {
 
 export const OPERATION: Argument = {
   name: "operation",
-  summary: "Its id, or the beginning of it",
+  summary: "Its id, or as much of its beginning as no other has",
   kind: "operation",
 };

@@ -36,7 +36,7 @@ export const OPERATION_COMMANDS: readonly Command[] = [
   {
     path: ["operation", "wait"],
     summary: "Wait for the end of operations, and tell what became of them",
-    arguments: [{ ...OPERATION, many: true, summary: "Their ids, or beginnings of them" }],
+    arguments: [{ ...OPERATION, many: true, summary: "Their ids, or as much of them as no other has" }],
     examples: [
       {
         command: "virtx operation wait $(virtx vm start web1 --no-wait -q)",
@@ -51,7 +51,7 @@ export const OPERATION_COMMANDS: readonly Command[] = [
     description:
       "A migration is aborted, and the VM stays where it is; the creation of a VM is undone. What cannot be given up is " +
       "refused with the reason.",
-    arguments: [{ ...OPERATION, many: true, summary: "Their ids, or beginnings of them" }],
+    arguments: [{ ...OPERATION, many: true, summary: "Their ids, or as much of them as no other has" }],
     examples: [
       {
         command: "virtx operation cancel $(virtx operation list --state running -o name)",

@@ -75,8 +75,8 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
       },
       { command: "virtx vm create -f web3.yaml --host virt1 --start", summary: "From a file, and start it" },
       {
-        command: "virtx vm export web1 | virtx vm create -f - --name web4 --disk size=64MiB --dry-run",
-        summary: "One like web1, only to see what it would be",
+        command: "virtx vm create -f web3.yaml --name web4 --memory 512MiB --dry-run",
+        summary: "The same but for two things; only to see what it would be",
       },
     ],
     load: () => import("../run/vm_create.ts"),

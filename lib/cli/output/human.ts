@@ -48,6 +48,11 @@ export function percent(part: number, whole: number): string {
   return whole > 0 ? `${Math.round(part / whole * 100)} %` : "-";
 }
 
+/** "1 VM", "3 VMs". */
+export function counted(count: number, word: string): string {
+  return `${count} ${word}${count === 1 ? "" : "s"}`;
+}
+
 /** Three digits that count. */
 function round(value: number): string {
   const digits = Math.abs(value) >= 100 ? 0 : Math.abs(value) >= 10 ? 1 : 2;

@@ -34,17 +34,25 @@ export class Printer {
     else await this.#data(view, [item], view.record(item));
   }
 
-  /** A table as text. */
-  async table<T>({ columns }: Pick<View<T>, "columns">, items: readonly T[]): Promise<string> {
+  /**
+   * A table as text.
+   * @param indent columns that will stand before it
+   */
+  async table<T>({ columns }: Pick<View<T>, "columns">, items: readonly T[], indent = 0): Promise<string> {
     const shown = columns.filter(({ wide }) => !wide || this.format.kind === "wide");
     const measure = await measureFor(this.#texts(shown, items));
     return renderTable(shown, items, {
       headers: this.headers,
       // Wide is for those who scroll.
-      width: this.format.kind === "wide" ? undefined : this.terminal.columns,
+      width: this.format.kind === "wide" ? undefined : this.#width(indent),
       colours: this.terminal.colours,
       measure,
     });
+  }
+
+  #width(indent: number): number | undefined {
+    const { columns } = this.terminal;
+    return columns === undefined ? undefined : columns - indent;
   }
 
   *#texts<T>(columns: readonly Column<T>[], items: readonly T[]): Generator<string> {

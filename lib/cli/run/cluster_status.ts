@@ -2,7 +2,7 @@ import { HostState, Runstate } from "../../model/enums.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Style } from "../output/colours.ts";
-import { amount } from "../output/human.ts";
+import { amount, counted } from "../output/human.ts";
 import { renderSheet, type SheetLine } from "../output/sheet.ts";
 import type { HostItem } from "../server/hosts.ts";
 import type { VmItem } from "../server/vms.ts";
@@ -37,9 +37,9 @@ export async function run(context: Context): Promise<ExitCode> {
     ["Answered by", status.server],
     ["Hosts", summary(hosts.length, hostCounts, hostStateWord), worst(hosts)],
     ["VMs", summary(vms.length, vmCounts, runstateWord), worstVm(vms)],
-    ["Memory left", `${amount(status.memoryavailable)} on ${active.length} active hosts`],
+    ["Memory left", `${amount(status.memoryavailable)} on ${counted(active.length, "active host")}`],
     ...status.hpavailable > 0 ? [["Hugepages left", amount(status.hpavailable)] as const] : [],
-    ["Under way", `${status.operations} operations`],
+    ["Under way", counted(status.operations, "operation")],
     ...status.silent.length > 0 ? [["No answer from", status.silent.join(", "), "yellow"] as const] : [],
   ];
   await context.printer.one(

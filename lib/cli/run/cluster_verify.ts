@@ -1,9 +1,9 @@
-import { HostState } from "../../model/enums.ts";
 import { errorMessage, VirtxError } from "../../model/error.ts";
 import { delay } from "../changes/delay.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
+import { counted } from "../output/human.ts";
 import { plain } from "../output/plain.ts";
 import type { View } from "../output/printer.ts";
 import { Cluster } from "../server/cluster.ts";
@@ -78,7 +78,7 @@ async function addressesOf(cluster: Cluster, given: string | undefined): Promise
     ? parseEndpoints(given)
     : (await cluster.hosts({ cstate: "active" })).map(({ name }) => parseEndpoints(name)).flat();
   if (addresses.length > 0) return addresses;
-  throw new VirtxError("unavailable", `There is no host in state ${HostState.active} to ask`);
+  throw new VirtxError("unavailable", `No host is active, so there is none to ask`);
 }
 
 function keyOf({ what, uuid, field }: Disagreement): string {
@@ -87,7 +87,7 @@ function keyOf({ what, uuid, field }: Disagreement): string {
 
 function agreement(accounts: readonly Account[]): string {
   const [first] = accounts;
-  const count = `${first?.hosts.length ?? 0} hosts and ${first?.vms.length ?? 0} VMs`;
+  const count = `${counted(first?.hosts.length ?? 0, "host")} and ${counted(first?.vms.length ?? 0, "VM")}`;
   return accounts.length === 1
     ? `Only one host was asked; it knows ${count}.`
     : `${accounts.length} hosts agree upon ${count}.`;

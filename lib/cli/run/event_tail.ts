@@ -2,7 +2,7 @@ import { VirtxError } from "../../model/error.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
-import { Interrupted } from "../interrupts.ts";
+import { isEndOfWatching } from "../interrupts.ts";
 import { instant } from "../output/human.ts";
 import { plain } from "../output/plain.ts";
 import { jsonLine } from "../output/printer.ts";
@@ -46,10 +46,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
       },
     });
   } catch (error) {
-    // To follow for a time, or until Ctrl-C, is what was asked for.
-    const isOver = error instanceof Interrupted ||
-      (error === signal.reason && error instanceof VirtxError && error.kind === "timeout");
-    if (!(error instanceof Enough) && !isOver) throw error;
+    if (!(error instanceof Enough) && !isEndOfWatching(error, signal)) throw error;
   }
   return ExitCode.ok;
 }

@@ -3,6 +3,7 @@ import { delay } from "../changes/delay.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
+import { isEndOfWatching } from "../interrupts.ts";
 import { parseDuration } from "../output/duration.ts";
 import { Live } from "../output/live.ts";
 import { plain } from "../output/plain.ts";
@@ -31,8 +32,11 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
       live.draw([...await picture(context, cluster, host, sort), "", "Ctrl-C ends."]);
       await delay(intervalMs, signal);
     }
-  } finally {
+  } catch (error) {
     live.keep();
+    if (!isEndOfWatching(error, signal)) throw error;
+    out.line(); // behind the ^C that the terminal shows
+    return ExitCode.ok;
   }
 }
 

@@ -1,7 +1,8 @@
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
-import { instant } from "../output/human.ts";
+import { counted, instant } from "../output/human.ts";
+import { isEndOfWatching } from "../interrupts.ts";
 import { Live } from "../output/live.ts";
 import { plain } from "../output/plain.ts";
 import { Printer } from "../output/printer.ts";
@@ -24,7 +25,12 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const isWanted = (uuid: string) => wanted.size === 0 || wanted.has(uuid);
   const changing = new Changing(cluster, context.signal);
   const inPlace = context.out.isTerminal && context.options.format.kind === "table";
-  await (inPlace ? watchInPlace(context, changing, isWanted) : watchLines(context, changing, isWanted));
+  try {
+    await (inPlace ? watchInPlace(context, changing, isWanted) : watchLines(context, changing, isWanted));
+  } catch (error) {
+    if (!isEndOfWatching(error, context.signal)) throw error;
+    if (inPlace) context.out.line(); // behind the ^C that the terminal shows
+  }
   return ExitCode.ok;
 }
 
@@ -40,7 +46,7 @@ async function watchInPlace(
     const vms = changing.vms().filter(({ uuid }) => isWanted(uuid));
     const table = await printer.table(vmListView({ hostName: changing.hostName, now: now() }), vms);
     const lost = changing.lost === undefined ? [] : [`The server is away: ${plain(changing.lost)}`];
-    live.draw([...table.split("\n").slice(0, -1), "", ...lost, `${vms.length} VMs. Ctrl-C ends.`]);
+    live.draw([...table.split("\n").slice(0, -1), "", ...lost, `${counted(vms.length, "VM")}. Ctrl-C ends.`]);
   };
   const timer = setInterval(() => void draw(), REDRAW_MS);
   try {

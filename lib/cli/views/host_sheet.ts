@@ -37,11 +37,14 @@ export async function hostSheet(
     },
     {
       heading: `Resources, ${age(host.ts, now)} old`,
-      table: await printer.table({ columns: USE_COLUMNS }, uses),
+      table: await printer.table({ columns: USE_COLUMNS }, uses, INDENT),
     },
   ];
   if (vms.length > 0) {
-    parts.push({ heading: `VMs (${vms.length})`, table: await printer.table({ columns: VM_COLUMNS }, vms) });
+    parts.push({
+      heading: `VMs (${vms.length})`,
+      table: await printer.table({ columns: VM_COLUMNS }, vms, INDENT),
+    });
   }
   return renderSheet(parts, printer.terminal.colours);
 }
@@ -68,6 +71,9 @@ interface Use {
   readonly resource: Hostresource;
   readonly text: (value: number) => string;
 }
+
+/** Of what is below a heading; see renderSheet. */
+const INDENT = 2;
 
 const USE_COLUMNS = [
   { heading: "RESOURCE", text: ({ name }: Use) => name },

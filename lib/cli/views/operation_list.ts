@@ -30,14 +30,15 @@ export function operationListView(directory: Directory, now: number): View<Opera
   return {
     name: ({ id }) => id,
     columns: [
-      { heading: "ID", text: ({ id }) => id, least: 13 },
+      // An id begins with its host: what tells it apart comes behind 14 characters.
+      { heading: "ID", text: ({ id }) => id, least: 19 },
       { heading: "OPERATION", text: ({ op }) => op },
-      { heading: "VM", text: ({ vm }) => vmName(vm), least: 8 },
-      { heading: "HOST", text: ({ host }) => hostName(host), spare: 2 },
-      { heading: "STATE", text: ({ state }) => state, style: ({ state }) => operationStyle(state) },
-      { heading: "AGO", text: ({ started }) => age(started, now), right: true },
-      { heading: "TOOK", text: (operation) => tookText(operation, now), right: true, spare: 1 },
-      { heading: "WHY", text: ({ error }) => error?.message ?? "-", least: 12, spare: 3 },
+      { heading: "VM", text: ({ vm }) => vmName(vm), least: 8, spare: 1 },
+      { heading: "HOST", text: ({ host }) => hostName(host), spare: 3 },
+      { heading: "STATE", text: ({ state }) => state, style: ({ state }) => operationStyle(state), least: 5 },
+      { heading: "AGO", text: ({ started }) => age(started, now), right: true, spare: 2 },
+      { heading: "TOOK", text: (operation) => tookText(operation, now), right: true, spare: 4 },
+      { heading: "WHY", text: ({ error }) => error?.message ?? "-", least: 12, spare: 5 },
     ],
     record: (operation) => operationRecord(operation, directory),
   };

@@ -63,14 +63,14 @@ export const hostUseView: View<HostUse> = {
       style: ({ host: { resources: { cpu } } }) => loadStyle(part(cpu.used, cpu.total)),
       right: true,
     },
-    { heading: "USED", text: ({ host }) => frequency(host.resources.cpu.used), right: true, spare: 2 },
+    { heading: "CPU USED", text: ({ host }) => frequency(host.resources.cpu.used), right: true, spare: 2 },
     {
       heading: "MEMORY",
       text: ({ host: { resources: { memory } } }) => percent(memory.used, memory.total),
       style: ({ host: { resources: { memory } } }) => loadStyle(part(memory.used, memory.total)),
       right: true,
     },
-    { heading: "USED", text: ({ host }) => amount(host.resources.memory.used), right: true, spare: 3 },
+    { heading: "MEMORY USED", text: ({ host }) => amount(host.resources.memory.used), right: true, spare: 3 },
     { heading: "BY VMS", text: ({ host }) => amount(host.resources.memory.usedvms), right: true, spare: 4 },
     {
       heading: "LEFT",

@@ -40,16 +40,19 @@ export async function vmSheet(
         ...def.custom.map(({ name, value }) => [name, value] as const),
       ],
     },
-    { heading: "Disks", table: await printer.table({ columns: DISK_COLUMNS }, allDisks(def)) },
+    { heading: "Disks", table: await printer.table({ columns: DISK_COLUMNS }, allDisks(def), INDENT) },
   ];
   if (def.nets.length > 0) {
-    parts.push({ heading: "Networks", table: await printer.table({ columns: NET_COLUMNS }, def.nets) });
+    parts.push({
+      heading: "Networks",
+      table: await printer.table({ columns: NET_COLUMNS }, def.nets, INDENT),
+    });
   }
   parts.push({
     heading: `Figures, ${age(vm.ts, now)} old`,
     lines: [
       ["CPU", `${percent(stats.cpu_utilization, 100 * vcpus(def.cpudef))} (${frequency(stats.mhz_used)})`],
-      ["Memory", `${amount(stats.memory_used)} of ${amount(stats.memory_capacity)}`],
+      ["Memory", `${amount(stats.memory_capacity)}; QEMU takes ${amount(stats.memory_used)}`],
       ["Disks", `${amount(stats.disk_physical)} on storage, of ${amount(stats.disk_capacity)}`],
       ["Network", `${rate(stats.net_rx_bw)} in, ${rate(stats.net_tx_bw)} out`],
     ],
@@ -58,7 +61,7 @@ export async function vmSheet(
   if (operations.length > 0) {
     parts.push({
       heading: "Last operations",
-      table: await printer.table({ columns: operationColumns(now) }, operations),
+      table: await printer.table({ columns: operationColumns(now) }, operations, INDENT),
     });
   }
   return renderSheet(parts, printer.terminal.colours);
@@ -98,6 +101,9 @@ export function cpuText(cpu: Cpudef): string {
   const topology = parts.length > 0 ? ` (${parts.join(" × ")})` : "";
   return `${vcpus(cpu)}${topology}, model ${cpu.model || "-"}`;
 }
+
+/** Of what is below a heading; see renderSheet. */
+const INDENT = 2;
 
 const DISK_COLUMNS = [
   { heading: "PATH", text: ({ path }: Disk) => path, least: 16 },
