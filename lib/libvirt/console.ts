@@ -107,11 +107,11 @@ export class Console implements AsyncDisposable {
       if (typeof received === "string") return void this.#finish(received);
       this.#output.push(received);
       this.#kept += received.length;
+      if (this.#kept > KEPT_MAX) {
+        return this.end({ kind: "unread", reason: `${KEPT_MAX} bytes that the guest printed were not read` });
+      }
     }
     this.#wake?.();
-    if (this.#kept > KEPT_MAX) {
-      return this.end({ kind: "unread", reason: `${KEPT_MAX} bytes that the guest printed were not read` });
-    }
     this.#gathering = setTimeout(() => this.#stream.listen(true), GATHER_MS);
   }
 

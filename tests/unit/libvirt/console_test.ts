@@ -120,7 +120,7 @@ Deno.test("output that is not read is kept up to a bound, beyond which the conso
   const printing = opened.served.print("x".repeat(8 * 1024 * 1024));
   assert.equal((await opened.console.ended).kind, "unread");
   const kept = (await opened.read()).length;
-  assert.ok(kept > 1024 * 1024 && kept < 4 * 1024 * 1024, `${kept}`);
+  assert.ok(kept > 1024 * 1024 && kept < 2 * 1024 * 1024, `${kept}`);
   await printing;
 });
 
