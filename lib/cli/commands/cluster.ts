@@ -28,7 +28,11 @@ export const CLUSTER_COMMANDS: readonly Command[] = [
     ],
     examples: [
       {
-        command: "virtx cluster verify --addresses 198.18.0.11,198.18.0.12",
+        command: "virtx cluster verify",
+        summary: "Ask every active host",
+      },
+      {
+        command: "virtx cluster verify --addresses virt1,virt2:8080",
         summary: "Compare what two hosts say",
       },
     ],

@@ -71,13 +71,18 @@ function arrival(result: unknown, hostName: (uuid: string) => string): string {
 function options(vm: VmItem, host: string, input: Input): VmMigrateOptions {
   const deadline = input.string("deadline");
   const connections = input.string("connections");
+  const migration_type = typeOf(vm, input);
+  const isCold = migration_type === MigrationType.cold;
   return {
     host,
-    migration_type: typeOf(vm, input),
-    deadline: deadline === undefined ? 0 : Math.ceil(parseDuration(deadline, "--deadline") / 1000),
+    migration_type,
     convergence: measures(input.string("converge")),
-    bandwidth: sizeOf(input, "bandwidth") ?? 0,
-    connections: connections === undefined ? 0 : count(connections),
+    // Of several VMs some may be off: what is about sending memory does not concern them.
+    ...(isCold ? { deadline: 0, bandwidth: 0, connections: 0 } : {
+      deadline: deadline === undefined ? 0 : Math.ceil(parseDuration(deadline, "--deadline") / 1000),
+      bandwidth: sizeOf(input, "bandwidth") ?? 0,
+      connections: connections === undefined ? 0 : count(connections),
+    }),
   };
 }
 

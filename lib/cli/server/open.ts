@@ -26,7 +26,7 @@ export interface Choice {
 
 /**
  * The cluster that is meant; see {@link choose}. Nothing is sent yet.
- * @throws VirtxError invalid, not_found (no such profile)
+ * @throws VirtxError invalid
  */
 export async function openCluster(
   o: OpenOptions,

@@ -81,12 +81,12 @@ function wrong(path: string, what: string): VirtxError {
   return new VirtxError("invalid", `${path}: ${what}`);
 }
 
-/** The profile of a name. VirtxError `not_found`. */
+/** The profile of a name. VirtxError `invalid`, if there is none. */
 export function profileOf({ profiles }: Profiles, name: string, path: string): Profile {
   const profile = profiles.get(name);
   if (profile !== undefined) return profile;
   const there = profiles.size === 0 ? "has no profiles" : `has ${[...profiles.keys()].join(", ")}`;
-  throw new VirtxError("not_found", `There is no profile ${JSON.stringify(name)}: ${path} ${there}`);
+  throw new VirtxError("invalid", `There is no profile ${JSON.stringify(name)}: ${path} ${there}`);
 }
 
 /** The text of the configuration file. */
