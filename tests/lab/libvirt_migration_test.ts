@@ -22,7 +22,7 @@ Deno.test("a guest that writes memory moves while it runs, its progress is told,
   }
   await hypervisor.setMaxDowntime(guest, 1_000);
   const jobs: DomainJob[] = [];
-  const outcome = hypervisor.migrate(guest, lab.options({ bandwidthMiBps: 50, autoConverge: {} }));
+  const outcome = lab.migrate(lab.options({ bandwidthMiBps: 50, autoConverge: {} }));
   for (let sent = 0; sent < MEMORY / 4; sent = jobs.at(-1)?.memoryProcessed ?? 0) {
     jobs.push(await lab.progress(sent + 1));
   }
@@ -57,7 +57,7 @@ Deno.test("a guest that writes memory moves while it runs, its progress is told,
 
 Deno.test("a migration that is aborted, or whose target or link goes, leaves the guest running where it was", async () => {
   await using lab = await MigrationLab.up();
-  const { hypervisor, guest, source, target } = lab;
+  const { source, target } = lab;
   const here = ["virt1: running, 1 QEMU"];
   const settled = async () => {
     const alone = async () => (await lab.whereabouts()).length === 1 || undefined;
@@ -66,28 +66,31 @@ Deno.test("a migration that is aborted, or whose target or link goes, leaves the
   };
 
   const controller = new AbortController();
-  const aborted = hypervisor.migrate(guest, lab.options(SLOWLY), controller.signal);
+  const aborted = lab.migrate(lab.options(SLOWLY), controller.signal);
   await lab.progress(5 * MIB);
   controller.abort();
   assert.equal(await aborted, "aborted");
   assert.deepEqual(await lab.whereabouts(), here);
 
-  const targetKilled = failure(hypervisor.migrate(guest, lab.options(SLOWLY)));
+  const targetKilled = lab.migrate(lab.options(SLOWLY));
   await lab.progress(5 * MIB);
   await target.exec(["kill", "-9", (await target.exec(["cat", "/run/libvirtd.pid"])).trim()]);
-  assert.match((await targetKilled).message, /client socket is closed|Lost connection to destination/);
+  assert.match(
+    (await failure(targetKilled)).message,
+    /client socket is closed|Lost connection to destination/,
+  );
   await lab.lab.lab.boot(target);
   await settled();
 
-  const linkLost = failure(hypervisor.migrate(guest, lab.options(SLOWLY)));
+  const linkLost = lab.migrate(lab.options(SLOWLY));
   await lab.progress(5 * MIB);
   await source.exec(["iptables", "-A", "INPUT", "-s", target.address, "-j", "DROP"]);
   await source.exec(["iptables", "-A", "OUTPUT", "-d", target.address, "-j", "DROP"]);
-  assert.match((await linkLost).message, /client socket is closed|Lost connection to destination/);
+  assert.match((await failure(linkLost)).message, /client socket is closed|Lost connection to destination/);
   await source.exec(["iptables", "-F"]);
   await settled();
 
-  assert.equal(await hypervisor.migrate(guest, lab.options({ paused: true })), "completed");
+  assert.equal(await lab.migrate(lab.options({ paused: true })), "completed");
   assert.deepEqual(await lab.whereabouts(), ["virt2: paused, 1 QEMU"]);
 });
 
@@ -104,19 +107,19 @@ Deno.test("a domain that is off moves as a definition; what hosts have is compar
   assert.match(await hypervisor.migratableXml(guest), /<domain type='qemu'>/);
   assert.match(await hypervisor.xmlWithProcessor(guest), /<cpu mode='maximum'/);
 
-  await assert.rejects(hypervisor.migrate(guest, lab.options()), /It is not off/);
+  await assert.rejects(lab.migrate(lab.options()), /It is not off/);
   assert.deepEqual(await lab.whereabouts(), ["virt1: running, 1 QEMU"]);
   await hypervisor.destroy(guest, { graceful: false });
-  const off = await failure(hypervisor.migrate(guest, lab.options({})));
+  const off = await failure(lab.migrate(lab.options({})));
   assert.match(off.message, /domain is not running/);
-  assert.equal(await hypervisor.migrate(guest, lab.options()), "completed");
+  assert.equal(await lab.migrate(lab.options()), "completed");
   assert.deepEqual(await lab.whereabouts(), ["virt2: shut off, 0 QEMU"]);
 });
 
 Deno.test("post-copy lets a guest run at the target before its memory is there", async () => {
   await using lab = await MigrationLab.up();
   const { hypervisor, guest, target } = lab;
-  const outcome = hypervisor.migrate(guest, lab.options({ ...SLOWLY, postCopy: true }));
+  const outcome = lab.migrate(lab.options({ ...SLOWLY, postCopy: true }));
   const job = await lab.progress(5 * MIB);
   assert.ok((job.memoryRemaining ?? 0) > MEMORY / 4);
   await hypervisor.startPostCopy(guest);

@@ -62,6 +62,11 @@ export class LabDaemon implements AsyncDisposable {
     }, timeoutMs);
   }
 
+  /** Waits until it has printed a text. */
+  async says(text: string, timeoutMs = 30_000): Promise<void> {
+    await until(`virtxd to say "${text}"`, () => this.process.output.includes(text) || undefined, timeoutMs);
+  }
+
   /** The JSON that the API answers. */
   async json<T>(method: string, path: string, body?: unknown): Promise<T> {
     return (await this.api.request(method, path, body, { timeoutMs: 60_000 })).body as T;

@@ -1,8 +1,13 @@
 import assert from "node:assert/strict";
 import type { HypervisorEvent } from "../../../lib/libvirt/events.ts";
+import { settlesWithin } from "../../../lib/libvirt/deadline.ts";
 import { Hypervisor } from "../../../lib/libvirt/hypervisor.ts";
 import type { DomainJob } from "../../../lib/libvirt/job.ts";
-import type { LiveMigrationOptions, MigrationOptions } from "../../../lib/libvirt/migration.ts";
+import type {
+  LiveMigrationOptions,
+  MigrationOptions,
+  MigrationOutcome,
+} from "../../../lib/libvirt/migration.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { GuestConsole } from "../../../scripts/lab/guest_console.ts";
 import type { LabHost } from "../../../scripts/lab/host.ts";
@@ -15,6 +20,8 @@ const IMAGE = "/vms/ds/guest.qcow2";
 
 /** Two hosts, the lab's guest up on the first, and the first one's libvirt as virtxd sees it. */
 export class MigrationLab implements AsyncDisposable {
+  readonly #migrations: Promise<MigrationOutcome>[] = [];
+  readonly #over = new AbortController();
   /** What the source's libvirt has told. */
   readonly seen: HypervisorEvent[] = [];
 
@@ -60,9 +67,25 @@ export class MigrationLab implements AsyncDisposable {
     return live ? { destination, live: { address, ...live } } : { destination };
   }
 
-  /** The job as it is when so many bytes of memory have been sent. */
+  /**
+   * Migrates the guest to its end. A test may fail before it looks how that came out: then it is aborted, and waited for, when
+   * this is disposed.
+   */
+  migrate(options: MigrationOptions, signal?: AbortSignal): Promise<MigrationOutcome> {
+    const either = AbortSignal.any([this.#over.signal, ...signal ? [signal] : []]);
+    const outcome = this.hypervisor.migrate(this.guest, options, either);
+    outcome.catch(() => {}); // nor shall it be its failure that ends the test run
+    this.#migrations.push(outcome);
+    return outcome;
+  }
+
+  /** The job of the last migration as it is when so many bytes of memory have been sent; fails as soon as that fails. */
   progress(bytes: number): Promise<DomainJob> {
+    const moving = this.#migrations.at(-1);
     return until("memory to be sent", async () => {
+      if (moving && await settlesWithin(0, moving)) {
+        throw new Error(`The migration is over before ${bytes} bytes were sent: it has ${await moving}`);
+      }
       const job = await this.hypervisor.job(this.guest);
       return job && (job.memoryProcessed ?? 0) >= bytes ? job : undefined;
     }, 20_000);
@@ -81,6 +104,8 @@ export class MigrationLab implements AsyncDisposable {
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
+    this.#over.abort();
+    await Promise.allSettled(this.#migrations);
     await this.hypervisor[Symbol.asyncDispose]();
     await this.lab[Symbol.asyncDispose]();
     assert.deepEqual(this.leaks, []);

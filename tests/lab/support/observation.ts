@@ -129,7 +129,8 @@ async function registered(host: LabHost): Promise<{ host: string; vm: string }[]
 }
 
 async function findLeftovers(host: LabHost): Promise<string[]> {
-  return await find(host, ["(", "-name", "*.tmp", "-o", "-path", "/vms/xml/*/.journal/*", ")"]);
+  const underWay = [".journal", ".migrations"].flatMap((name) => ["-o", "-path", `/vms/xml/*/${name}/*`]);
+  return await find(host, ["(", "-name", "*.tmp", ...underWay, ")"]);
 }
 
 /** Files below /vms, without that prefix. */
