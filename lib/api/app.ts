@@ -12,7 +12,8 @@ import { Endpoints } from "./endpoints.ts";
 import { EventFeed } from "./event_feed.ts";
 import { addEventOperations } from "./event_operations.ts";
 import type { Connection } from "./exchange.ts";
-import { addInventoryOperations } from "./inventory_operations.ts";
+import { peerUrl } from "./http_peers.ts";
+import { addInventoryOperations, type ApiOf } from "./inventory_operations.ts";
 import { addOperationOperations } from "./operation_operations.ts";
 import { OperationRelay } from "./operation_relay.ts";
 import { addMigrationOperations } from "./migration_operations.ts";
@@ -78,17 +79,22 @@ export function createApp(o: ApiOptions): Api {
   const passing = new Passing({ inventory, others, patienceMs });
   const routing = new Routing({ hostUuid, passing });
   const hostOf = (vm: string) => inventory.vm(vm)?.host;
+  const apiOf: ApiOf = (host) => {
+    const peer = cluster?.member(host)?.peer;
+    return peer ? peerUrl(peer, "") : "";
+  };
   const endpoints = new Endpoints({ routing, hostOf });
   const tracking = new Tracking(o);
   const feed = new EventFeed({
     inventory,
+    apiOf,
     operations,
     relayTo: others &&
       ((listener) => new OperationRelay({ inventory, others, hostUuid, listener, log: o.log })),
   });
   addVmOperations(endpoints, { vms, tracking });
   addRunstateOperations(endpoints, { vms, tracking });
-  addInventoryOperations(endpoints, o);
+  addInventoryOperations(endpoints, { ...o, apiOf });
   addEventOperations(endpoints, feed);
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   addServiceOperations(endpoints, o);

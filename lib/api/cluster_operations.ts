@@ -29,7 +29,14 @@ const VectorQuery = z.object({
 const VectorSchema = z.object({
   uuid: Uuid.openapi({ description: "The host that answers" }),
   digest: Digest.openapi({ description: "Of all entries" }),
-  origins: z.array(z.object({ uuid: Uuid, ...stamp, count: int64("How many VMs it has") })),
+  origins: z.array(z.object({
+    uuid: Uuid,
+    ...stamp,
+    count: int64("How many VMs it has"),
+    doubted: z.boolean().optional().openapi({
+      description: "It was away, and what is known of it may date from before that",
+    }),
+  })),
 }).openapi("Vector", { description: "How far a host's knowledge of each host goes" });
 
 /** Unknown fields are ignored, so that later versions can add some. */

@@ -5,7 +5,7 @@ import { VirtxError } from "../model/error.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { EMPTY_HOST_FILTER, EMPTY_VM_FILTER, FilterBody } from "./filter_body.ts";
 import { ListAnswers } from "./list_answers.ts";
-import { renderHost, renderVm, sealed } from "./list_items.ts";
+import { renderHost, renderVm, sealed, sealedHost } from "./list_items.ts";
 import type { Answer } from "./operation.ts";
 import { respondBriefly, respondJson } from "./respond.ts";
 import { HostListSchema, HostSchema } from "./schema_host.ts";
@@ -19,12 +19,15 @@ const PAGES =
 const NOT_MODIFIED: Answer = { description: "As If-None-Match has it" };
 const LIST_HEADERS = { ETag: "For If-None-Match", Link: "The next page, if there is one (RFC 8288)" };
 
+/** The URL of a host's API, as hosts reach it; empty: it is not known. */
+export type ApiOf = (host: string) => string;
+
 /** What is answered from the inventory alone (interop.md §1): both lists, hosts, and the states of VMs. */
 export function addInventoryOperations(
   endpoints: Endpoints,
-  o: { readonly inventory: Inventory; readonly clock: Clock },
+  o: { readonly inventory: Inventory; readonly apiOf: ApiOf; readonly clock: Clock },
 ): void {
-  const { inventory, clock } = o;
+  const { inventory, apiOf, clock } = o;
   const vms = new ListAnswers<VmQuery, VmEntry>({
     path: "/vms",
     version: () => inventory.vmTable.version,
@@ -38,7 +41,7 @@ export function addInventoryOperations(
     version: () => inventory.hostTable.version,
     search: (query) => searchHosts(inventory, query),
     render: renderHost,
-    seal: (item, host) => sealed(item, inventory.seen(host.uuid)),
+    seal: (item, { uuid }) => sealedHost(item, inventory.seen(uuid), apiOf(uuid)),
   }, clock);
   const vmFilterBody = new FilterBody(EMPTY_VM_FILTER, Object.keys(VmListQuery.shape));
   const hostFilterBody = new FilterBody(EMPTY_HOST_FILTER, Object.keys(HostListQuery.shape));
@@ -107,6 +110,6 @@ export function addInventoryOperations(
     if (host === undefined) {
       throw new VirtxError("not_found", `Cannot get host ${uuid}: no such host is known`);
     }
-    return respondJson(200, { ...host, seen: inventory.seen(uuid) ?? 0 });
+    return respondJson(200, { ...host, seen: inventory.seen(uuid) ?? 0, api: apiOf(uuid) });
   });
 }

@@ -3,7 +3,7 @@ import type { VmQuery } from "../cluster/search.ts";
 
 /**
  * The items of the lists, as JSON up to what is said of how fresh they are: that grows old while the entry stays the same.
- * {@link sealed} adds it.
+ * {@link sealed} and {@link sealedHost} add it.
  */
 
 /** Of the custom fields a list has room for one: the one that is asked for, else the first. */
@@ -40,6 +40,11 @@ export function renderHost({ uuid, def, cstate, resources, ts }: HostEntry): str
 /** The whole item. `seen`: when its host last confirmed it, UTC milliseconds. */
 export function sealed(item: string, seen: number | undefined): string {
   return `${item},"seen":${seen ?? 0}}}`;
+}
+
+/** Likewise of a host. `api`: the URL of its API. */
+export function sealedHost(item: string, seen: number | undefined, api: string): string {
+  return `${item},"seen":${seen ?? 0},"api":${JSON.stringify(api)}}}`;
 }
 
 /** JSON without the ends of the item and of its fields. */

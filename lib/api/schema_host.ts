@@ -48,6 +48,7 @@ const Hostresource = z.object({
 
 /** Beside the prototype's fields. */
 const seen = timestamp("When it was last heard of, by the clock of the host that answers");
+const api = text("URL of its API, as hosts reach it; empty: unknown");
 
 export const HostSchema = z.object({
   uuid: Uuid,
@@ -61,6 +62,7 @@ export const HostSchema = z.object({
   }),
   ts: timestamp("When this was measured"),
   seen,
+  api,
 }).openapi("Host") satisfies z.ZodType<model.Host>;
 
 export const HostListSchema = z.object({
@@ -77,6 +79,7 @@ export const HostListSchema = z.object({
       osv: text("VERSION_ID of os-release(5)"),
       ts: timestamp("When this was measured"),
       seen,
+      api,
     }).openapi("HostListFields"),
   })),
   next: text("The cursor of the next page; absent on the last").optional(),

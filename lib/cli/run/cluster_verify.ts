@@ -76,7 +76,7 @@ async function compare(asked: readonly Asked[]): Promise<Comparison> {
 async function addressesOf(cluster: Cluster, given: string | undefined): Promise<readonly string[]> {
   const addresses = given !== undefined
     ? parseEndpoints(given)
-    : (await cluster.hosts({ cstate: "active" })).map(({ name }) => parseEndpoints(name)).flat();
+    : (await cluster.hosts({ cstate: "active" })).flatMap(({ name, api }) => parseEndpoints(api || name));
   if (addresses.length > 0) return addresses;
   throw new VirtxError("unavailable", `No host is active, so there is none to ask`);
 }

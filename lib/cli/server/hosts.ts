@@ -20,6 +20,8 @@ export interface HostItem {
   /** UTC milliseconds: when it was measured, and when the host was last heard of; 0: unknown. */
   readonly ts: number;
   readonly seen: number;
+  /** The URL of its API, as hosts reach it; empty: unknown. */
+  readonly api: string;
 }
 
 /** Reads an item of HostList. */
@@ -39,6 +41,7 @@ export function readHostItem(item: Fields): HostItem {
     osv: fields.text("osv"),
     ts: fields.number("ts"),
     seen: fields.numberOr("seen", 0),
+    api: fields.textOr("api", ""),
   };
 }
 

@@ -77,6 +77,7 @@ Deno.test("HostList has the shape of interop.md", async () => {
         osv: "12",
         ts,
         seen: 0,
+        api: "",
       },
     }],
   });

@@ -52,6 +52,18 @@ Deno.test("any host answers for a VM of any host, for its whole life", async () 
   await deleted.body?.cancel();
 });
 
+Deno.test("any host tells where the others are to be asked directly", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const { items } = await (await a.send("GET", "/hosts")).json();
+  const told = new Map<string, string>(
+    items.map(({ uuid, fields }: { uuid: string; fields: { api: string } }) => [uuid, fields.api]),
+  );
+  const { api } = await (await a.send("GET", `/hosts/${b.uuid}`)).json();
+  assert.equal(api, told.get(b.uuid));
+  assert.equal((await (await fetch(`${api}/hosts/${b.uuid}`)).json()).uuid, b.uuid);
+});
+
 Deno.test("a failure comes back as the other host told it, under the id of the request", async () => {
   await using cluster = await ApiCluster.start(2);
   const [a, b] = [cluster.host(0), cluster.host(1)];
