@@ -4,10 +4,11 @@ import { rootPrefix } from "./root.ts";
 
 /**
  * What virtxd's tests and its lab need of Debian: libvirt without the package that makes it a service of this machine,
- * QEMU with its firmware, Serf, and the tools that lab and guest image are made with.
+ * QEMU with its firmware, Serf, the tools that lab and guest image are made with, and what shows a terminal and a manual page.
  */
 export const LAB_PACKAGES = [
   "dmidecode",
+  "groff-base",
   "iproute2",
   "iptables",
   "libfaketime",
@@ -24,6 +25,7 @@ export const LAB_PACKAGES = [
   "strace",
   "syslinux",
   "tcc",
+  "tmux",
 ] as const;
 
 /** Packages are missing and this user may not install them; the message has the line to run. */

@@ -1,0 +1,52 @@
+import assert from "node:assert/strict";
+import { resolve } from "../../../lib/cli/resolve.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
+
+const ALL = [
+  { uuid: "0b8b3f3a-5b0e-4c43-9b4e-0a4f6f3c2d11", name: "web" },
+  { uuid: "0b8b3f3a-5b0e-4c43-9b4e-0a4f6f3c2d12", name: "web1" },
+  { uuid: "1c000000-5b0e-4c43-9b4e-0a4f6f3c2d13", name: "web12" },
+  { uuid: "2d000000-5b0e-4c43-9b4e-0a4f6f3c2d14", name: "db" },
+  { uuid: "3e000000-5b0e-4c43-9b4e-0a4f6f3c2d15", name: "db" },
+  { uuid: "4f000000-5b0e-4c43-9b4e-0a4f6f3c2d16", name: "1c00" },
+];
+
+function failure(word: string): VirtxError {
+  try {
+    resolve(word, ALL, "VM", ({ uuid }) => uuid.slice(0, 2));
+  } catch (error) {
+    assert.ok(error instanceof VirtxError);
+    return error;
+  }
+  throw new Error(`${word} was resolved`);
+}
+
+Deno.test("a name, a UUID, and a beginning that only one has name it; the whole goes before beginnings", () => {
+  const cases: [word: string, at: number][] = [
+    ["web", 0],
+    ["web1", 1],
+    ["web12", 2],
+    ["0B8B3F3A-5B0E-4C43-9B4E-0A4F6F3C2D12", 1],
+    ["2d00", 3],
+    ["1c00", 5],
+    ["1c000", 2],
+  ];
+  for (const [word, at] of cases) assert.equal(resolve(word, ALL, "VM"), ALL[at], word);
+});
+
+Deno.test("what fits several is refused, with all that it could be", () => {
+  const error = failure("db");
+  assert.equal(error.kind, "conflict");
+  assert.equal(
+    error.message,
+    '"db" could be any of 2 VMs; use more of the name, or the UUID:\n' +
+      "  2d000000-5b0e-4c43-9b4e-0a4f6f3c2d14  db  2d\n  3e000000-5b0e-4c43-9b4e-0a4f6f3c2d15  db  3e",
+  );
+  assert.match(failure("0b8b").message, /any of 2 VMs/);
+});
+
+Deno.test("what fits none is not found; too few digits are no beginning of a UUID", () => {
+  assert.deepEqual([failure("x").kind, failure("x").message], ["not_found", 'There is no VM "x"']);
+  assert.equal(failure("4f0").kind, "not_found");
+  assert.equal(failure("").kind, "conflict");
+});
