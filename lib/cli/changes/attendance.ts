@@ -56,7 +56,7 @@ export class Attendance implements AsyncDisposable {
 
   /** Attends until it is disposed. */
   static async begin(context: Context, cluster: Cluster, names: readonly string[]): Promise<Attendance> {
-    return new Attendance(context, cluster, new Live(context.err, await measureFor([...names, "━"])));
+    return new Attendance(context, cluster, new Live(context.err, await measureFor(names)));
   }
 
   /**

@@ -103,7 +103,7 @@ export const VM_RUN_COMMANDS: readonly Command[] = [
     summary: "Move VMs to another host",
     description:
       "A VM that runs moves while it runs (live); one that is off moves its definition. Without --host the best host that can " +
-      "take it is chosen; --dry-run tells what each host says. Ctrl-C asks whether to cancel.",
+      "take it is chosen; --dry-run tells what each host says, and ends with 1 if none can. Ctrl-C asks whether to cancel.",
     arguments: [VMS],
     flags: [
       { name: "host", value: "<host>", kind: "host", summary: "To this host; without it the best one" },

@@ -1,8 +1,13 @@
 import type { Terminal } from "../terminal.ts";
 import { cut } from "./table.ts";
 
-/** Sequences of ECMA-48: the cursor up by so many lines, and the rest of the screen erased. */
-const up = (lines: number) => lines === 0 ? "\r\x1b[J" : `\x1b[${lines}A\r\x1b[J`;
+/** Sequences of ECMA-48: the rest of the line erased, the rest of the screen, and the cursor up by so many lines. */
+const END_OF_LINE = "\x1b[K";
+const END_OF_SCREEN = "\x1b[J";
+
+function up(lines: number): string {
+  return lines === 0 ? "\r" : `\x1b[${lines}A\r`;
+}
 
 /**
  * Lines at the bottom of a terminal that are written anew in place. They are cut to the terminal, so that none ever takes
@@ -71,14 +76,16 @@ export class Live implements Disposable {
 
   #paint(): void {
     if (this.#suspended) return;
-    const text = this.#lines.map((line) => `${line}\n`).join("");
-    if (this.#shown === 0 && text === "") return;
-    this.#terminal.write((this.#shown === 0 ? "" : up(this.#shown)) + text);
+    if (this.#shown === 0 && this.#lines.length === 0) return;
+    // Line by line over what is there: nothing flickers, and no terminal takes an emptied screen for history.
+    const text = this.#lines.map((line) => `${line}${END_OF_LINE}\n`).join("");
+    const rest = this.#shown > this.#lines.length ? END_OF_SCREEN : "";
+    this.#terminal.write((this.#shown === 0 ? "" : up(this.#shown)) + text + rest);
     this.#shown = this.#lines.length;
   }
 
   #erase(): void {
-    if (this.#shown > 0) this.#terminal.write(up(this.#shown));
+    if (this.#shown > 0) this.#terminal.write(up(this.#shown) + END_OF_SCREEN);
     this.#shown = 0;
   }
 }

@@ -6,7 +6,6 @@ import { isEndOfWatching } from "../interrupts.ts";
 import { Live } from "../output/live.ts";
 import { plain } from "../output/plain.ts";
 import { Printer } from "../output/printer.ts";
-import { measureFor } from "../output/width.ts";
 import { Changing } from "../server/changing.ts";
 import { directoryOf } from "../server/find.ts";
 import type { VmItem } from "../server/vms.ts";
@@ -40,7 +39,7 @@ async function watchInPlace(
   isWanted: (uuid: string) => boolean,
 ): Promise<void> {
   const { out, options, now } = context;
-  using live = new Live(out, await measureFor(["…é"]));
+  using live = new Live(out);
   const printer = new Printer(out, options.format, options.headers);
   const draw = async () => {
     const vms = changing.vms().filter(({ uuid }) => isWanted(uuid));

@@ -79,7 +79,7 @@ export const hostUseView: View<HostUse> = {
       spare: 1,
     },
     { heading: "RUNNING", text: ({ running }) => String(running), right: true },
-    { heading: "VMS", text: ({ vms }) => String(vms), right: true },
+    { heading: "VMS", text: ({ vms }) => String(vms), right: true, spare: 1 },
   ],
   record: ({ host, vms, running }) => ({
     uuid: host.uuid,

@@ -1,4 +1,5 @@
-const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url);
+/** The built executable. */
+export const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url).pathname;
 
 /** Whether there is an executable to measure. */
 export async function isBuilt(): Promise<boolean> {
