@@ -1,5 +1,5 @@
 import type { ConsoleLine } from "./console_line.ts";
-import { GOING_AWAY, INPUT_WINDOW, TOO_MUCH, UNACCEPTABLE } from "./console_protocol.ts";
+import { CONSOLE_CLOSE, GOING_AWAY, INPUT_WINDOW, TOO_MUCH, UNACCEPTABLE } from "./console_protocol.ts";
 import type { WebSocketEnd } from "./websocket_client.ts";
 
 /** The most that waits for a client, in bytes, beside what the line itself keeps. */
@@ -94,7 +94,7 @@ export class ConsoleRelay {
         least = bufferedAmount;
         askedAt = performance.now();
       } else if (performance.now() - askedAt > STUCK_MS) {
-        this.end({ code: GOING_AWAY, reason: `nothing was read for ${STUCK_MS / 1000} s` });
+        this.end({ code: CONSOLE_CLOSE.unread, reason: `Nothing was read for ${STUCK_MS / 1000} s` });
       }
       await new Promise((resolve) => setTimeout(resolve, ASK_MS));
     }

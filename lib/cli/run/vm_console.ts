@@ -23,10 +23,11 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const line = await connect(input.flag("force"))(signal);
 
   const isTyped = Deno.stdin.isTerminal();
-  const lineEnd = isTyped ? "\r\n" : "\n";
+  // A terminal in raw mode, where the guest may be in the middle of a line, needs to be told to begin a new one.
+  const [start, finish] = isTyped ? ["\r\n", "\r\n"] : ["", "\n"];
   const say = (text: string) => {
     if (!options.quiet) {
-      err.write(`${lineEnd}${err.colours.paint(`${program}: ${plain(text)}`, "dim")}${lineEnd}`);
+      err.write(`${start}${err.colours.paint(`${program}: ${plain(text)}`, "dim")}${finish}`);
     }
   };
   const leaving = escape === undefined ? "" : ` Press ${key} to leave.`;
