@@ -10,6 +10,7 @@ export const ErrorCode = {
   systemError: 38,
   rpc: 39,
   noDomain: 42,
+  operationUnsupported: 84,
   operationInvalid: 55,
   operationTimeout: 68,
   argumentUnsupported: 74,

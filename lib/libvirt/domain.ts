@@ -19,6 +19,9 @@ import { encodeTypedParameters, type TypedParameter } from "./typed_params_encod
 
 const UUID_BYTES = 16;
 
+/** What libvirt answers where there is no job to tell of. */
+const UNTOLD = [ErrorCode.noSupport, ErrorCode.operationUnsupported] as const;
+
 /** What a domain does now (virDomainState) and why; the reasons' meaning depends on the state. */
 export interface StateReason {
   readonly state: number;
@@ -169,7 +172,7 @@ export class Domain implements Disposable {
     return this.#do((domain) => this.#libvirt.virDomainOpenConsole(domain, null, stream, flags));
   }
 
-  /** virDomainGetJobStats: the job that is under way; undefined: there is none. */
+  /** virDomainGetJobStats: the job that is under way; undefined: none that is to be told of here. */
   job(): Promise<DomainJob | undefined> {
     return this.#job(0);
   }
@@ -179,7 +182,7 @@ export class Domain implements Disposable {
     return this.#job(JobStatsFlag.completed | JobStatsFlag.keepCompleted);
   }
 
-  /** A driver that does not know of jobs (libvirt's test driver) has none. */
+  /** A driver that does not know of jobs (libvirt's test driver) has none; of a migration the source alone tells. */
   async #job(flags: number): Promise<DomainJob | undefined> {
     const type = new Int32Array(1), count = new Int32Array(1);
     const array = new OutPointer();
@@ -188,7 +191,9 @@ export class Domain implements Disposable {
         this.#libvirt.virDomainGetJobStats(domain, type, array.buffer, count, flags)
       );
     } catch (error) {
-      if (error instanceof VirtxError && error.libvirt?.code === ErrorCode.noSupport) return undefined;
+      if (error instanceof VirtxError && UNTOLD.some((code) => code === error.libvirt?.code)) {
+        return undefined;
+      }
       throw error;
     }
     const figures = new TypedParameters();

@@ -18,8 +18,8 @@ export interface MigrationPeers {
   /** Has the host resume a VM that waits there, paused, after a migration; one that runs already is fine. */
   resume(host: string, vm: string, signal: AbortSignal): Promise<void>;
   /**
-   * Has the host remove what a failed migration left of a VM there: a definition without a guest, or a guest that waits,
-   * paused, and never ran there. It refuses (`conflict`) to touch a guest that runs.
+   * Has the host remove what a failed migration left of a VM there: a definition without a guest, or a guest that waits
+   * for its memory, or paused, and never ran there. It refuses (`conflict`) to touch a guest that runs.
    */
   discard(host: string, vm: string, signal: AbortSignal): Promise<void>;
 }

@@ -92,11 +92,13 @@ function ended(there: DomainLook | undefined): Settlement {
   }
 }
 
-/** The guest runs here, so that any other one is stale. */
+/**
+ * The guest runs here, so that any other one is stale. One that waits there for its memory waits in vain; mostly libvirt there
+ * ends it by itself, but not if it was killed before it had noted what it was about.
+ */
 function runs(there: DomainLook | undefined): Settlement {
   switch (there?.presence) {
     case undefined:
-    case "incoming":
       return { kind: "stayed", resume: false, leftover: "unknown" };
     case "absent":
       return { kind: "stayed", resume: false, leftover: "none" };

@@ -16,6 +16,9 @@ export interface MigrationTargetOptions extends TargetCheckerOptions {
   readonly log: Logger;
 }
 
+/** What has no guest, or one that does not run. */
+const DISCARDABLE: readonly DomainLook["presence"][] = ["off", "paused", "incoming"];
+
 /** What this host does for migrations that lead to it, when their source asks. Changes need the VM's lock. */
 export class MigrationTarget {
   readonly #o: MigrationTargetOptions;
@@ -53,14 +56,17 @@ export class MigrationTarget {
     const { hypervisor, registry, log, isLeaving } = this.#o;
     const { presence } = await this.look(vm);
     if (presence === "absent") return;
-    if (isLeaving(vm) || (presence !== "off" && presence !== "paused")) {
+    if (isLeaving(vm) || !DISCARDABLE.includes(presence)) {
       throw new VirtxError("conflict", `Cannot discard VM ${vm}: it is ${presence} here`);
     }
-    if (presence === "paused") await hypervisor.destroy(vm, { graceful: false });
-    await hypervisor.undefine(vm).catch((error) => {
-      if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error; // it was transient
-    });
+    if (presence !== "off") await hypervisor.destroy(vm, { graceful: false }).catch(unlessGone);
+    await hypervisor.undefine(vm).catch(unlessGone); // it may have been transient
     await registry.remove(vm);
     log.info("discarded what a migration left", { vm, presence });
   }
+}
+
+/** libvirt may end by itself what waits in vain. */
+function unlessGone(error: unknown): void {
+  if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
 }

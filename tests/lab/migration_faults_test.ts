@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { setTimeout as delay } from "node:timers/promises";
 import { enumName, Runstate } from "../../lib/model/enums.ts";
 import { LoopDevice } from "../support/loop_device.ts";
 import { disk } from "../support/vmdef_examples.ts";
@@ -11,8 +12,11 @@ const LONG = Deno.env.has("VIRTX_TEST_LONG");
 const SETTLE_MS = 10_000;
 const DAEMON = { args: ["--block-devices", "/dev/loop*"] };
 
-/** When it happens: when the request has been answered, when memory is being sent, or at a fault point of the source's virtxd. */
-type Moment = "begun" | "sending" | `migrate.${string}`;
+/**
+ * When it happens: when the request has been answered, when memory is being sent, at a fault point of the source's virtxd, or so
+ * many milliseconds after the answer, with nothing that holds the migration up.
+ */
+type Moment = "begun" | "sending" | `migrate.${string}` | number;
 
 /** Where virtxd halts at the source, and is killed, before libvirt is asked, and after it is done. */
 const BEFORE = ["recorded", "begun"] as const;
@@ -31,6 +35,7 @@ const SHORT: readonly Case[] = [
   { vm: "held", when: "sending", victim: "source virtxd" },
   { vm: "held", when: "migrate.ended", victim: "target libvirtd" },
   { vm: "file", when: "migrate.handed", victim: "source virtxd" },
+  { vm: "file", when: 100, victim: "target libvirtd" },
 ];
 
 function* allCases(): Iterable<Case> {
@@ -42,6 +47,9 @@ function* allCases(): Iterable<Case> {
     const but = (end: Victim) => VICTIMS.filter((victim) => victim !== end);
     for (const point of BEFORE) {
       for (const victim of but("target QEMU")) yield { vm, when: `migrate.${point}`, victim };
+    }
+    for (let ms = 100; ms <= 1_000; ms += 50) {
+      for (const victim of ["source libvirtd", "target libvirtd"] as const) yield { vm, when: ms, victim };
     }
     for (const point of AFTERWARDS[vm]) {
       for (const victim of but("source QEMU")) yield { vm, when: `migrate.${point}`, victim };
@@ -66,16 +74,17 @@ Deno.test("whatever dies while a VM migrates, it is on one host in the end, and 
     const to = 3 - from;
     const journey = { traveller, from, to, daemon: DAEMON };
     const aged = await traveller.answersOn(from);
-    const point = when === "begun" || when === "sending" ? undefined : when;
+    const point = typeof when === "string" && when.startsWith("migrate.") ? when : undefined;
     if (point) {
       await cluster.startDaemon(from, { ...DAEMON, env: { VIRTX_TEST_STOP_AT: point } });
       await cluster.settled();
     }
-    const asked = traveller.begin(to, point ? {} : { bandwidth: 16 }, 3);
+    const asked = traveller.begin(to, when === "begun" || when === "sending" ? { bandwidth: 16 } : {}, 3);
     asked.catch(() => {}); // who asked may never hear
     if (!point) await asked;
     else await cluster.daemon(from).says("halted at a fault point");
     if (when === "sending") await traveller.sent(10, 3);
+    if (typeof when === "number") await delay(when);
     {
       // What has halted does not go on by itself; it comes back last, as it needs libvirt to start.
       await using _halted = point && victim !== "source virtxd"
@@ -88,7 +97,7 @@ Deno.test("whatever dies while a VM migrates, it is on one host in the end, and 
     const runstate = await cluster.daemon(3).runstate(traveller.vm);
     if (LONG) {
       say(
-        `      ${vm} ${when}, ${victim}: in ${ms} ms ${enumName(Runstate, runstate)} on the ${
+        `      ${vm} ${momentOf({ when })}, ${victim}: in ${ms} ms ${enumName(Runstate, runstate)} on the ${
           at === from ? "source" : "target"
         }`,
       );
@@ -104,9 +113,13 @@ Deno.test("whatever dies while a VM migrates, it is on one host in the end, and 
   };
 
   for (const one of LONG ? allCases() : SHORT) {
-    await t.step(`${one.vm} ${one.when}: ${one.victim}`, () => suffers(one));
+    await t.step(`${one.vm} ${momentOf(one)}: ${one.victim}`, () => suffers(one));
   }
 });
+
+function momentOf({ when }: Pick<Case, "when">): string {
+  return typeof when === "number" ? `after ${when} ms` : when;
+}
 
 function say(text: string): void {
   Deno.stderr.writeSync(new TextEncoder().encode(`${text}\n`));

@@ -58,7 +58,7 @@ const CASES: readonly [what: string, here: Presence, there: Presence | undefined
   ["the target's libvirtd or QEMU died", "running", "absent", "stayed, left there: none"],
   ["the same, and a definition was left", "running", "off", "stayed, left there: some"],
   ["the target's host died", "running", undefined, "stayed, left there: unknown"],
-  ["the target's libvirt has not noticed yet", "running", "incoming", "stayed, left there: unknown"],
+  ["the target's libvirt has not noticed yet", "running", "incoming", "stayed, left there: some"],
   ["the guest runs twice, by a lock that failed", "running", "running", "torn"],
   [
     "libvirtd of the source died before the target began to run it",
