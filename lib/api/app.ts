@@ -63,6 +63,8 @@ export interface Api {
   fetch(request: Request, connection?: Connection): Response | Promise<Response>;
   /** Ends the answers that would go on until their clients go away. */
   hangUp(): void;
+  /** Resolves when everything that was asked is answered. */
+  idle(): Promise<void>;
   /** Answers every request that is still open with 503; what they do goes on for as long as it can. */
   interrupt(): void;
 }
@@ -117,6 +119,7 @@ export function createApp(o: ApiOptions): Api {
       feed[Symbol.dispose]();
       desk?.[Symbol.dispose]();
     },
+    idle: () => perimeter.idle(),
     interrupt: () => perimeter.interrupt(),
   };
 }

@@ -65,7 +65,9 @@ export class Listeners implements AsyncDisposable {
   async close(deadlineMs: number): Promise<boolean> {
     this.#api.hangUp();
     const drained = Promise.all(this.#open.splice(0).map((listener) => listener.drain()));
-    if (await settlesWithin(drained, deadlineMs)) return true;
+    // A client may have fallen asleep, and never take the rest of its answer, or our goodbye.
+    const answered = this.#api.idle().then(() => settlesWithin(drained, LAST_WORDS_MS));
+    if (await settlesWithin(Promise.race([drained, answered]), deadlineMs)) return true;
     this.#api.interrupt();
     await settlesWithin(drained, LAST_WORDS_MS);
     return false;

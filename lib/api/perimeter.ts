@@ -36,6 +36,7 @@ export class Perimeter {
   #requests = 0;
   /** What is still being answered, each as a way to answer it at once. */
   readonly #open = new Set<() => void>();
+  #answered = Promise.withResolvers<void>();
 
   constructor(options: PerimeterOptions) {
     this.#o = options;
@@ -71,6 +72,11 @@ export class Perimeter {
     for (const answer of this.#open) answer();
   }
 
+  /** Resolves when everything that was asked is answered; whether the answers have been taken is another matter. */
+  async idle(): Promise<void> {
+    while (this.#open.size > 0) await this.#answered.promise;
+  }
+
   #newId(): string {
     return `${this.#idPrefix}-${(++this.#requests).toString(36)}`;
   }
@@ -86,6 +92,8 @@ export class Perimeter {
       return this.#fail(exchange, error);
     } finally {
       this.#open.delete(interrupt);
+      this.#answered.resolve();
+      this.#answered = Promise.withResolvers();
     }
   }
 

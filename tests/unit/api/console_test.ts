@@ -186,6 +186,21 @@ for (const [by, which] of [[1, "the VM's host"], [0, "another host"]] as const) 
   });
 }
 
+Deno.test("a client that has fallen asleep does not hold up the end", async () => {
+  const consoles = new MemoryConsoles();
+  const { app, inventory } = apiFixture({ consoles });
+  const listeners = await Listeners.open(app, [{ hostname: "127.0.0.1", port: 0 }]);
+  const vm = crypto.randomUUID();
+  inventory.putVm(vmInfo({ uuid: vm, host: HERE }));
+  const port = Number(new URL(listeners.addresses[0] ?? "").port);
+  const socket = await openSocket({ hostname: "127.0.0.1", port }, vm);
+  const start = performance.now();
+  assert.equal(await listeners.close(30_000), true);
+  assert.ok(performance.now() - start < 10_000);
+  socket.abandon("it sleeps");
+  await socket.ended;
+});
+
 Deno.test("when the VM's host fails, a console that is passed on ends and says which host it was", async () => {
   await using scene = await Scene.start();
   const line = await scene.open(0);
