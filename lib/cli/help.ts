@@ -33,11 +33,11 @@ class Page {
     return joined([
       this.#paragraph("virtx runs the virtual machines of a cluster of hosts: ask any host about any VM."),
       this.#usage(`${this.#program} <what> <command> [arguments] [flags]`),
+      this.#examples("FIRST STEPS", FIRST_STEPS),
       ...NOUNS.map(({ name, commands }) =>
         this.#entries(`${name.toUpperCase()} COMMANDS`, commands.map((command) => this.#entry(command)))
       ),
       this.#entries("OTHER COMMANDS", GENERAL.map((command) => this.#entry(command))),
-      this.#examples("FIRST STEPS", FIRST_STEPS),
       this.#flags("FLAGS OF EVERY COMMAND", COMMON_FLAGS),
       this.#entries("ENVIRONMENT", ENVIRONMENT),
       this.#entries("FILES", FILES),
@@ -63,13 +63,18 @@ class Page {
       ...(command.description ?? "").split("\n\n").filter((text) => text !== "").map((text) =>
         this.#paragraph(text)
       ),
+      this.#examples("EXAMPLES", examples.map(({ command, summary }) => [command, summary])),
       this.#entries(
         "ARGUMENTS",
         args.map((argument) => [argumentUsage(argument), argument.summary]),
       ),
       this.#flags("FLAGS", flags),
-      this.#flags("FLAGS OF EVERY COMMAND", COMMON_FLAGS),
-      this.#examples("EXAMPLES", examples.map(({ command, summary }) => [command, summary])),
+      this.#paragraph(
+        `The flags of every command (${
+          COMMON_FLAGS.map(({ name }) => `--${name}`).join(", ")
+        }) are told by ` +
+          `${this.#program} --help.`,
+      ),
     ]);
   }
 
@@ -143,11 +148,11 @@ export function flagUsage({ name, short, value }: Flag): string {
 }
 
 /** What is said of a flag, with all that its declaration adds. */
-export function flagSummary({ summary, repeat, choices }: Flag): string {
+export function flagSummary({ summary, repeat, choices, value }: Flag): string {
   const words = choices !== undefined && !choices.some((choice) => summary.includes(choice))
     ? `: ${choices.join(", ")}`
     : "";
-  return `${summary}${words}${repeat ? "; may be given several times" : ""}`;
+  return `${summary}${words}${repeat && value !== undefined ? "; may be given several times" : ""}`;
 }
 
 function joined(sections: readonly string[]): string {

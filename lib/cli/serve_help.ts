@@ -16,6 +16,10 @@ export function serveHelp(): string {
     ),
     "Usage: virtxd [serve] [options]\n",
     paragraph(
+      "The same executable is the client: virtxd help lists its commands. Called by a link named virtx, it is nothing but " +
+        "the client: ln -s virtxd /usr/local/bin/virtx",
+    ),
+    paragraph(
       "Each setting below can be given as a flag, as an environment variable, or as a key of the configuration " +
         `file, which is the flag without its dashes: --log-level debug, VIRTXD_LOG_LEVEL=debug, ` +
         `log-level = "debug". The first of flag, variable, file and default counts.`,
