@@ -85,6 +85,7 @@ export class Attendance implements AsyncDisposable {
       });
     } finally {
       this.#attended.delete(attended);
+      if (this.#live.enabled) this.#draw();
     }
   }
 

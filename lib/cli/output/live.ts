@@ -1,12 +1,16 @@
 import type { Terminal } from "../terminal.ts";
 import { cut } from "./table.ts";
 
-/** Sequences of ECMA-48: the rest of the line erased, the rest of the screen, and the cursor up by so many lines. */
+/** Sequences of ECMA-48: the rest of the line erased, and the cursor up by so many lines. */
 const END_OF_LINE = "\x1b[K";
-const END_OF_SCREEN = "\x1b[J";
 
 function up(lines: number): string {
-  return lines === 0 ? "\r" : `\x1b[${lines}A\r`;
+  return lines === 0 ? "" : `\x1b[${lines}A\r`;
+}
+
+/** So many lines emptied; the cursor stays. */
+function blank(lines: number): string {
+  return `${END_OF_LINE}\n`.repeat(lines) + up(lines);
 }
 
 /**
@@ -79,13 +83,13 @@ export class Live implements Disposable {
     if (this.#shown === 0 && this.#lines.length === 0) return;
     // Line by line over what is there: nothing flickers, and no terminal takes an emptied screen for history.
     const text = this.#lines.map((line) => `${line}${END_OF_LINE}\n`).join("");
-    const rest = this.#shown > this.#lines.length ? END_OF_SCREEN : "";
-    this.#terminal.write((this.#shown === 0 ? "" : up(this.#shown)) + text + rest);
+    const rest = blank(Math.max(0, this.#shown - this.#lines.length));
+    this.#terminal.write(up(this.#shown) + text + rest);
     this.#shown = this.#lines.length;
   }
 
   #erase(): void {
-    if (this.#shown > 0) this.#terminal.write(up(this.#shown) + END_OF_SCREEN);
+    if (this.#shown > 0) this.#terminal.write(up(this.#shown) + blank(this.#shown));
     this.#shown = 0;
   }
 }
