@@ -3,6 +3,7 @@ import type { RemoteConsole } from "../../lib/api/console_line.ts";
 import { CONSOLE_CLOSE, CONSOLE_PROTOCOL, consolePath } from "../../lib/api/console_protocol.ts";
 import { WebSocketClient } from "../../lib/api/websocket_client.ts";
 import { dial } from "../../lib/cli/console/dial.ts";
+import { allCommands } from "../../lib/cli/commands/table.ts";
 import { Runstate } from "../../lib/model/enums.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { refusal } from "../support/libvirt_connections.ts";
@@ -35,7 +36,7 @@ class Scene implements AsyncDisposable {
   static async up(): Promise<Scene> {
     const hosts = await MigrationCluster.up(2);
     try {
-      const traveller = await Traveller.create(hosts.cluster, "traveller");
+      const traveller = await Traveller.create(hosts.cluster, "web1");
       await traveller.boot();
       return new Scene(hosts, traveller);
     } catch (error) {
@@ -126,7 +127,7 @@ Deno.test("through any host a guest's console is used, whole and in order, by on
   await t.step("a second user is told that it is taken, and takes it by force", async () => {
     const error = await refusal(User.at(scene, 1));
     assert.equal(error.kind, "conflict");
-    assert.match(error.message, /VM "traveller": another user has it/);
+    assert.match(error.message, /VM "web1": another user has it/);
     const first = user;
     user = await User.at(scene, 1, true);
     const { code, reason } = await first.end();
@@ -151,10 +152,10 @@ Deno.test("through any host a guest's console is used, whole and in order, by on
 
   await t.step("a guest that stops ends it, and one that is off has none", async () => {
     await user.send("poweroff");
-    assert.deepEqual(await user.end(), { code: CONSOLE_CLOSE.stopped, reason: 'VM "traveller" has stopped' });
+    assert.deepEqual(await user.end(), { code: CONSOLE_CLOSE.stopped, reason: 'VM "web1" has stopped' });
     const error = await refusal(User.at(scene, 2));
     assert.equal(error.kind, "conflict");
-    assert.equal(error.message, 'Cannot open the console of VM "traveller": it is not running');
+    assert.equal(error.message, 'Cannot open the console of VM "web1": it is not running');
   });
 });
 
@@ -234,15 +235,15 @@ Deno.test("at a terminal vm console is followed through a migration, and leaves 
   await using scene = await Scene.up();
   await using terminal = await LabTerminal.open(scene.cluster.host(2));
   const isSane = async () => {
-    await terminal.line(
-      "clear; stty -a | tr ' ;' '\\n' | grep -x -E -e '-?(echo|icanon|isig|opost)' | sort | xargs",
+    await terminal.command(
+      "stty -a | tr ' ;' '\\n' | grep -x -E -e '-?(echo|icanon|isig|opost)' | sort | xargs",
     );
     await terminal.shows(/^echo icanon isig opost$/m);
   };
 
   await t.step("it says how to leave; what is typed arrives, Ctrl-C too", async () => {
-    await terminal.line(`${VIRTXD} vm console trav`);
-    await terminal.shows(/Connected to the console of traveller. Press \^\] to leave\./);
+    await terminal.line(`${VIRTXD} vm console web`);
+    await terminal.shows(/Connected to the console of web1. Press \^\] to leave\./);
     await terminal.line("say from the terminal");
     await terminal.shows(/guest says: from the terminal/);
     await terminal.press("C-c");
@@ -251,9 +252,25 @@ Deno.test("at a terminal vm console is followed through a migration, and leaves 
     await terminal.shows(/guest says: still there/);
   });
 
+  await t.step("every example of it works", async () => {
+    await terminal.press("C-]");
+    await terminal.shows(/Left the console of web1\./);
+    await scene.cluster.host(2).exec(["ln", "--symbolic", "--force", VIRTXD, "/usr/local/bin/virtx"]);
+    const { examples = [] } = allCommands().find(({ path }) => path.join(" ") === "vm console") ?? {};
+    assert.ok(examples.length > 0);
+    for (const { command } of examples) {
+      await terminal.command(`${command}; echo code $?`);
+      await terminal.shows(/Connected to the console of web1\./);
+      await terminal.press("C-]");
+      await terminal.shows(/code 0/);
+    }
+    await terminal.command(`${VIRTXD} vm console web1`);
+    await terminal.shows(/Connected to the console of web1\./);
+  });
+
   await t.step("the VM moves: so does the console", async () => {
     await scene.traveller.begin(2);
-    await terminal.shows(/VM "traveller" has moved to host "virt2". Connecting again …/, 60_000);
+    await terminal.shows(/VM "web1" has moved to host "virt2". Connecting again …/, 60_000);
     await terminal.shows(/Connected again\./);
     await terminal.line("say on the other host");
     await terminal.shows(/guest says: on the other host/);
@@ -261,17 +278,17 @@ Deno.test("at a terminal vm console is followed through a migration, and leaves 
 
   await t.step("the escape key leaves, and the shell is as before", async () => {
     await terminal.press("C-]");
-    await terminal.shows(/Left the console of traveller\./);
+    await terminal.shows(/Left the console of web1\./);
     await terminal.line("echo code $?");
     await terminal.shows(/code 0/);
     await isSane();
   });
 
   await t.step("when the user is told to leave by a signal the terminal is as before, too", async () => {
-    await terminal.line(`clear; ${VIRTXD} vm console traveller --escape ^a; echo ended $?`);
+    await terminal.command(`${VIRTXD} vm console web1 --escape ^a; echo ended $?`);
     await terminal.shows(/Press \^a to leave\./);
     const host = scene.cluster.host(2);
-    const pid = (await host.exec(["pgrep", "--full", "vm console traveller --escape"])).trim();
+    const pid = (await host.exec(["pgrep", "--full", "vm console web1 --escape"])).trim();
     await host.exec(["kill", "-TERM", pid]);
     await terminal.shows(/ended 130/);
     await isSane();
@@ -283,14 +300,14 @@ Deno.test("at a terminal vm console is followed through a migration, and leaves 
       () => User.at(scene, 1).catch(() => undefined),
       10_000,
     );
-    await terminal.line(`clear; ${VIRTXD} vm console traveller; echo ended $?`);
+    await terminal.command(`${VIRTXD} vm console web1; echo ended $?`);
     await terminal.shows(/another user has it/);
     await terminal.shows(/ended 5/);
-    await terminal.line(`clear; ${VIRTXD} vm console traveller --force; echo ended $?`);
+    await terminal.command(`${VIRTXD} vm console web1 --force; echo ended $?`);
     await terminal.shows(/Connected to the console/);
     assert.equal((await user.end()).code, CONSOLE_CLOSE.taken);
     const third = await User.at(scene, 1, true);
-    await terminal.shows(/The console has ended: Another user has taken the console of VM "traveller"/);
+    await terminal.shows(/The console has ended: Another user has taken the console of VM "web1"/);
     await terminal.shows(/ended 5/);
     await isSane();
     third.line.close();
@@ -301,11 +318,11 @@ Deno.test("at a terminal vm console is followed through a migration, and leaves 
     "without a terminal input goes to the guest, output comes out, until the guest stops",
     async () => {
       const { code, stdout, stderr } = await scene.cluster.host(1).run(
-        [VIRTXD, "vm", "console", "traveller", "--force"],
+        [VIRTXD, "vm", "console", "web1", "--force"],
         { stdin: "\nsay piped\npoweroff\n" },
       );
       assert.match(stdout, /guest says: piped\r\r\n/);
-      assert.equal(stderr, 'virtxd: The console has ended: VM "traveller" has stopped\n');
+      assert.equal(stderr, 'virtxd: The console has ended: VM "web1" has stopped\n');
       assert.equal(code, 0);
     },
   );

@@ -36,6 +36,14 @@ export class LabTerminal implements AsyncDisposable {
     await this.press("Enter");
   }
 
+  /** Types a line at the shell's prompt, on an empty screen: what is seen from then on comes of it. */
+  async command(line: string): Promise<void> {
+    await this.shows(/ready>\s*$/);
+    await this.#tmux(["send-keys", "-R"]);
+    await this.#tmux(["clear-history"]);
+    await this.line(line);
+  }
+
   /** What is on the screen, and has been. */
   async screen(): Promise<string> {
     return await this.#tmux(["capture-pane", "-p", "-J", "-S", "-500"]);
