@@ -3,6 +3,7 @@ import { Live } from "../../../../lib/cli/output/live.ts";
 import { Terminal } from "../../../../lib/cli/terminal.ts";
 
 /** The cursor up, the rest of the line erased, a control character, or a character. */
+// deno-lint-ignore no-control-regex -- they begin with one
 const SEQUENCES = new RegExp("\\x1b\\[(\\d+)A|(\\x1b\\[K)|([\\r\\n])|([^])", "gu");
 
 /** A terminal as far as Live uses it: lines, the cursor up, the rest of a line erased. */
