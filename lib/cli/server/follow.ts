@@ -33,16 +33,17 @@ export async function follow(server: Server, o: FollowOptions): Promise<void> {
       await server.follow(withQuery("/events", o.query ?? {}), async (response) => {
         everOpen = true;
         ms = RETRY_MS;
-        await handling.of(o.onOpen?.());
+        await handling.of(() => o.onOpen?.());
         if (response.body === null) return;
         for await (const event of readEvents(response.body, (seen) => id = seen)) {
-          await handling.of(o.onEvent(event));
+          await handling.of(() => o.onEvent(event));
         }
       }, { headers: id === "" ? {} : { "last-event-id": id }, signal: o.signal });
       o.onLost?.("it has ended the stream");
     } catch (error) {
       o.signal.throwIfAborted();
-      if (handling.failed || !everOpen || !isAway(error)) throw error;
+      if (handling.failure !== undefined) throw handling.failure.error;
+      if (!everOpen || !isAway(error)) throw error;
       o.onLost?.(errorMessage(error));
     }
     await delay(ms, o.signal);
@@ -51,15 +52,15 @@ export async function follow(server: Server, o: FollowOptions): Promise<void> {
   o.signal.throwIfAborted();
 }
 
-/** Tells what the caller's functions threw from what the connection did. */
+/** Tells what the caller's functions threw from what the connection did, as which it arrives. */
 class Handling {
-  failed = false;
+  failure: { readonly error: unknown } | undefined;
 
-  async of(result: void | Promise<void>): Promise<void> {
+  async of(call: () => void | Promise<void>): Promise<void> {
     try {
-      await result;
+      await call();
     } catch (error) {
-      this.failed = true;
+      this.failure = { error };
       throw error;
     }
   }

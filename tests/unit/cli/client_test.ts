@@ -1,0 +1,275 @@
+import assert from "node:assert/strict";
+import { Listeners } from "../../../lib/api/listen.ts";
+import { Runstate } from "../../../lib/model/enums.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
+import { run } from "../../../scripts/command.ts";
+import { type ApiFixture, apiFixture, HERE } from "../../support/api_fixture.ts";
+import { TempDir } from "../../support/temp_dir.ts";
+import { numberedUuid } from "../../support/vm_info.ts";
+import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
+
+const MAIN = new URL("../../../main.ts", import.meta.url).pathname;
+
+/** An API on a port of its own with these VMs, and the client as a process that asks it. */
+async function connected(...names: string[]) {
+  const stack = new AsyncDisposableStack();
+  const home = stack.use(await TempDir.create());
+  const fixture: ApiFixture = apiFixture();
+  const listeners = stack.use(await Listeners.open(fixture.app, [{ hostname: "127.0.0.1", port: 0 }]));
+  const uuids: string[] = [];
+  for (const name of names) {
+    const uuid = numberedUuid(uuids.length + 1);
+    uuids.push(await fixture.vms.create({ vmdef: { ...SMALL_VMDEF, name }, host: HERE }, uuid));
+  }
+  const virtx = async (line: string, o: { stdin?: string; timeoutMs?: number } = {}) =>
+    await run([Deno.execPath(), "run", "--allow-all", "--no-check", "--quiet", MAIN, ...split(line)], {
+      env: { VIRTX_ARGV0: "/usr/bin/virtx", VIRTX_API_SERVER: listeners.addresses[0] ?? "", HOME: home.path },
+      ...o,
+    });
+  return { ...fixture, uuids, virtx, home, [Symbol.asyncDispose]: () => stack.disposeAsync() };
+}
+
+/** Words, of which some are in single quotes. */
+function split(line: string): string[] {
+  return [...line.matchAll(/'([^']*)'|(\S+)/g)].map(([, quoted, bare = ""]) => quoted ?? bare);
+}
+
+Deno.test("VMs are listed with the names of their hosts, in every format", async () => {
+  await using api = await connected("web1", "db1");
+  const table = await api.virtx("vm list");
+  assert.match(
+    table.stdout,
+    /^NAME +STATE +HOST +VLAN +UPDATED\ndb1 +poweroff +virt1 +- .*\nweb1 +poweroff +virt1 /,
+  );
+  assert.equal((await api.virtx("vm list -o name")).stdout, "db1\nweb1\n");
+  assert.equal((await api.virtx("vm list --no-headers --sort=-name --limit 1")).stdout.split(" ")[0], "web1");
+  assert.equal((await api.virtx("vm list -o 'template={name}@{host}'")).stdout, "db1@virt1\nweb1@virt1\n");
+  const [first] = JSON.parse((await api.virtx("vm list -o json -n web")).stdout);
+  assert.deepEqual([first.name, first.state, first.uuid], ["web1", "poweroff", api.uuids[0]]);
+  assert.match(
+    (await api.virtx("vm list -o yaml")).stdout,
+    /^- uuid: .*\n {2}name: db1\n {2}state: poweroff\n/,
+  );
+  const none = await api.virtx("vm list -n nothing");
+  assert.deepEqual([none.code, none.stdout, none.stderr], [0, "", "No VMs.\n"]);
+});
+
+Deno.test("several VMs are changed at once, with a line for each result and a code that tells", async () => {
+  await using api = await connected("web1", "web2", "web3");
+  const all = await api.virtx("vm start --selector name=web");
+  assert.deepEqual([all.code, all.stdout.split("\n").sort().join("\n")], [
+    0,
+    "\nweb1: started\nweb2: started\nweb3: started",
+  ]);
+  await api.vms.pause(api.uuids[1] ?? "");
+  const some = await api.virtx("vm pause web1 web2 web1");
+  assert.deepEqual([some.code, some.stdout], [1, "web1: paused\n"]);
+  assert.match(some.stderr, /^web2: VM "web2" is in state 5, not 4 \(request [\w-]+\)\n1 of 2 failed\.\n$/);
+  const json = JSON.parse((await api.virtx("vm resume web1 web3 -o json --parallel 1")).stdout);
+  assert.deepEqual(json.map(({ name, state }: { name: string; state: string }) => [name, state]), [
+    ["web1", "completed"],
+    ["web3", "failed"],
+  ]);
+  const nobody = await api.virtx("vm stop -l name=nothing");
+  assert.deepEqual([nobody.code, nobody.stderr], [0, "No VM passes --selector name=nothing.\n"]);
+});
+
+Deno.test("a failure says what and why, with the request, and its kind decides the exit code", async () => {
+  await using api = await connected("web1", "web1");
+  const unknown = await api.virtx("vm get nope");
+  assert.deepEqual([unknown.code, unknown.stdout], [4, ""]);
+  assert.equal(unknown.stderr, 'virtx: There is no VM "nope"\nvirtx vm list shows all there are.\n');
+  const ambiguous = await api.virtx("vm get web1");
+  assert.equal(ambiguous.code, 5);
+  for (const uuid of api.uuids) assert.ok(ambiguous.stderr.includes(`  ${uuid}  web1  on virt1, poweroff\n`));
+  const one = `vm start ${api.uuids[0]}`;
+  api.vms.obstacle = new VirtxError("refused", "Cannot start domain x", {
+    libvirt: { code: 1, domain: 10, level: 2, message: "no emulator" },
+  });
+  const refused = await api.virtx(one);
+  assert.equal(refused.code, 1);
+  assert.match(
+    refused.stderr,
+    /^virtx: Cannot start domain x \(request [\w-]+\)\n {2}libvirt: no emulator\n$/,
+  );
+  api.vms.obstacle = new VirtxError("unavailable", "libvirt is away", { retryAfterS: 5 });
+  const away = await api.virtx(one);
+  assert.deepEqual([away.code, away.stderr.split("\n")[1]], [69, "Try again in 5 s."]);
+  const invalid = await api.virtx("vm create --name web2 --memory 1GB --disk size=64MiB");
+  assert.equal(invalid.code, 64);
+  assert.match(invalid.stderr, /--memory must be in units of 1024: did you mean 1GiB\?/);
+});
+
+Deno.test("a VM is made of flags or of a file, changed, printed and deleted", async () => {
+  await using api = await connected();
+  const created = await api.virtx("vm create -f - --name web9 --memory 256MiB", {
+    stdin: JSON.stringify({
+      name: "x",
+      memory: "128MiB",
+      disks: [{ path: "/vms/ds/x.qcow2" }],
+      custom: { a: "b" },
+    }),
+  });
+  assert.match(created.stdout, /^web9: created, [0-9a-f-]{36}\n$/);
+  const changed = await api.virtx("vm update web9 --memory 512MiB --custom a=c --vlan 7");
+  assert.deepEqual(changed.stdout.split("\n"), [
+    "memory: 256 MiB → 512 MiB",
+    "vlan: none → 7",
+    'custom a value: "b" → "c"',
+    "web9: changed",
+    "",
+  ]);
+  assert.deepEqual([(await api.virtx("vm update web9 --vlan 7")).stderr], ["Nothing changes.\n"]);
+  const text = (await api.virtx("vm export web9 --format toml")).stdout;
+  const again = await api.virtx("vm create -f - --dry-run -o json", { stdin: text });
+  assert.deepEqual([JSON.parse(again.stdout).name, JSON.parse(again.stdout).memory], ["web9", "512MiB"]);
+  const unasked = await api.virtx("vm delete web9");
+  assert.deepEqual([unasked.code, unasked.stderr], [
+    64,
+    "virtx: Delete web9? Nobody can be asked here: give --yes\n",
+  ]);
+  api.vms.outcome = { warning: 'the disk "/vms/ds/x.qcow2" is in use' };
+  const deleted = await api.virtx("vm delete web9 --yes");
+  assert.equal(deleted.stdout, 'web9: deleted; the disk "/vms/ds/x.qcow2" is in use\n');
+});
+
+Deno.test("an editor changes a definition; what it leaves is checked, and nothing stays behind", async () => {
+  await using api = await connected("web1");
+  const editor = async (name: string, script: string) => {
+    await Deno.writeTextFile(api.home.at(name), `#!/bin/sh\n${script}\n`, { mode: 0o755 });
+    const env = { EDITOR: `${api.home.at(name)} --wait`, TMPDIR: api.home.path };
+    const argv = ["env", ...Object.entries(env).map(([key, value]) => `${key}=${value}`)];
+    return argv;
+  };
+  const edit = async (name: string, script: string) => {
+    const prefix = await editor(name, script);
+    return await run([
+      ...prefix,
+      Deno.execPath(),
+      "run",
+      "-A",
+      "--no-check",
+      "--quiet",
+      MAIN,
+      "vm",
+      "edit",
+      "web1",
+      "-y",
+    ], {
+      env: {
+        VIRTX_ARGV0: "virtx",
+        HOME: api.home.path,
+        VIRTX_API_SERVER: (await api.virtx("config show -o name")).stdout.trim(),
+        XDG_RUNTIME_DIR: "",
+      },
+    });
+  };
+  const good = await edit("good", 'sed -i "s/memory: 128MiB/memory: 1GiB/" "$2"');
+  assert.deepEqual([good.code, good.stdout], [0, "memory: 128 MiB → 1 GiB\nweb1: changed\n"]);
+  const same = await edit("same", ":");
+  assert.deepEqual([same.code, same.stderr], [0, "Nothing changes.\n"]);
+  const bad = await edit("bad", 'sed -i "s/memory:/memry:/" "$2"');
+  assert.equal(bad.code, 64);
+  assert.match(bad.stderr, /memry.*did you mean/);
+  const left = await edit("left", "exit 3");
+  assert.deepEqual([left.code, left.stderr], [
+    1,
+    "virtx: The editor ended with code 3: nothing is changed\n",
+  ]);
+  const names = (await Array.fromAsync(Deno.readDir(api.home.path))).map(({ name }) => name);
+  assert.deepEqual(names.filter((name) => name.startsWith("virtx-")), []);
+});
+
+Deno.test("a change can be left running, looked up, waited for and cancelled", async () => {
+  await using api = await connected("web1");
+  const gate = Promise.withResolvers<void>();
+  api.vms.gate = gate.promise;
+  const begun = await api.virtx("vm start web1 --no-wait");
+  assert.match(begun.stdout, /^web1: starting, operation [0-9a-f-]{36}\n$/);
+  const [id = ""] = /[0-9a-f-]{36}/.exec(begun.stdout) ?? [];
+  assert.match(
+    (await api.virtx("operation list")).stdout,
+    new RegExp(`^${id}  VmBoot     web1  virt1  running`, "m"),
+  );
+  const late = await api.virtx(`operation wait ${id} --timeout 300ms`);
+  assert.equal(late.code, 75);
+  assert.match(
+    late.stderr,
+    new RegExp(`^virtx: Not done within 0\\.3 s \\(--timeout\\); it goes on as operation ${id}\n`),
+  );
+  const uncancelled = await api.virtx(`operation cancel ${id.slice(0, 20)}`);
+  assert.equal(uncancelled.code, 5);
+  const waiting = api.virtx(`operation wait ${id}`);
+  gate.resolve();
+  assert.deepEqual(await waiting.then(({ code, stdout }) => [code, stdout]), [
+    0,
+    `${id}: VmBoot of web1 completed\n`,
+  ]);
+  assert.match((await api.virtx(`operation get ${id}`)).stdout, /^State +completed$/m);
+  assert.match((await api.virtx("vm log web1")).stdout, /VmBoot +web1 +virt1 +completed/);
+});
+
+Deno.test("--no-wait with -q prints the operation alone, for scripts", async () => {
+  await using api = await connected("web1");
+  assert.match((await api.virtx("vm start web1 --no-wait -q")).stdout, /^[0-9a-f-]{36}\n$/);
+});
+
+Deno.test("waiting for a state, and following events, ends as it is told", async () => {
+  await using api = await connected("web1");
+  const waiting = api.virtx("vm wait web1 --for running --timeout 20s");
+  const following = api.virtx("event tail --type vm --count 1 --timeout 20s");
+  const watching = api.virtx("vm watch web1 --timeout 5s");
+  // When the processes follow cannot be seen from here; so there is something to follow all the time.
+  const stirring = setInterval(async () => {
+    const [uuid = ""] = api.uuids;
+    const { runstate } = await api.vms.get(uuid).then(({ runinfo }) => runinfo);
+    if (runstate === Runstate.poweroff) await api.vms.boot(uuid, { cloud_init: [] });
+    else if (runstate === Runstate.running) await api.vms.pause(uuid);
+    else await api.vms.resume(uuid);
+  }, 300);
+  try {
+    const [waited, followed, watched] = await Promise.all([waiting, following, watching]);
+    assert.deepEqual([waited.code, waited.stdout], [0, "web1: running\n"]);
+    assert.equal(followed.code, 0);
+    assert.match(followed.stdout, /^\d{4}-\d\d-\d\dT\S+Z vm web1 is (running|paused) on virt1\n$/);
+    assert.equal(watched.code, 0);
+    assert.match(watched.stdout, /Z web1 running on virt1\n/);
+    assert.match(watched.stdout, /Z web1 paused on virt1\n/);
+  } finally {
+    clearInterval(stirring);
+  }
+});
+
+Deno.test("the cluster is summed up, and what its hosts say is compared", async () => {
+  await using api = await connected("web1", "web2");
+  await using other = await connected("web1");
+  assert.match((await api.virtx("cluster status")).stdout, /^Hosts +1 active\nVMs +2 poweroff$/m);
+  const [here, there] = await Promise.all(
+    [api, other].map(async ({ virtx }) => (await virtx("config show -o name")).stdout.trim()),
+  );
+  const same = await api.virtx(`cluster verify --addresses ${here},${here}`);
+  assert.deepEqual([same.code, same.stdout], [0, "2 hosts agree upon 1 host and 2 VMs.\n"]);
+  const different = await api.virtx(`cluster verify --addresses ${here},${there}`);
+  assert.equal(different.code, 1);
+  assert.match(different.stdout, /^vm web2 +listed +.*: not known/m);
+  const gone = await api.virtx(`cluster verify --addresses ${here},127.0.0.1:9`);
+  assert.equal(gone.code, 1);
+  assert.match(gone.stderr, /^http:\/\/127\.0\.0\.1:9 cannot be asked: No server answers/);
+});
+
+Deno.test("virtxd is the client, too, for what is no flag of the daemon", async () => {
+  const { code, stderr } = await run([
+    Deno.execPath(),
+    "run",
+    "-A",
+    "--no-check",
+    "--quiet",
+    MAIN,
+    "vm",
+    "lst",
+  ]);
+  assert.deepEqual([code, stderr.split("\n")[0]], [
+    64,
+    'virtxd: there is no vm command "lst" (did you mean "vm list"?)',
+  ]);
+});
