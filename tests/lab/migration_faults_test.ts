@@ -92,7 +92,11 @@ Deno.test("whatever dies while a VM migrates, it is on one host in the end, and 
         : null;
       await using _mended = await strike(victim, journey);
     }
-    const ms = Math.round(await cluster.settled(SETTLE_MS));
+    const back = performance.now();
+    const passed = () => Math.round(performance.now() - back);
+    await Promise.all(cluster.numbers.map((n) => cluster.daemon(n).ready(SETTLE_MS))); // has its libvirt again
+    await cluster.settled(SETTLE_MS - passed());
+    const ms = passed();
     const at = await traveller.whereabouts(3);
     const runstate = await cluster.daemon(3).runstate(traveller.vm);
     if (LONG) {
