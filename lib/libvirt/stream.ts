@@ -52,7 +52,7 @@ export interface StreamSupport {
  * Receiving costs no thread and does not wait: libvirt's client library reads the socket in its event loop and keeps what has
  * come; virStreamRecv takes it from there, which is a copy in memory, so it may run on the main thread. Measured with a
  * guest that prints 1 MB as fast as it can, this takes two thirds of the CPU time of virStreamRecv on other threads, be they
- * started for each event or block for each stream, and is half as fast again. libvirt keeps what is not taken without a
+ * started for each event or block for each stream, and is a quarter faster. libvirt keeps what is not taken without a
  * bound, so it must be taken.
  *
  * Sending may wait for libvirtd: it reads no more of a connection, not even its keepalive, while five messages wait there
