@@ -68,11 +68,15 @@ function pathOf(args: readonly string[]): { words: readonly string[]; at: readon
   return { words, at };
 }
 
+/** The prototype's flags for the server, which may stand in front as well. */
+const OLD_SERVER_FLAGS: readonly string[] = ["-A", "--api-server"];
+
 /** Whether the argument is a common flag whose value is the next argument. */
 function takesNext(arg: string): boolean {
-  return COMMON_FLAGS.some(({ name, short, value }) =>
-    value !== undefined && (arg === `--${name}` || arg === `-${short}`)
-  );
+  return OLD_SERVER_FLAGS.includes(arg) ||
+    COMMON_FLAGS.some(({ name, short, value }) =>
+      value !== undefined && (arg === `--${name}` || arg === `-${short}`)
+    );
 }
 
 function without(args: readonly string[], at: readonly number[], count: number): readonly string[] {

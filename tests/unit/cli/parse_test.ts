@@ -116,6 +116,7 @@ Deno.test("the prototype's spelling, verb first, means the same", () => {
     ["abort migrate vm web1", "vm migrate --abort web1"],
     ["register vm --host virt1 web1", "vm register --host virt1 web1"],
     ["console vm web1", "vm console web1"],
+    ["-A virt1 list vm", "vm list --server virt1"],
     ["list vm --api-server virt1", "vm list --server virt1"],
   ];
   for (const [theirs, ours] of same) assert.deepEqual(meaning(theirs), meaning(ours), theirs);
