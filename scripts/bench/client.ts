@@ -51,6 +51,7 @@ const bench: Bench = async ({ skip }) => {
       ...Deno.env.toObject(),
       VIRTX_API_SERVER: `http://127.0.0.1:${server.addr.port}`,
       DENO_NO_UPDATE_CHECK: "1",
+      XDG_CACHE_HOME: directory, // of the names that are completed
     };
     const [version, list, names, empty, asking] = await medians([
       [EXECUTABLE, "version"],
