@@ -17,6 +17,7 @@ export function definitionFlags(input: Input): DefinitionFlags {
     cpuModel: input.string("cpu-model"),
     memory: input.string("memory"),
     hugepages: input.flag("hugepages") ? true : undefined,
+    numaPlacement: input.flag("numa-placement") ? true : undefined,
     firmware: input.string("firmware"),
     disk: input.strings("disk"),
     net: input.strings("net"),

@@ -28,6 +28,7 @@ const DEFINITION_FLAGS: readonly Flag[] = [
   },
   { name: "memory", short: "m", value: "<size>", summary: "Its memory: 2GiB, 512MiB" },
   { name: "hugepages", summary: "Take the memory from hugepages" },
+  { name: "numa-placement", summary: "Let numad place it on the host's NUMA nodes" },
   { name: "firmware", value: "<kind>", choices: ["bios", "uefi"], summary: "bios (the default) or uefi" },
   {
     name: "disk",

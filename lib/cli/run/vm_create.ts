@@ -14,7 +14,8 @@ import { starting } from "./vm_start.ts";
 
 /** `vm create`. */
 export async function run(context: Context, input: Input): Promise<ExitCode> {
-  const file = await definitionFile(input);
+  // A file may be a template: what is new in it is named after the VM that is made of it.
+  const file = await definitionFile(input, { name: input.string("name") });
   const flags = definitionFlags(input);
   if (file === undefined && !saysAnything(flags)) {
     throw new VirtxError("invalid", "What VM? Give a --file, or at least --name, --memory and --disk");

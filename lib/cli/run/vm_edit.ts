@@ -1,5 +1,5 @@
 import { errorMessage, VirtxError } from "../../model/error.ts";
-import type { Vmdef } from "../../model/vm.ts";
+import { allDisks, type Vmdef } from "../../model/vm.ts";
 import { runInForeground } from "../../posix/foreground.ts";
 import { UserFiles } from "../../posix/user_files.ts";
 import { Attendance } from "../changes/attendance.ts";
@@ -52,6 +52,7 @@ async function edited(context: Context, def: Vmdef, format: Format): Promise<Vmd
   const directory = context.env("XDG_RUNTIME_DIR") || context.env("TMPDIR") || "/tmp";
   const path = `${directory}/virtx-${crypto.randomUUID()}.${format}`;
   const before = await printDefinition(def, format, { comments: true });
+  const taken = allDisks(def).map(({ path }) => path);
   files.create(path, before);
   try {
     for (let text = before;;) {
@@ -59,7 +60,7 @@ async function edited(context: Context, def: Vmdef, format: Format): Promise<Vmd
       const now = await Deno.readTextFile(path);
       if (now === before || now.trim() === "") return undefined;
       try {
-        return await parseDefinition(now, format, "What you wrote");
+        return await parseDefinition(now, format, "what you wrote", { taken });
       } catch (error) {
         if (!(error instanceof VirtxError) || !canAsk(context) || now === text) throw error;
         reportFailure(error, context.program, context.err);

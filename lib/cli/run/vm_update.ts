@@ -1,4 +1,5 @@
 import { VirtxError } from "../../model/error.ts";
+import { allDisks } from "../../model/vm.ts";
 import { Attendance } from "../changes/attendance.ts";
 import { carryOut, leaves } from "../changes/change.ts";
 import { definitionFile, definitionFlags, saysAnything, showDifferences } from "../changes/definition.ts";
@@ -15,7 +16,8 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const vm = await findVm(cluster, input.required("vm"));
   const { def } = await cluster.vm(vm.uuid);
-  const file = await definitionFile(input);
+  const taken = allDisks(def).map(({ path }) => path);
+  const file = await definitionFile(input, { name: input.string("name"), taken });
   const flags = definitionFlags(input);
   if (file === undefined && !saysAnything(flags)) {
     throw new VirtxError(
