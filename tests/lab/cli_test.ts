@@ -188,4 +188,17 @@ Deno.test("what a person sees of a cluster", async (t) => {
       /virtx: No server answers at http:\/\/virt2:8080: .*\n[^]*^\[69\] \$/m,
     );
   });
+
+  await t.step("who waits for an operation waits on while the host that carries it out is away", async () => {
+    await cluster.startDaemon(2);
+    await cluster.complete();
+    await desk.must(`virtx vm resume ${web1}`);
+    const begun = await desk.must(`virtx vm migrate ${web1} --host virt2 --bandwidth 8MiB --no-wait -q`);
+    const id = begun.trim();
+    await using terminal = await openTerminal(desk);
+    await enter(terminal, `virtx --server virt2 operation wait ${id}`, /VmMigrate of .* +━*─+/);
+    await cluster.killDaemon(1);
+    await cluster.startDaemon(1);
+    await seen(terminal, `wait ${id}`, /completed\n\[0\] \$ /, 60_000);
+  });
 });
