@@ -1,5 +1,6 @@
 import { AnswerError } from "../api/answer_error.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { ConfigurationError } from "./configuration_error.ts";
 import { clientExitCodeOf, ExitCode } from "./exit_code.ts";
 import { Interrupted } from "./interrupts.ts";
 import { plain } from "./output/plain.ts";
@@ -12,6 +13,7 @@ export function reportFailure(error: unknown, program: string, err: Terminal): E
     return ExitCode.interrupted;
   }
   err.write(failureText(error, program, err));
+  if (error instanceof ConfigurationError) return ExitCode.config;
   return error instanceof VirtxError ? clientExitCodeOf(error.kind) : ExitCode.internal;
 }
 

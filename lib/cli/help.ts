@@ -42,7 +42,10 @@ class Page {
       this.#entries("ENVIRONMENT", ENVIRONMENT),
       this.#entries("FILES", FILES),
       this.#entries("EXIT CODES", CLIENT_EXIT_CODES),
-      this.#paragraph(`${this.#program} <what> <command> --help tells more, with examples.`),
+      this.#paragraph(
+        `${this.#program} <what> <command> --help tells more, with examples. The verb may come first, with the flags that ` +
+          "the prototype had: list vm, boot vm, migrate vm -l -h virt2 web1.",
+      ),
     ]);
   }
 

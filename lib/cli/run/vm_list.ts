@@ -22,7 +22,8 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   });
   const [names, items] = await Promise.all([hosts.then(hostNames), vms]);
   const { format, quiet } = context.options;
-  if (items.length === 0 && format.kind === "table" && !quiet) context.err.line("No VMs.");
-  else await context.printer.list(vmListView({ hostName: names, now: context.now() }), items);
+  if (items.length === 0 && (format.kind === "table" || format.kind === "wide") && !quiet) {
+    context.err.line("No VMs.");
+  } else await context.printer.list(vmListView({ hostName: names, now: context.now() }), items);
   return ExitCode.ok;
 }

@@ -1,6 +1,7 @@
 import { parse, stringify, TomlError } from "smol-toml";
-import { errorMessage, VirtxError } from "../../model/error.ts";
+import { errorMessage } from "../../model/error.ts";
 import { didYouMean } from "../../model/suggest.ts";
+import { ConfigurationError } from "../configuration_error.ts";
 import { parseEndpoint } from "./endpoint.ts";
 
 /** A set of servers that are one cluster. */
@@ -18,7 +19,7 @@ export interface Profiles {
 
 /**
  * Reads the configuration; one that is not there is empty.
- * @throws VirtxError invalid, with the place of what is wrong
+ * @throws ConfigurationError with the place of what is wrong
  */
 export async function readProfiles(path: string): Promise<Profiles> {
   let text;
@@ -26,14 +27,14 @@ export async function readProfiles(path: string): Promise<Profiles> {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return { default: undefined, profiles: new Map() };
-    throw new VirtxError("denied", `Cannot read "${path}": ${errorMessage(error)}`, { cause: error });
+    throw new ConfigurationError(`Cannot read "${path}": ${errorMessage(error)}`, error);
   }
   try {
     return interpret(parse(text), path);
   } catch (error) {
     if (!(error instanceof TomlError)) throw error;
     const [what = ""] = error.message.split("\n");
-    throw new VirtxError("invalid", `${path}:${error.line}:${error.column}: ${what}`, { cause: error });
+    throw new ConfigurationError(`${path}:${error.line}:${error.column}: ${what}`, error);
   }
 }
 
@@ -77,16 +78,16 @@ function isTable(value: unknown): value is Readonly<Record<string, unknown>> {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-function wrong(path: string, what: string): VirtxError {
-  return new VirtxError("invalid", `${path}: ${what}`);
+function wrong(path: string, what: string): ConfigurationError {
+  return new ConfigurationError(`${path}: ${what}`);
 }
 
-/** The profile of a name. VirtxError `invalid`, if there is none. */
+/** The profile of a name. ConfigurationError, if there is none. */
 export function profileOf({ profiles }: Profiles, name: string, path: string): Profile {
   const profile = profiles.get(name);
   if (profile !== undefined) return profile;
   const there = profiles.size === 0 ? "has no profiles" : `has ${[...profiles.keys()].join(", ")}`;
-  throw new VirtxError("invalid", `There is no profile ${JSON.stringify(name)}: ${path} ${there}`);
+  throw new ConfigurationError(`There is no profile ${JSON.stringify(name)}: ${path} ${there}`);
 }
 
 /** The text of the configuration file. */

@@ -95,6 +95,9 @@ Deno.test("a failure says what and why, with the request, and its kind decides t
   api.vms.obstacle = new VirtxError("unavailable", "libvirt is away", { retryAfterS: 5 });
   const away = await api.virtx(one);
   assert.deepEqual([away.code, away.stderr.split("\n")[1]], [69, "Try again in 5 s."]);
+  const profile = await api.virtx("vm list --profile lab");
+  assert.deepEqual([profile.code, profile.stdout], [78, ""]);
+  assert.match(profile.stderr, /^virtx: There is no profile "lab": .*config\.toml has no profiles\n$/);
   const invalid = await api.virtx("vm create --name web2 --memory 1GB --disk size=64MiB");
   assert.equal(invalid.code, 64);
   assert.match(invalid.stderr, /--memory must be in units of 1024: did you mean 1GiB\?/);
