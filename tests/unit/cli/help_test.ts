@@ -71,6 +71,12 @@ Deno.test("the manual page has every command and flag, and groff has nothing to 
   assert.ok(stdout.replaceAll(/.\x08/g, "").includes("--bandwidth <size>"));
 });
 
+Deno.test("lib/cli/reference.md is what virtx help --markdown prints", async () => {
+  const page = new URL("../../../lib/cli/reference.md", import.meta.url);
+  if (Deno.env.has("UPDATE_GOLDEN")) await Deno.writeTextFile(page, referencePage());
+  assert.equal(await Deno.readTextFile(page), referencePage());
+});
+
 Deno.test("the reference page has a section for every command, with its examples", () => {
   const page = referencePage();
   for (const { path, examples } of allCommands()) {
