@@ -144,7 +144,9 @@ Deno.test("every example of every command can be parsed, and there is one for ea
 
 Deno.test("what the README shows of the command line can be parsed", async () => {
   const readme = await Deno.readTextFile(new URL("../../../README.md", import.meta.url));
-  const calls = [...readme.matchAll(/^(?:source <\()?virtx ([^#>)\n]+)/gm)].map(([, call = ""]) => call.trim());
+  const calls = [...readme.matchAll(/^(?:source <\()?virtx ([^#>)\n]+)/gm)].map(([, call = ""]) =>
+    call.trim()
+  );
   assert.ok(calls.length >= 10);
   for (const call of calls) assert.equal(parse(call.split(" ")).kind, "run", call);
 });
