@@ -65,13 +65,16 @@ Deno.test("an image that makes QEMU open another file, or needs a key, is refuse
   );
   await image(shared, "-o", `data_file=${base}`);
   await assert.rejects(inspect(shared), refusal(/it has an external data file$/));
-  await image(
+  // Not by LUKS: for that qemu-img measures the CPU first, and gives up now and then.
+  const encrypted = await image(
     shared,
     "--object",
     "secret,id=s,data=x",
     "-o",
-    "encrypt.format=luks,encrypt.iter-time=10,encrypt.key-secret=s",
+    "encrypt.format=aes,encrypt.key-secret=s",
   );
+  await assert.rejects(inspect(shared), refusal(/it is encrypted$/));
+  await patch(encrypted, 35, 2); // as it would be by LUKS
   await assert.rejects(inspect(shared), refusal(/it is encrypted$/));
 });
 
