@@ -10,19 +10,20 @@ export interface ServerSentEvent {
   readonly id: string;
 }
 
-/** The longest part, in characters. */
+/** The longest part, in characters, unless told otherwise. */
 const PART_MAX = 16 * 1024 * 1024;
 
 /** The parts of a stream, as they arrive. @throws {VirtxError} unreachable, if one is longer than any can be */
 export async function* readServerSentEvents(
   body: ReadableStream<Uint8Array>,
+  partMax = PART_MAX,
 ): AsyncGenerator<ServerSentEvent> {
   let id = "";
   let rest = "";
   for await (const text of body.pipeThrough(new TextDecoderStream())) {
     const parts = (rest + text).split("\n\n");
     rest = parts.pop() ?? "";
-    if (rest.length > PART_MAX) throw new VirtxError("unreachable", "its events are too long");
+    if (rest.length > partMax) throw new VirtxError("unreachable", "its events are too long");
     for (const part of parts) {
       const event = parsePart(part, id);
       id = event.id;

@@ -18,6 +18,7 @@ import type { MigrationPeers } from "./migration_peers.ts";
 import { NO_MIGRATION, originMessage, progressOf } from "./migration_progress.ts";
 import { isLive, type Settlement, settlementOf } from "./migration_settlement.ts";
 import type { Oplog } from "./oplog.ts";
+import { unlessGone } from "./unless_gone.ts";
 
 /** What {@link Migrations} stands on. */
 export interface MigrationsOptions {
@@ -447,8 +448,4 @@ function migrationOf(record: MigrationRecord, address: string): MigrationOptions
 function stateOf({ cancelled, info }: Run, job: DomainJob): MigrationState {
   if (cancelled) return info.state;
   return (job.memoryTotal ?? 0) > 0 ? MigrationState.active : MigrationState.setup;
-}
-
-function unlessGone(error: unknown): void {
-  if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
 }

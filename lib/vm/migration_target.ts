@@ -6,6 +6,7 @@ import type { Registry } from "../registry/registry.ts";
 import { lookAtDomain } from "./domain_look.ts";
 import { TargetChecker, type TargetCheckerOptions } from "./migration_check.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
+import { unlessGone } from "./unless_gone.ts";
 
 /** What a {@link MigrationTarget} stands on. */
 export interface MigrationTargetOptions extends TargetCheckerOptions {
@@ -59,14 +60,10 @@ export class MigrationTarget {
     if (isLeaving(vm) || !DISCARDABLE.includes(presence)) {
       throw new VirtxError("conflict", `Cannot discard VM ${vm}: it is ${presence} here`);
     }
+    // libvirt may end by itself what waits in vain.
     if (presence !== "off") await hypervisor.destroy(vm, { graceful: false }).catch(unlessGone);
     await hypervisor.undefine(vm).catch(unlessGone); // it may have been transient
     await registry.remove(vm);
     log.info("discarded what a migration left", { vm, presence });
   }
-}
-
-/** libvirt may end by itself what waits in vain. */
-function unlessGone(error: unknown): void {
-  if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
 }

@@ -1,3 +1,5 @@
+import { readServerSentEvents } from "../../api/server_sent_events.ts";
+
 /** An event as a server sends it (Server-Sent Events, WHATWG HTML §9.2). */
 export interface ServerEvent {
   readonly type: string;
@@ -17,24 +19,8 @@ export async function* readEvents(
   body: ReadableStream<Uint8Array>,
   onSign: (id: string) => void = () => {},
 ): AsyncGenerator<ServerEvent> {
-  let rest = "";
-  let id = "";
-  for await (const part of body.pipeThrough(new TextDecoderStream())) {
-    rest += part;
-    const blocks = rest.split("\n\n");
-    rest = blocks.pop() ?? "";
-    if (rest.length > EVENT_MAX) throw new TypeError("An event is too long");
-    for (const block of blocks) {
-      const fields = new Map(block.split("\n").map(fieldOf));
-      id = fields.get("id") ?? id;
-      onSign(id);
-      const data = fields.get("data");
-      if (data !== undefined) yield { type: fields.get("event") ?? "message", data, id };
-    }
+  for await (const { name, data, id } of readServerSentEvents(body, EVENT_MAX)) {
+    onSign(id);
+    if (data !== undefined) yield { type: name, data, id };
   }
-}
-
-function fieldOf(line: string): [name: string, value: string] {
-  const colon = line.indexOf(":");
-  return colon === -1 ? [line, ""] : [line.slice(0, colon), line.slice(colon + 1).replace(/^ /, "")];
 }
