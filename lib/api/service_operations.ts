@@ -10,7 +10,10 @@ import { text } from "./schema_common.ts";
 /** Whether the daemon can do its work, and if not, why. */
 export interface Readiness {
   readonly ready: boolean;
+  /** Why not; empty if it is. */
   readonly reasons: readonly string[];
+  /** What is wrong all the same: some of its work cannot be done, or something has failed that it should look into. */
+  readonly degraded: readonly string[];
 }
 
 export interface ServiceOptions {
@@ -22,7 +25,12 @@ export interface ServiceOptions {
 const HealthSchema = z.object({ status: z.literal("ok"), version: text("Version of virtxd") }).openapi(
   "Health",
 );
-const ReadySchema = z.object({ ready: z.literal(true) }).openapi("Ready");
+const ReadySchema = z.object({
+  ready: z.literal(true),
+  degraded: z.array(text("A fault that lasts")).describe(
+    "What is wrong all the same; empty: nothing is known",
+  ),
+}).openapi("Ready");
 const LogLevelSchema = z.strictObject({ level: z.enum(LOG_LEVELS) }).openapi("LogLevelOption");
 
 const ABOUT =
@@ -58,11 +66,11 @@ export function addServiceOperations(endpoints: Endpoints, o: ServiceOptions): v
     answers: { 200: { description: "It can", schema: ReadySchema } },
     failures: ["unavailable"],
   }, ({ exchange }) => {
-    const { ready, reasons } = o.readiness();
-    if (ready) return respondJson(200, { ready });
+    const { ready, reasons, degraded } = o.readiness();
+    if (ready) return respondJson(200, { ready, degraded });
     // Answered rather than thrown: being asked is no failure of a request, and need not be logged each time.
     return problemResponse(
-      new VirtxError("unavailable", `virtxd is not ready: ${reasons.join("; ")}`),
+      new VirtxError("unavailable", `virtxd is not ready: ${[...reasons, ...degraded].join("; ")}`),
       exchange.id,
     );
   });

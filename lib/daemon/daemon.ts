@@ -9,6 +9,7 @@ import { HostMonitor } from "../host/monitor.ts";
 import { Hypervisor } from "../libvirt/hypervisor.ts";
 import { systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { within } from "../model/within.ts";
 import { Libc } from "../posix/libc.ts";
@@ -40,6 +41,8 @@ export interface DaemonOptions {
   readonly version: string;
   readonly log: Logger;
   readonly logLevel: LogThreshold;
+  /** Where all parts report faults that last; /readyz tells them. */
+  readonly health: Health;
   readonly hooks: TestHooks;
   /** Gives the start up. */
   readonly signal: AbortSignal;
@@ -62,7 +65,9 @@ export class Daemon {
    * Returns once all requests can be served.
    * @throws StartFailure when something that virtxd stands on is not there
    */
-  static async start({ config, version, log, logLevel, hooks, signal }: DaemonOptions): Promise<Daemon> {
+  static async start(
+    { config, version, log, logLevel, health, hooks, signal }: DaemonOptions,
+  ): Promise<Daemon> {
     await using held = new AsyncDisposableStack();
     const clock = systemClock;
     const root = hooks.root ?? SHARED_STORAGE;
@@ -171,7 +176,7 @@ export class Daemon {
       provisionTimeoutMs: config.provisionTimeout,
       version,
       stale: () => monitor.staleSince,
-      readiness: () => readiness(hypervisor, monitor, cluster),
+      readiness: () => readiness({ hypervisor, monitor, cluster, health }),
       logLevel,
       clock,
       log,
@@ -211,11 +216,19 @@ export class Daemon {
   }
 }
 
-function readiness(hypervisor: Hypervisor, monitor: HostMonitor, cluster: Cluster): Readiness {
-  if (!hypervisor.connected) return { ready: false, reasons: ["libvirt is away"] };
-  if (monitor.staleSince !== undefined) return { ready: false, reasons: ["catching up with libvirt"] };
-  if (!cluster.caughtUp) return { ready: false, reasons: ["catching up with the other hosts"] };
-  return { ready: true, reasons: [] };
+function readiness({ hypervisor, monitor, cluster, health }: {
+  readonly hypervisor: Hypervisor;
+  readonly monitor: HostMonitor;
+  readonly cluster: Cluster;
+  readonly health: Health;
+}): Readiness {
+  const { conditions } = health;
+  const reasons = conditions.filter(({ blocking }) => blocking).map(({ reason }) => reason);
+  if (!hypervisor.connected) reasons.push("libvirt is away");
+  else if (monitor.staleSince !== undefined) reasons.push("catching up with libvirt");
+  if (!cluster.caughtUp) reasons.push("catching up with the other hosts");
+  const degraded = conditions.filter(({ blocking }) => !blocking).map(({ reason }) => reason);
+  return { ready: reasons.length === 0, reasons, degraded };
 }
 
 async function requireDirectory(path: string): Promise<void> {

@@ -1,5 +1,6 @@
 import { systemClock } from "../model/clock.ts";
 import { type ErrorKind, errorMessage } from "../model/error.ts";
+import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { Daemon } from "./daemon.ts";
 import { createLogger, jsonFormat, type LogFormat, LogThreshold, textFormat } from "./log.ts";
@@ -38,6 +39,7 @@ export async function runDaemon(config: Config, version: string): Promise<ErrorK
     write: (line) => writer.write(line),
   });
 
+  const health = new Health();
   const endAtOnce = (code: number) => {
     writer.flush(FLUSH_TIMEOUT_MS).finally(() => Deno.exit(code));
   };
@@ -58,7 +60,7 @@ export async function runDaemon(config: Config, version: string): Promise<ErrorK
   using _defects = listenForDefects(log, () => endAtOnce(CRASHED));
 
   try {
-    return await serve({ config, version, log, logLevel, signal: stopped.signal });
+    return await serve({ config, version, log, logLevel, health, signal: stopped.signal });
   } catch (error) {
     logDefect(log, error);
     return "internal";
@@ -72,6 +74,7 @@ async function serve(o: {
   readonly version: string;
   readonly log: Logger;
   readonly logLevel: LogThreshold;
+  readonly health: Health;
   readonly signal: AbortSignal;
 }): Promise<ErrorKind | undefined> {
   const { config, log, signal } = o;

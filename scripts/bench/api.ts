@@ -45,7 +45,7 @@ const bench: Bench = async () => {
     inventory,
     hostUuid: HOST,
     stale: () => undefined,
-    readiness: () => ({ ready: true, reasons: [] }),
+    readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     log: silentLogger,
     logLevel: { get: () => "info", set() {} },
     version: "bench",

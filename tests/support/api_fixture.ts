@@ -55,7 +55,7 @@ export function apiFixture(overrides: Partial<ApiOptions> = {}): ApiFixture {
     inventory,
     hostUuid,
     stale: () => undefined,
-    readiness: () => ({ ready: true, reasons: [] }),
+    readiness: () => ({ ready: true, reasons: [], degraded: [] }),
     log,
     logLevel: { get: () => level, set: (wanted) => level = wanted },
     version: "0.0.0-test",

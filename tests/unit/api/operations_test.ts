@@ -175,18 +175,28 @@ Deno.test("health, readiness and the log level are told, and the level can be ch
     status: "ok",
     version: "0.0.0-test",
   });
-  assert.deepEqual(await (await fixture.call("GET", "/readyz")).json(), { ready: true });
+  assert.deepEqual(await (await fixture.call("GET", "/readyz")).json(), { ready: true, degraded: [] });
   assert.equal((await fixture.call("PUT", "/loglevel", { level: "debug" })).status, 204);
   assert.deepEqual(await (await fixture.call("GET", "/loglevel")).json(), { level: "debug" });
   assert.equal((await fixture.call("PUT", "/loglevel", { level: "loud" })).status, 400);
 });
 
 Deno.test("a daemon that is not ready answers 503 with its reasons, and does not log being asked", async () => {
-  const { call, lines } = apiFixture({ readiness: () => ({ ready: false, reasons: ["libvirt is away"] }) });
+  const readiness = { ready: false, reasons: ["libvirt is away"], degraded: ["the disk is slow"] };
+  const { call, lines } = apiFixture({ readiness: () => readiness });
   const response = await call("GET", "/readyz");
   assert.equal(response.status, 503);
-  assert.match((await response.json()).detail, /libvirt is away/);
+  assert.match((await response.json()).detail, /libvirt is away; the disk is slow/);
   assert.deepEqual(lines, []);
+});
+
+Deno.test("a daemon that can do its work says what is wrong all the same", async () => {
+  const { call } = apiFixture({
+    readiness: () => ({ ready: true, reasons: [], degraded: ["a guest hangs"] }),
+  });
+  const response = await call("GET", "/readyz");
+  assert.equal(response.status, 200);
+  assert.deepEqual(await response.json(), { ready: true, degraded: ["a guest hangs"] });
 });
 
 Deno.test("while libvirt is away reads say for how long", async () => {
