@@ -1,6 +1,7 @@
 /**
  * `deno task dev [flags of virtxd]`: runs the daemon from source against libvirt's test driver, and again whenever the
- * source changes. Its shared storage is .lab/dev; the hypervisor is forgotten at each start.
+ * source changes. Its shared storage is .lab/dev; the hypervisor is forgotten at each start. Unless told otherwise it
+ * listens at 127.0.0.1:8080.
  */
 import { print } from "./progress.ts";
 
@@ -20,6 +21,8 @@ function start(args: readonly string[]): Deno.ChildProcess {
         "none",
         "--socket",
         `${STORAGE}/virtxd.sock`,
+        ...(Deno.args.includes("--listen") ? [] : ["--listen", "127.0.0.1:8080"]),
+        "--insecure",
         "--log-level",
         "debug",
       ],

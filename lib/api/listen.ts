@@ -6,9 +6,12 @@ import type { Connection } from "./exchange.ts";
 /** Where to listen without encryption. */
 export type PlainAddress =
   | { readonly hostname: string; readonly port: number }
-  | { readonly path: string };
+  | { readonly path: string; readonly group?: number | undefined };
 
-/** Owner and group may use the socket; its directory, if it is made here, is closed to others as well. */
+/**
+ * Owner and group may use the socket; its directory, if it is made here, is closed to others as well. A group that is named
+ * gets both.
+ */
 const SOCKET_MODE = 0o660;
 const DIRECTORY_MODE = 0o750;
 
@@ -80,7 +83,9 @@ export class Listeners implements AsyncDisposable {
   async #listen(address: PlainAddress): Promise<Listener> {
     const name = "path" in address ? `unix:${address.path}` : hostPort(address);
     try {
-      return "path" in address ? await this.#listenUnix(address.path) : this.#listenTcp(address);
+      return "path" in address
+        ? await this.#listenUnix(address.path, address.group)
+        : this.#listenTcp(address);
     } catch (cause) {
       throw new VirtxError("unavailable", `Cannot listen on ${name}: ${errorMessage(cause)}`, { cause });
     }
@@ -98,14 +103,16 @@ export class Listeners implements AsyncDisposable {
     return listener(`http://${hostPort(server.addr)}`, server);
   }
 
-  async #listenUnix(path: string): Promise<Listener> {
-    await Deno.mkdir(dirname(path), { recursive: true, mode: DIRECTORY_MODE });
+  async #listenUnix(path: string, group: number | undefined): Promise<Listener> {
+    const directory = dirname(path);
+    await Deno.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
     await removeStaleSocket(path);
     const connection: Connection = { loopback: false, client: () => undefined };
     const server = Deno.serve(
       { path, onListen() {} },
       (request) => this.#api.fetch(request, connection),
     );
+    if (group !== undefined) { for (const each of [directory, path]) Deno.chownSync(each, null, group); }
     Deno.chmodSync(path, SOCKET_MODE);
     return listener(`unix:${path}`, server);
   }

@@ -55,6 +55,10 @@ function hintFor({ kind, message, retryAfterS }: VirtxError, program: string): s
   if (kind === "unavailable" && message.startsWith("No server answers")) {
     return `Is virtxd running here? Another server is named by --server, VIRTX_API_SERVER or a profile; see ${program} help config.`;
   }
+  if (kind === "denied" && message.startsWith("No server answers")) {
+    return "Only root and the socket's group may open it: use sudo, or let root add you to the group " +
+      "(usermod --append --groups virtx NAME), and log in anew.";
+  }
   if (retryAfterS !== undefined) return `Try again in ${retryAfterS} s.`;
   if (kind === "not_found" && /^There is no (VM|host) "/.test(message)) {
     const noun = message.startsWith("There is no VM") ? "vm" : "host";

@@ -65,7 +65,7 @@ export function serveHelp(): string {
     section("Examples", [
       ["virtxd --libvirt-uri test:///default", "Try the API out, without a hypervisor."],
       ["virtxd --listen 0.0.0.0:8080 --insecure", "Serve a trusted network."],
-      ["curl http://127.0.0.1:8080/vms", "List the VMs. The whole API: http://127.0.0.1:8080/docs"],
+      ["virtxd vm list", "Ask it as a client; the API itself is described at /docs."],
       ["virtxd --check-config", "See what a restart would use."],
     ]),
   ].join("\n");
@@ -77,7 +77,7 @@ function settingEntries(group: SettingGroup): readonly (readonly [string, string
     .map(({ name, setting }) => {
       const { flag, variable } = spellings(name);
       const { placeholder } = setting.type;
-      const value = setting.type.toText(setting.default) || "none";
+      const value = setting.type.toText(setting.default);
       return [
         placeholder ? `${flag} <${placeholder}>` : flag,
         `${setting.help}\n[${variable}; default: ${value}]`,

@@ -7,6 +7,7 @@ import { requireUnique } from "../cluster/members.ts";
 import { systemTimers } from "../cluster/timers.ts";
 import type { Clock } from "../model/clock.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { SerfAgent } from "../serf/agent.ts";
 import type { Config } from "./settings.ts";
@@ -27,6 +28,7 @@ export interface ClusterParts {
   readonly directory: string;
   readonly clock: Clock;
   readonly log: Logger;
+  readonly health: Health;
   readonly signal: AbortSignal;
 }
 
@@ -57,7 +59,7 @@ export async function openCluster(held: AsyncDisposableStack, o: ClusterParts): 
       peers: new HttpPeers(o.transport),
       inventory,
       self: hostUuid,
-      apiPort: serf ? portForPeers(config, log) : 0,
+      apiPort: serf ? portForPeers(config, o) : 0,
       epoch: await step(`can ${o.directory} be written?`, () => epochs.next()),
       onEpoch: (epoch) => void remember(epoch),
       clock,
@@ -104,8 +106,15 @@ async function requireOnlyOne(agent: SerfAgent, hostUuid: string): Promise<void>
 }
 
 /** The port at which other hosts reach this one's API: of the first address that is not this machine's own affair. */
-function portForPeers({ listen }: Config, log: Logger): number {
+function portForPeers({ listen }: Config, { health, log }: Pick<ClusterParts, "health" | "log">): number {
   const open = listen.find((address) => !isLoopback(address));
-  if (!open) log.warn("other hosts cannot reach this one: it listens on loopback only", { flag: "--listen" });
+  if (!open) {
+    const where = listen.length === 0 ? "on its socket only" : "on loopback only";
+    const reason = `other hosts cannot reach this one: it listens ${where}`;
+    log.warn(reason, {
+      hint: "--listen an address of this host; or, for a host on its own, --serf-rpc none",
+    });
+    health.report("not reachable", { reason, blocking: false });
+  }
   return (open ?? listen[0])?.port ?? 0;
 }

@@ -162,12 +162,18 @@ class Loading {
   }
 
   #checkListeners({ listen, socket, insecure }: Config, origins: Record<SettingName, Origin>): void {
-    const open = listen.filter((address) => !isLoopback(address)).map(formatAddress);
-    if (open.length > 0 && !insecure) {
+    const first = listen.find((address) => !isLoopback(address)) ?? listen[0];
+    if (first !== undefined && !insecure) {
+      const [whence, trusted] = isLoopback(first)
+        ? [
+          "by every user of this machine",
+          "they are all trusted, or leave --listen out: the socket is there",
+        ]
+        : ["from other machines", "that network is trusted"];
       this.#problem(
         origins.listen,
-        `${open.join(", ")} can be reached from other machines, and whoever reaches it controls all VMs: ` +
-          "virtxd has no TLS and no client certificates yet. Give --insecure if that network is trusted",
+        `${formatAddress(first)} can be reached ${whence}, and whoever reaches it controls all VMs: ` +
+          `virtxd has no TLS and no client certificates yet. Give --insecure if ${trusted}`,
       );
     }
     if (listen.length === 0 && socket === null) {

@@ -25,6 +25,7 @@ import { InstanceLock } from "./instance_lock.ts";
 import type { LogThreshold } from "./log.ts";
 import type { Config } from "./settings.ts";
 import { keepMemoryLow } from "./memory.ts";
+import { socketGroup } from "./socket_group.ts";
 import { step } from "./start_failure.ts";
 import { haltingFault, type TestHooks } from "./test_hooks.ts";
 
@@ -119,6 +120,7 @@ export class Daemon {
       directory: hooks.root ?? RUN_DIRECTORY,
       clock,
       log,
+      health,
       signal,
     });
 
@@ -181,7 +183,11 @@ export class Daemon {
       clock,
       log,
     });
-    const addresses = [...config.listen, ...(config.socket === null ? [] : [{ path: config.socket }])];
+    const group = await step(
+      "groupadd --system makes one, and usermod --append --groups puts people into it",
+      () => socketGroup(config),
+    );
+    const addresses = [...config.listen, ...(config.socket === null ? [] : [{ path: config.socket, group }])];
     const listeners = held.use(
       await step(
         `is it in use (ss -ltnxp shows by whom)? A socket has to be below ${RUN_DIRECTORY}`,

@@ -15,6 +15,9 @@ import {
 /** Where the configuration file is looked for when no other is named; it need not exist. */
 export const DEFAULT_CONFIG_PATH = "/etc/virtxd/virtxd.toml";
 
+/** Whom the socket is for, beside root, if the host has this group. */
+export const DEFAULT_SOCKET_GROUP = "virtx";
+
 /** The sections of the help, in its order. */
 export const SETTING_GROUPS = {
   listening: "Listening",
@@ -45,20 +48,26 @@ export const SETTINGS = {
   listen: setting({
     group: "listening",
     type: list(listenAddress),
-    default: [{ hostname: "127.0.0.1", port: 8080 }],
-    help: "Serve plain HTTP at these addresses. Others than loopback need --insecure.",
+    default: [],
+    help: "Serve plain HTTP at these addresses too, by which other hosts reach this one. Takes --insecure.",
   }),
   socket: setting({
     group: "listening",
     type: optional(absolutePath),
     default: "/run/virtxd/virtxd.sock",
-    help: "Serve this unix socket, below /run/virtxd, too; who may open it controls all VMs.",
+    help: "Serve this unix socket, below /run/virtxd; who may open it controls all VMs.",
+  }),
+  socketGroup: setting({
+    group: "listening",
+    type: optional(text("name", "a group's name", /^[A-Za-z_][A-Za-z0-9_.-]{0,31}$/)),
+    default: DEFAULT_SOCKET_GROUP,
+    help: "The group that may open the socket, like root; the default counts if the host has it.",
   }),
   insecure: setting({
     group: "listening",
     type: switchType,
     default: false,
-    help: "Let anybody who can reach a plain address control all VMs.",
+    help: "Let anybody who reaches an address of --listen control all VMs; loopback: every local user.",
   }),
   serfRpc: setting({
     group: "cluster",

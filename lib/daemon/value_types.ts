@@ -113,19 +113,20 @@ export const switchType: ValueType<boolean> = {
   toToml: String,
 };
 
-/** Several values of one type: comma-separated, a repeated flag, or a TOML array. An empty text is none. */
+/** Several values of one type: comma-separated, a repeated flag, or a TOML array. "none", or an empty text: no value. */
 export function list<T>(item: ValueType<T>): ValueType<readonly T[]> {
   const all = <V>(values: readonly V[], read: (value: V) => T | undefined): readonly T[] | undefined => {
     const results = values.map(read);
     return results.includes(undefined) ? undefined : results.filter((value) => value !== undefined);
   };
   return {
-    expected: `a list, each entry ${item.expected}`,
-    placeholder: `${item.placeholder},…`,
+    expected: `a list, each entry ${item.expected}; or "none"`,
+    placeholder: `${item.placeholder},…|none`,
     repeatable: true,
-    fromText: (text) => text === "" ? [] : all(text.split(",").map((part) => part.trim()), item.fromText),
-    fromToml: (value) => Array.isArray(value) ? all(value, item.fromToml) : undefined,
-    toText: (values) => values.map(item.toText).join(","),
+    fromText: (text) =>
+      text === "" || text === "none" ? [] : all(text.split(",").map((part) => part.trim()), item.fromText),
+    fromToml: (value) => value === "none" ? [] : Array.isArray(value) ? all(value, item.fromToml) : undefined,
+    toText: (values) => values.map(item.toText).join(",") || "none",
     toToml: (values) => `[${values.map(item.toToml).join(", ")}]`,
   };
 }

@@ -3,7 +3,8 @@ import { VirtxError } from "../../lib/model/error.ts";
 import { Runstate } from "../../lib/model/enums.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
-import { installGuestImage, LabDaemon } from "./support/lab_daemon.ts";
+import { HostProcess } from "../../scripts/lab/host_process.ts";
+import { EXECUTABLE, installGuestImage, LabDaemon } from "./support/lab_daemon.ts";
 import { TestLab } from "./support/test_lab.ts";
 
 Deno.test("the executable runs without Deno or Node, with a read-only home, and leaves nothing there", async () => {
@@ -27,6 +28,38 @@ Deno.test("the executable runs without Deno or Node, with a read-only home, and 
   assert.equal((await second.process.status).code, 69);
   assert.match(second.process.output, /already|in use/);
   assert.equal((await daemon.api.request("GET", "/readyz")).status, 200);
+});
+
+Deno.test("by default only root and the group virtx get in; anybody else is told what to do", async () => {
+  await using lab = await TestLab.up({ hosts: 1 });
+  const host = lab.host();
+  await host.install(EXECUTABLE, "/usr/local/bin/virtxd");
+  await host.exec(["ln", "-sf", "virtxd", "/usr/local/bin/virtx"]);
+  await host.exec(["groupadd", "--system", "--force", "virtx"]);
+  await using process = await HostProcess.spawn(
+    host,
+    ["/usr/local/bin/virtxd", "--domain-type", "qemu"],
+    { log: "virtxd" },
+  );
+  await until(
+    "virtxd to be ready",
+    () => Promise.resolve(process.output.includes("ready") || undefined),
+    20_000,
+  );
+  const gid = (await host.exec(["sh", "-c", "getent group virtx | cut -d: -f3"])).trim();
+  const as = (groups: string) =>
+    host.run([
+      ...["setpriv", "--reuid=65534", "--regid=65534", groups, "env", "HOME=/nonexistent"],
+      ...["/usr/local/bin/virtx", "vm", "list", "-o", "name"],
+    ]);
+  const member = await as(`--groups=${gid}`);
+  assert.deepEqual([member.code, member.stderr], [0, ""]);
+  const stranger = await as("--clear-groups");
+  assert.equal(stranger.code, 77);
+  assert.match(stranger.stderr, /No server answers at unix:\/run\/virtxd\/virtxd\.sock: Permission denied/);
+  assert.match(stranger.stderr, /usermod --append --groups virtx/);
+  // Nobody listens at an address.
+  assert.doesNotMatch(await host.exec(["cat", "/proc/net/tcp", "/proc/net/tcp6"]), /:1F90 /);
 });
 
 Deno.test("SIGTERM lets a creation that is under way end and answers it, refuses new ones, and exits 0", async () => {

@@ -32,8 +32,8 @@ export class DaemonProcess implements AsyncDisposable {
           "test:///default",
           "--serf-rpc",
           "none",
-          "--listen",
-          "127.0.0.1:0",
+          ...(args.includes("--listen") ? [] : ["--listen", "127.0.0.1:0"]),
+          "--insecure",
           "--socket",
           "none",
         ],
@@ -45,6 +45,10 @@ export class DaemonProcess implements AsyncDisposable {
       stderr: "piped",
     }).spawn();
     return new DaemonProcess(child);
+  }
+
+  get pid(): number {
+    return this.#child.pid;
   }
 
   /** The first line with that message; fails if the daemon ends without it. */

@@ -1,7 +1,10 @@
 import { VirtxError } from "../../model/error.ts";
 
-/** Where the client looks for a server if it is told nothing: this host's own, by its socket first. */
-export const DEFAULT_ENDPOINTS: readonly string[] = ["unix:/run/virtxd/virtxd.sock", "http://127.0.0.1:8080"];
+/**
+ * Where the client looks for a server if it is told nothing: at this host's own, by its socket. An address of loopback is
+ * none to try by itself: while virtxd is down any local user could answer there.
+ */
+export const DEFAULT_ENDPOINTS: readonly string[] = ["unix:/run/virtxd/virtxd.sock"];
 
 /** virtxd's port (interop.md §1). */
 const PORT = 8080;

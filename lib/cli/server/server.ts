@@ -85,6 +85,7 @@ export class Server implements Disposable {
     repeatable: boolean | (() => boolean),
   ): Promise<T> {
     const failures: string[] = [];
+    let denied = 0;
     const count = this.#o.endpoints.length;
     for (let n = 0; n < count; n++) {
       const at = (this.#current + n) % count;
@@ -98,10 +99,12 @@ export class Server implements Disposable {
         if (!isAway || error instanceof AnswerError) throw error;
         const mayRepeat = typeof repeatable === "function" ? repeatable() : repeatable;
         if (!neverSent(error) && !mayRepeat) throw error;
-        failures.push(`${this.#o.endpoints[at]}: ${reasonOf(error)}`);
+        const reason = reasonOf(error);
+        if (reason === "Permission denied") denied++;
+        failures.push(`${this.#o.endpoints[at]}: ${reason}`);
       }
     }
-    throw new VirtxError("unavailable", unreachable(failures));
+    throw new VirtxError(denied === count ? "denied" : "unavailable", unreachable(failures));
   }
 
   #client(at: number): ApiClient {

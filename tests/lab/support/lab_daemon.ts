@@ -5,7 +5,7 @@ import { HostProcess } from "../../../scripts/lab/host_process.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { silentProgress } from "../../../scripts/progress.ts";
 
-const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url).pathname;
+export const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url).pathname;
 const IMAGE_CACHE = new URL("../../../.lab/cache", import.meta.url).pathname;
 const INSTALLED = "/usr/local/bin/virtxd";
 const PORT = 8080;

@@ -7,6 +7,7 @@ import { StartFailure } from "../../../lib/daemon/start_failure.ts";
 import { Transport } from "../../../lib/api/transport.ts";
 import { HostState } from "../../../lib/model/enums.ts";
 import { systemClock } from "../../../lib/model/clock.ts";
+import { Health } from "../../../lib/model/health.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { eventually } from "../../support/monitored_host.ts";
 import { SerfProcess } from "../../support/serf_process.ts";
@@ -20,6 +21,7 @@ async function open(
   directory: string,
   host: number,
   config: Partial<Config>,
+  health = new Health(),
 ): Promise<Cluster> {
   return await openCluster(held, {
     config: { ...DEFAULTS, ...config },
@@ -28,6 +30,7 @@ async function open(
     directory,
     clock: systemClock,
     log: silentLogger,
+    health,
     transport: held.use(new Transport()),
     signal: AbortSignal.timeout(20_000),
   });
@@ -71,6 +74,29 @@ Deno.test("the agent's key is read from its file, and a wrong file is told", asy
   const cluster = await open(held, dir.path, 1, config);
   await cluster.start();
   assert.equal(cluster.member(numberedUuid(1))?.cstate, HostState.active);
+});
+
+Deno.test("a host that others cannot reach says so where its health is asked for, until it is given an address", async () => {
+  await using dir = await TempDir.create();
+  await using agent = await SerfProcess.start({ name: "one" });
+  const cases: [Config["listen"], RegExp | undefined][] = [
+    [[], /cannot reach this one: it listens on its socket only/],
+    [[{ hostname: "127.0.0.1", port: 8080 }], /it listens on loopback only/],
+    [[{ hostname: "127.0.0.1", port: 8080 }, { hostname: "192.0.2.1", port: 8080 }], undefined],
+  ];
+  for (const [listen, reason] of cases) {
+    await using held = new AsyncDisposableStack();
+    const health = new Health();
+    await open(held, dir.path, 1, { serfRpc: rpcOf(agent), listen }, health);
+    const [condition] = health.conditions;
+    assert.equal(condition === undefined, reason === undefined);
+    if (reason) assert.match(condition?.reason ?? "", reason);
+    assert.ok(!condition?.blocking);
+  }
+  await using held = new AsyncDisposableStack();
+  const alone = new Health();
+  await open(held, dir.path, 1, { serfRpc: null }, alone);
+  assert.deepEqual(alone.conditions, []);
 });
 
 Deno.test("a second host with the same UUID does not start", async () => {

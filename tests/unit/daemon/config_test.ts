@@ -81,13 +81,13 @@ Deno.test("unknown keys and wrong types are refused at their line and column, al
     ),
     [
       'virtxd.toml:1:1: there is no setting "log-levle" (did you mean "log-level"?)',
-      "virtxd.toml:2:1: listen must be a list, each entry an IP address and port such as 127.0.0.1:8080 or [::1]:8080",
-      "virtxd.toml:3:3: block-devices must be a list, each entry a path below /dev",
+      'virtxd.toml:2:1: listen must be a list, each entry an IP address and port such as 127.0.0.1:8080 or [::1]:8080; or "none"',
+      'virtxd.toml:3:3: block-devices must be a list, each entry a path below /dev; or "none"',
       "virtxd.toml:5:1: insecure must be true or false",
       'virtxd.toml:7:1: there is no setting "libvirt.uri" (did you mean "libvirt-uri"?)',
       'virtxd.toml:8:2: there is no setting "empty.table"',
       'VIRTXD_LOGLEVEL: there is no setting of this name (did you mean "VIRTXD_LOG_LEVEL"?)',
-      'VIRTXD_LISTEN: "8080" must be a list, each entry an IP address and port such as 127.0.0.1:8080 or [::1]:8080',
+      'VIRTXD_LISTEN: "8080" must be a list, each entry an IP address and port such as 127.0.0.1:8080 or [::1]:8080; or "none"',
       '--domain-type: "xen" must be one of auto, kvm, qemu',
     ],
   );
@@ -113,9 +113,30 @@ Deno.test("an address that others can reach needs insecure, and the refusal says
     assert.match(problem, /--insecure/);
     await loadConfig(flags({ listen: address, insecure: "true" }), {}, ABSENT);
   }
+});
+
+Deno.test("without being told, nothing listens but the socket, and loopback needs insecure, too", async () => {
+  const { values } = await loadConfig(flags(), {}, ABSENT);
+  assert.deepEqual([values.listen, values.socket], [[], "/run/virtxd/virtxd.sock"]);
   for (const address of ["127.0.0.1:0", "127.8.9.1:65535", "[::1]:8080", "localhost:8080"]) {
-    await loadConfig(flags({ listen: address }), {}, ABSENT);
+    const [problem = ""] = await problems(loadConfig(flags({ listen: address }), {}, ABSENT));
+    assert.ok(
+      problem.startsWith(`--listen: ${address} can be reached by every user of this machine`),
+      problem,
+    );
+    assert.match(problem, /--insecure/);
+    await loadConfig(flags({ listen: address, insecure: "true" }), {}, ABSENT);
   }
+});
+
+Deno.test("the default of each setting, as the help has it, can be given", async () => {
+  for (const name of SETTING_NAMES) {
+    const { type, default: value } = settingOf(name);
+    assert.deepEqual(type.fromText(type.toText(value)), value, name);
+    if (type.toText(value) === "none") assert.deepEqual(type.fromToml("none"), value, name);
+  }
+  const { values } = await loadConfig(flags({ blockDevices: "none", listen: "none" }), {}, ABSENT);
+  assert.deepEqual([values.blockDevices, values.listen], [[], []]);
 });
 
 Deno.test("listening nowhere at all is refused", async () => {

@@ -26,7 +26,7 @@ Deno.test("it starts, says so, serves, and ends with 0 at SIGTERM or SIGINT", as
     await using daemon = DaemonProcess.spawn(root);
     const address = await daemon.ready();
     const response = await fetch(`${address}/readyz`);
-    assert.deepEqual([response.status, await response.json()], [200, { ready: true }]);
+    assert.deepEqual([response.status, await response.json()], [200, { ready: true, degraded: [] }]);
     daemon.kill(signal);
     assert.equal(await daemon.ended(), 0);
     await daemon.line("stopped");
@@ -45,6 +45,38 @@ Deno.test("it serves its unix socket, and removes it at the end", async () => {
   daemon.kill("SIGTERM");
   assert.equal(await daemon.ended(), 0);
   await assert.rejects(Deno.lstat(path), Deno.errors.NotFound);
+});
+
+Deno.test("without --listen only the socket is served; it and its directory are for the group that is named", async () => {
+  await using root = await daemonStorage();
+  const path = root.at("run/virtxd.sock");
+  const group = "nogroup"; // every Debian has it
+  const args = ["--listen", "none", "--socket", path, "--socket-group", group];
+  await using daemon = DaemonProcess.spawn(root, args);
+  assert.equal(await daemon.ready(), `unix:${path}`);
+  const gid = Number((await Deno.readTextFile("/etc/group")).match(/^nogroup:[^:]*:(\d+):/m)?.[1]);
+  for (const [each, mode] of [[path, 0o660], [root.at("run"), 0o750]] as const) {
+    const found = await Deno.stat(each);
+    assert.deepEqual([found.gid, (found.mode ?? 0) & 0o777], [gid, mode], each);
+  }
+  const sockets = await Deno.readTextFile(`/proc/${daemon.pid}/net/tcp`);
+  const own = new Set<string>();
+  for await (const { name } of Deno.readDir(`/proc/${daemon.pid}/fd`)) {
+    own.add(await Deno.readLink(`/proc/${daemon.pid}/fd/${name}`).catch(() => ""));
+  }
+  const listening = sockets.split("\n").map((line) => line.trim().split(/\s+/))
+    .filter(([, , , state, , , , , , inode]) => state === "0A" && own.has(`socket:[${inode}]`));
+  assert.deepEqual(listening, []);
+});
+
+Deno.test("a group that is named and is not there is told, with 69", async () => {
+  await using root = await daemonStorage();
+  const args = ["--socket", root.at("virtxd.sock"), "--socket-group", "no-such-group"];
+  await using daemon = DaemonProcess.spawn(root, args);
+  assert.equal(await daemon.ended(), 69);
+  const { reason, hint } = await daemon.line("cannot start");
+  assert.match(String(reason), /no group "no-such-group"/);
+  assert.match(String(hint), /groupadd/);
 });
 
 Deno.test("SIGUSR1 switches the log level to debug; SIGHUP has no effect", async () => {

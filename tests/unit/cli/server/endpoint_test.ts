@@ -42,7 +42,7 @@ Deno.test("the server is chosen by flag, profile, variable and configuration, in
     const { endpoints, because } = await choose({ servers: o.servers, profile: o.profile, env });
     return `${endpoints.join(",")} (${because})`;
   };
-  assert.equal(await by({}), "unix:/run/virtxd/virtxd.sock,http://127.0.0.1:8080 (this host)");
+  assert.equal(await by({}), "unix:/run/virtxd/virtxd.sock (this host)");
   await writeProfiles(path, config);
   assert.deepEqual(await readProfiles(path), config);
   assert.equal(await by({}), "http://virt1:8080,http://virt2:8080 (profile lab)");
