@@ -30,6 +30,9 @@ export interface RegistryKeeperOptions {
  *   stays: it may be all that is left, and can be registered.
  * Nothing is ever defined or removed in libvirt for it, and each host touches its own directory only, but for giving over,
  * which never replaces a file. So whatever two hosts believe, no definition is lost.
+ *
+ * A VM's lock is held while libvirt is asked, so that what is written is in the order of what happened; it is not held while
+ * storage is read or written, which may hang: the guest can be worked on meanwhile.
  */
 export class RegistryKeeper implements AsyncDisposable {
   readonly #o: RegistryKeeperOptions;
@@ -53,11 +56,19 @@ export class RegistryKeeper implements AsyncDisposable {
     this.#background(this.#keepAll([...here, ...this.#orphans]));
   }
 
+  /**
+   * Writes down what a VM's definition has become; to be called under its lock, which need not be held any longer. Whoever
+   * worked on the guest is done, and does not wait for storage; what cannot be written now, a later look finds.
+   */
+  record(vm: string, xml: string): void {
+    this.#background(this.#logged(vm, () => this.#o.registry.write(vm, xml)));
+  }
+
   /** Leaves off following; returns when nothing is touched any more. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped = true;
     this.#held.dispose();
-    await Promise.all(this.#work);
+    while (this.#work.size > 0) await Promise.all(this.#work); // what ends may begin to write what it found
   }
 
   #background(work: Promise<void>): void {
@@ -83,30 +94,38 @@ export class RegistryKeeper implements AsyncDisposable {
   }
 
   async #keep(vm: string): Promise<void> {
-    if (this.#stopped) return;
-    try {
+    await this.#logged(vm, async () => {
+      if (this.#stopped) return;
+      const recorded = await this.#o.registry.read(vm);
       await this.#o.locked(vm, async () => {
         if (this.#stopped || this.#o.isOpen(vm)) return;
         if (this.#o.monitor.domain(vm) === undefined) await this.#giveOver(vm);
-        else await this.#record(vm);
+        else await this.#bringUpToDate(vm, recorded);
       });
+    });
+  }
+
+  async #logged(vm: string, work: () => Promise<void>): Promise<void> {
+    try {
+      await work();
     } catch (error) {
       this.#o.log.warn("cannot bring the registry up to date", { vm, reason: errorMessage(error) });
     }
   }
 
-  /** Writes what libvirt has. A domain without a definition that stays (it is arriving, or transient) gets no file. */
-  async #record(vm: string): Promise<void> {
-    const { hypervisor, monitor, registry, oplog, log } = this.#o;
+  /**
+   * Has written what libvirt has. A domain without a definition that stays (it is arriving, or transient) gets no file.
+   * @param recorded what the registry had shortly before
+   */
+  async #bringUpToDate(vm: string, recorded: string | undefined): Promise<void> {
+    const { hypervisor, monitor, oplog } = this.#o;
     const xml = monitor.domain(vm)?.xml;
     const arrived = xml?.includes(STARTED) && parseDomainXml(xml).operations.find(isOpenMigration);
-    if (xml === undefined || (!arrived && xml === await registry.read(vm))) return;
+    if (xml === undefined || (!arrived && xml === recorded)) return;
     const known = (await hypervisor.domains()).find(({ uuid }) => uuid === vm);
     if (!known?.persistent) return;
     if (arrived) await oplog.end("VmMigrate", vm, arrived.ts, undefined, arrived.msg);
-    const current = await hypervisor.definition(vm);
-    await registry.write(vm, current);
-    log.debug("registry brought up to date", { vm });
+    this.record(vm, await hypervisor.definition(vm));
   }
 
   async #giveOver(vm: string): Promise<void> {

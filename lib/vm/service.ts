@@ -502,15 +502,10 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     }
   }
 
-  /** Refreshes inventory and registry after an operation; its record is part of the definition. */
+  /** Refreshes the inventory after an operation, whose record is part of the definition, and has the registry follow. */
   async #published(uuid: string): Promise<void> {
     const domain = await this.#refresh(uuid);
-    if (domain === undefined) return;
-    try {
-      await this.#o.registry.write(uuid, domain.xml);
-    } catch (error) {
-      this.#o.log.warn("cannot refresh registry", { vm: uuid, reason: errorMessage(error) });
-    }
+    if (domain !== undefined) this.#keeper.record(uuid, domain.xml);
   }
 
   async #settle(): Promise<void> {
