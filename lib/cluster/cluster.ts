@@ -17,6 +17,7 @@ import { Questions } from "./questions.ts";
 import { decodeRecord, type GossipRecord, speakerOf } from "./records.ts";
 import { Repair } from "./repair.ts";
 import { Repetition } from "./repetition.ts";
+import { isBelievable } from "./stamp.ts";
 import type { Random, Timers } from "./timers.ts";
 
 /** The agent drops news when its queue is full, so its list of members is read again this often. */
@@ -74,7 +75,8 @@ export class Cluster implements Disposable {
     const members = () => this.#members.alive;
     const say = (name: string, payload: Uint8Array) => this.#say(name, payload);
     const peers = () => this.#peers;
-    const adopt = (states: readonly OriginState[], from: Peer) => this.#adopt(states, from);
+    const adopt = (states: readonly OriginState[], from: Peer, askedAt: number) =>
+      this.#adopt(states, from, askedAt);
     this.#members = new Members(log);
     this.#budget = new Budget({ timers, members });
     this.#origin = this.#held.use(
@@ -217,9 +219,9 @@ export class Cluster implements Disposable {
     }
     if (!record) return;
     const uuid = speakerOf(record);
-    if (record.kind !== "host") this.#budget.heard(uuid);
     const member = this.#members.host(uuid);
     const { origin } = record;
+    if (member && record.kind !== "host") this.#budget.heard(uuid);
     if (uuid === this.#o.self) {
       if (origin && origin.epoch > this.#origin.stamp.epoch) this.#renew(origin.epoch);
       return;
@@ -294,12 +296,13 @@ export class Cluster implements Disposable {
     );
   }
 
-  #adopt(states: readonly OriginState[], from: Peer): void {
+  #adopt(states: readonly OriginState[], from: Peer, askedAt: number): void {
     const { inventory, clock, self } = this.#o;
     for (const state of states) {
       if (state.uuid === self || !this.#members.host(state.uuid)) continue;
-      this.#knowledge.adopt(state);
-      if (state.uuid === from.uuid) inventory.confirm(from.uuid, clock());
+      const isOwn = state.uuid === from.uuid;
+      this.#knowledge.adopt(state, isOwn ? { askedAt } : undefined);
+      if (isOwn) inventory.confirm(from.uuid, clock());
     }
   }
 
@@ -310,10 +313,16 @@ export class Cluster implements Disposable {
     else if (inventory.seen(uuid) === undefined) inventory.doubt(uuid);
   }
 
-  /** Goes on after a later life of this host, that others remember. Two that are alive must not outdo each other for ever. */
+  /**
+   * Goes on after a later life of this host, that others remember. Two that are alive must not outdo each other for ever. A life
+   * that cannot have been is not gone on after: who has heard of it asks this host.
+   */
   #renew(epoch: number): void {
-    const { log, onEpoch, self, timers } = this.#o;
+    const { log, clock, onEpoch, self, timers } = this.#o;
     if (epoch < this.#origin.stamp.epoch || this.#members.isContested(self)) return;
+    if (!isBelievable(epoch, clock())) {
+      return log.warn("somebody tells of a life of this host that cannot have been", { host: self, epoch });
+    }
     if (timers.now() - this.#renewedAt < RENEWAL_MS) return;
     this.#renewedAt = timers.now();
     log.warn("others remember a later life of this host, going on after it", { host: self, epoch });

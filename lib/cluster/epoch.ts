@@ -1,5 +1,6 @@
 import type { Clock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
+import { isBelievable } from "./stamp.ts";
 
 /**
  * Remembers on this host which of its lives was the last, so that each is greater than those before even if the clock went
@@ -16,11 +17,13 @@ export class EpochFile {
   }
 
   /**
-   * Begins a life.
+   * Begins a life. An epoch that no clock can have shown, whoever had it written, is not gone on after.
    * @throws {VirtxError} kind unavailable, if it cannot be remembered
    */
   async next(): Promise<number> {
-    const epoch = Math.max(this.#clock(), await this.#last() + 1);
+    const now = Math.max(1, this.#clock());
+    const last = await this.#last();
+    const epoch = isBelievable(last, now) ? Math.max(now, last + 1) : now;
     await this.remember(epoch);
     return epoch;
   }

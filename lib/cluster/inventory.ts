@@ -152,9 +152,9 @@ export class Inventory {
     this.#showAllOf(uuid);
   }
 
-  /** Whether what is known of a host may date from before it was away. */
+  /** Whether what is known of a host may date from before it was away, or is away still. */
   doubts(host: string): boolean {
-    return this.#doubted.has(host);
+    return this.#doubted.has(host) || (this.#hostStates.get(host) ?? HostState.active) !== HostState.active;
   }
 
   /** What somebody else says of a host may date from before it was away. */

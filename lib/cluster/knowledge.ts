@@ -9,7 +9,7 @@ import { hostOf } from "./host_record.ts";
 import type { Inventory } from "./inventory.ts";
 import { Progress } from "./progress.ts";
 import type { GossipRecord, HostInfo, VmEvent } from "./records.ts";
-import { compareStamps, type Stamp } from "./stamp.ts";
+import { compareStamps, isBelievable, type Stamp } from "./stamp.ts";
 import { stateFor } from "./state.ts";
 import type { Timers } from "./timers.ts";
 
@@ -18,6 +18,16 @@ const REORDERING_MS = 200;
 
 /** Records that are kept until an earlier one arrives, of each origin. */
 const HELD_MAX = 64;
+
+/** A record that is older than what is known, and comes so long after it, was not merely overtaken. */
+const CONTRADICTION_MS = 10_000;
+
+/**
+ * After the origin itself has told all, and if it has not gone on since it told last, nobody is asked for so long; twice as
+ * long after each further time that it has not.
+ */
+const REST_MS = 500;
+const REST_MAX_MS = 10_000;
 
 /** The epoch of an origin of which nothing is known but that it has said something. */
 const UNKNOWN = 0;
@@ -28,15 +38,36 @@ const NOTHING = new SetDigest().toString();
 /** A record that is ordered. */
 type StampedRecord = GossipRecord & { readonly origin: Stamp };
 
+/** When something was, on the clock of the timers. */
+type Time = number;
+
+interface Held {
+  readonly record: StampedRecord;
+  readonly heardAt: Time;
+}
+
 interface Origin {
-  readonly progress: Progress;
+  progress: Progress;
+  /** When the progress last became another. */
+  movedAt: Time;
   /** Records of the latest life for which earlier ones are missing, by sequence. */
-  readonly held: Map<number, StampedRecord>;
+  readonly held: Map<number, Held>;
   /** The newest point of the origin's story that was heard of. */
   latest: Stamp;
   /** What is known does not add up: all must be told anew. */
   broken: boolean;
+  /** Something was heard that cannot be true if what is known is, or that is not to be believed: only the origin itself can tell. */
+  disputed: boolean;
+  /** What the origin itself told last. */
+  attested: Stamp | undefined;
+  /** How many times in a row it was asked and had nothing to add to that. */
+  vain: number;
+  /** Nobody is to be asked before. */
+  restsUntil: Time;
 }
+
+/** Who gave an answer: the origin itself, and when it was asked; undefined: somebody else. */
+export type Witness = { readonly askedAt: Time } | undefined;
 
 /** What {@link Knowledge} is made from. */
 export interface KnowledgeOptions {
@@ -51,6 +82,10 @@ export interface KnowledgeOptions {
 /**
  * What this host knows of the other origins, in the order that each of them gave it: by epoch and sequence. News is
  * applied if it is the next; older news is dropped; a gap, another digest or a new epoch means that something is missing.
+ *
+ * Anybody can gossip in an origin's name, so gossip is a hint, and what the origin itself answers over HTTP is the truth, even
+ * if it is of an earlier life than what was heard of. Nothing that is heard makes the true records be refused for good, nor
+ * has the origin asked more often than {@link restMs} allows.
  */
 export class Knowledge {
   readonly #o: KnowledgeOptions;
@@ -67,6 +102,7 @@ export class Knowledge {
   *entries(): Iterable<VectorEntry> {
     const { inventory } = this.#o;
     for (const [uuid, { progress, latest, broken }] of this.#origins) {
+      if (Math.max(progress.epoch, latest.epoch) === UNKNOWN) continue;
       const entry = broken || latest.epoch > progress.epoch
         ? { uuid, epoch: latest.epoch, seq: 0, digest: NOTHING, count: 0 }
         : { uuid, ...progress.stamp, count: inventory.claimsOf(uuid).size };
@@ -98,9 +134,15 @@ export class Knowledge {
     const origin = this.#origins.get(uuid);
     if (!origin) return undefined;
     const { epoch, seq } = origin.progress;
-    const { latest, broken } = origin;
-    if (broken || latest.epoch > epoch) return { uuid, since: undefined };
-    return latest.epoch === epoch && latest.seq > seq ? { uuid, since: { epoch, seq } } : undefined;
+    const { latest, broken, disputed } = origin;
+    const isOther = broken || latest.epoch > epoch;
+    if (!isOther && !disputed && !(latest.epoch === epoch && latest.seq > seq)) return undefined;
+    return { uuid, since: isOther || epoch === UNKNOWN ? undefined : { epoch, seq } };
+  }
+
+  /** Milliseconds until somebody is to be asked for what is missing of an origin, as asking has brought nothing; 0: now. */
+  restMs(uuid: string): number {
+    return Math.max(0, (this.#origins.get(uuid)?.restsUntil ?? -Infinity) - this.#o.timers.now());
   }
 
   /** Takes over what an origin has said. */
@@ -108,13 +150,15 @@ export class Knowledge {
     const { origin: stamp } = record;
     const origin = this.#originOf(uuid);
     const order = compareStamps(stamp, origin.progress.stamp);
-    if (order < 0) return;
+    if (order < 0 ? this.#contradicts(stamp, origin) : !this.#mayBe(stamp, origin)) origin.disputed = true;
+    if (origin.disputed) this.#o.onLack(uuid);
+    if (order < 0 || !this.#mayBe(stamp, origin)) return;
     if (!this.learn(uuid, stamp)) { // said before, or the first of a new life with the same VMs
       if (order > 0 && record.kind === "host") this.#applyHost(record.host);
       return this.#confirm(uuid);
     }
-    if (stamp.epoch === origin.latest.epoch && origin.held.size < HELD_MAX) {
-      origin.held.set(stamp.seq, record);
+    if (stamp.epoch === origin.latest.epoch && this.#makeRoom(stamp, origin)) {
+      origin.held.set(stamp.seq, { record, heardAt: this.#o.timers.now() });
       this.#takeHeld(uuid, origin);
     }
     if (!this.lack(uuid)) return;
@@ -124,13 +168,19 @@ export class Knowledge {
     else tell();
   }
 
-  /** Learns how far an origin is. Whether something is missing now. */
-  learn(uuid: string, stamp: Stamp): boolean {
+  /**
+   * Learns how far an origin is, as far as that is to be believed. Whether something is missing now.
+   * @param witness of the stamp
+   */
+  learn(uuid: string, stamp: Stamp, witness?: Witness): boolean {
     const origin = this.#originOf(uuid);
     const { progress } = origin;
     const known = progress.stamp;
     const order = compareStamps(stamp, known);
-    if (order < 0) return false;
+    if (order < 0 || !this.#mayBe(stamp, origin)) {
+      if (witness && origin.movedAt < witness.askedAt) origin.disputed = true;
+      return origin.disputed;
+    }
     const isSame = stamp.digest === known.digest && !origin.broken;
     if (order === 0) {
       if (!isSame) origin.broken = true;
@@ -138,6 +188,7 @@ export class Knowledge {
     }
     if (isSame && stamp.epoch > known.epoch && known.epoch !== UNKNOWN) { // nothing is new but its life
       progress.renew(stamp.epoch, stamp.seq);
+      origin.movedAt = this.#o.timers.now();
       origin.latest = stamp;
       return false;
     }
@@ -148,19 +199,26 @@ export class Knowledge {
     return true;
   }
 
-  /** Takes over what somebody knows of an origin; what is older than what is known already is not used. */
-  adopt(state: OriginState): void {
-    const { uuid, epoch, seq, base, host } = state;
-    const origin = this.#origins.get(uuid);
-    const order = origin ? compareStamps(state, origin.progress.stamp) : 1;
-    if (order < 0 || (order === 0 && !origin?.broken)) return;
-    if (base === undefined) this.#adoptAll(state, origin);
-    else if (origin?.progress.epoch !== epoch || origin.progress.seq < base) return;
-    else this.#adoptChanges(state, origin);
+  /**
+   * Takes over an answer. What somebody else says is used if it is newer than what is known; what the origin itself says, if it
+   * is other, unless more was learnt after it was asked.
+   */
+  adopt(state: OriginState, witness?: Witness): void {
+    const { uuid, host } = state;
+    const origin = this.#originOf(uuid);
+    const order = compareStamps(state, origin.progress.stamp);
+    const isOutdated = order < 0 && !(witness && origin.movedAt < witness.askedAt);
+    if (isOutdated || (!witness && !this.#mayBe(state, origin))) return;
+    const wasLacking = this.lack(uuid) !== undefined;
+    const fits = (order !== 0 || origin.broken) && this.#adoptStory(state, origin);
+    if (witness) {
+      this.#settle(state, origin, witness);
+      if (wasLacking) this.#rest(state, origin);
+    }
+    if (!fits) return;
     if (host) this.#o.inventory.putHost(host);
-    const now = this.#origins.get(uuid);
-    if (now) this.#takeHeld(uuid, now);
-    this.#o.log.debug("learnt an origin's state", { host: uuid, epoch, seq, vms: state.vms.length });
+    this.#takeHeld(uuid, origin);
+    this.#o.log.debug("learnt an origin's state", { host: uuid, epoch: state.epoch, vms: state.vms.length });
   }
 
   /** Forgets an origin. */
@@ -172,27 +230,97 @@ export class Knowledge {
     const known = this.#origins.get(uuid);
     if (known) return known;
     const progress = new Progress(UNKNOWN, 0, []);
-    const origin: Origin = { progress, held: new Map(), latest: progress.stamp, broken: false };
+    const origin: Origin = {
+      progress,
+      movedAt: -Infinity,
+      held: new Map(),
+      latest: progress.stamp,
+      broken: false,
+      disputed: false,
+      attested: undefined,
+      vain: 0,
+      restsUntil: -Infinity,
+    };
     this.#origins.set(uuid, origin);
     return origin;
   }
 
-  #adoptAll(state: OriginState, before: Origin | undefined): void {
+  /** Whether it is to be believed, without the origin itself having said so, that the origin is in that life. */
+  #mayBe({ epoch }: Stamp, { progress }: Origin): boolean {
+    return epoch <= progress.epoch || isBelievable(epoch, this.#o.clock());
+  }
+
+  /** Whether a record that is older than what is known can be none that was overtaken. */
+  #contradicts({ epoch }: Stamp, { progress, movedAt }: Origin): boolean {
+    return epoch !== progress.epoch || movedAt < this.#o.timers.now() - CONTRADICTION_MS;
+  }
+
+  /** Whether a record can be held: those that are next count more than those that are far ahead. */
+  #makeRoom({ seq }: Stamp, { held }: Origin): boolean {
+    if (held.size < HELD_MAX || held.has(seq)) return true;
+    const farthest = held.keys().reduce((a, b) => Math.max(a, b));
+    return seq < farthest && held.delete(farthest);
+  }
+
+  /** Takes over a state or the changes in it. False: it cannot be, or does not add up. */
+  #adoptStory(state: OriginState, origin: Origin): boolean {
+    const { uuid, epoch, seq, base } = state;
+    if (base === undefined) return this.#adoptAll(state, origin);
+    const { progress } = origin;
+    if (progress.epoch !== epoch || progress.seq < base) return false;
+    if (seq < progress.seq) { // as much as was believed was never said
+      origin.broken = true;
+      this.#o.onLack(uuid);
+      return true;
+    }
+    this.#adoptChanges(state, origin);
+    return !origin.broken;
+  }
+
+  #adoptAll(state: OriginState, origin: Origin): boolean {
     const { uuid, epoch, seq, vms } = state;
-    const progress = new Progress(epoch, seq, vms);
-    const latest = before && compareStamps(before.latest, state) > 0 ? before.latest : progress.stamp;
-    const held = before?.latest.epoch === epoch ? before.held : new Map<number, StampedRecord>();
-    this.#origins.set(uuid, { progress, latest, held, broken: false });
+    const progress = origin.progress = new Progress(epoch, seq, vms);
+    origin.movedAt = this.#o.timers.now();
+    if (origin.latest.epoch !== epoch) origin.held.clear();
+    if (compareStamps(origin.latest, state) < 0) origin.latest = progress.stamp;
+    origin.broken = false;
     this.#o.inventory.replaceVmsOf(uuid, vms.map((vm) => ({ ...vm, host: uuid }))); // one string, not one for each
-    if (progress.stamp.digest === state.digest) return;
+    if (progress.stamp.digest === state.digest) return true;
     this.#o.log.error("a host's VMs are not what its digest says; is it of another version?", { host: uuid });
+    return false;
   }
 
   #adoptChanges({ uuid, seq, digest, vms, gone }: OriginState, origin: Origin): void {
     for (const vm of vms) this.#put(uuid, vm, origin.progress, seq);
     for (const vm of gone) this.#put(uuid, vm, origin.progress, seq);
-    origin.progress.reach(seq);
+    this.#reach(origin, seq);
     this.#verify(uuid, origin, digest);
+  }
+
+  /** The origin itself has said how far it is: what was heard before it was asked, and is beyond that, was never said. */
+  #settle(state: OriginState, origin: Origin, { askedAt }: { readonly askedAt: Time }): void {
+    origin.disputed = false;
+    origin.latest = { epoch: state.epoch, seq: state.seq, digest: state.digest };
+    for (const [seq, { record, heardAt }] of origin.held) {
+      if (record.origin.epoch !== state.epoch || heardAt < askedAt) origin.held.delete(seq);
+      else if (compareStamps(record.origin, origin.latest) > 0) origin.latest = record.origin;
+    }
+  }
+
+  /** Lets the origin rest after its answer. */
+  #rest(state: OriginState, origin: Origin): void {
+    const { attested } = origin;
+    const isNews = !attested || compareStamps(attested, state) !== 0;
+    origin.attested = { epoch: state.epoch, seq: state.seq, digest: state.digest };
+    origin.vain = isNews ? 0 : origin.vain + 1;
+    if (isNews && state.base !== undefined) return;
+    origin.restsUntil = this.#o.timers.now() +
+      Math.min(REST_MAX_MS, REST_MS * 2 ** Math.min(origin.vain, 16));
+  }
+
+  #reach(origin: Origin, seq: number): void {
+    origin.progress.reach(seq);
+    origin.movedAt = this.#o.timers.now();
   }
 
   /** Applies what is next, as far as it is there. */
@@ -203,10 +331,11 @@ export class Knowledge {
     for (;;) {
       const next = held.get(progress.seq + 1);
       if (!next) return;
-      held.delete(next.origin.seq);
-      this.#apply(uuid, next, progress);
-      progress.reach(next.origin.seq);
-      this.#verify(uuid, origin, next.origin.digest);
+      const { record } = next;
+      held.delete(record.origin.seq);
+      this.#apply(uuid, record, progress);
+      this.#reach(origin, record.origin.seq);
+      this.#verify(uuid, origin, record.origin.digest);
       if (!origin.broken) this.#confirm(uuid);
     }
   }

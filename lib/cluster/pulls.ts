@@ -19,11 +19,11 @@ const SPREAD_MAX_MS = 1000;
 /** What {@link Pulls} are made from. */
 export interface PullsOptions {
   readonly questions: Questions;
-  readonly knowledge: Pick<Knowledge, "lack">;
+  readonly knowledge: Pick<Knowledge, "lack" | "restMs">;
   /** The peers that are alive and can be asked. */
   readonly peers: () => readonly Peer[];
-  /** Takes over an answer. */
-  readonly adopt: (states: readonly OriginState[], from: Peer) => void;
+  /** Takes over an answer to what was asked at that time. */
+  readonly adopt: (states: readonly OriginState[], from: Peer, askedAt: number) => void;
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Logger;
@@ -45,7 +45,7 @@ export class Pulls implements Disposable {
   pull(uuid: string): void {
     if (this.#open.has(uuid)) return;
     const spreadMs = Math.min(SPREAD_MAX_MS, this.#o.peers().length * SPREAD_MS_PER_PEER);
-    this.#plan(uuid, 0, spreadMs * this.#o.random());
+    this.#plan(uuid, 0, this.#o.knowledge.restMs(uuid) + spreadMs * this.#o.random());
   }
 
   [Symbol.dispose](): void {
@@ -75,19 +75,21 @@ export class Pulls implements Disposable {
   }
 
   async #attempt(uuid: string, attempts: number): Promise<void> {
-    const { knowledge, questions, adopt, random, log } = this.#o;
+    const { knowledge, questions, adopt, timers, random, log } = this.#o;
     const want = knowledge.lack(uuid);
     const peer = this.#choose(uuid, attempts);
     if (want && peer) {
       try {
-        adopt(await questions.states(peer, [want]), peer);
+        const askedAt = timers.now();
+        adopt(await questions.states(peer, [want]), peer, askedAt);
       } catch (error) {
         log.debug("cannot pull a host's state", { host: uuid, from: peer.uuid, error: errorMessage(error) });
       }
     }
     this.#open.delete(uuid);
     if (questions.stopped || !knowledge.lack(uuid) || attempts + 1 >= ATTEMPTS) return;
-    this.#plan(uuid, attempts + 1, jittered(RETRY_MS * 2 ** attempts, 0.5, random));
+    const retryMs = jittered(RETRY_MS * 2 ** attempts, 0.5, random);
+    this.#plan(uuid, attempts + 1, Math.max(knowledge.restMs(uuid), retryMs));
   }
 
   /** The origin, and each second time, or if it is not there, somebody else. */

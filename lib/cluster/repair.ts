@@ -2,7 +2,7 @@ import { errorMessage } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Archive } from "./archive.ts";
 import type { OriginState, Vector, Want } from "./exchange.ts";
-import type { Knowledge } from "./knowledge.ts";
+import type { Knowledge, Witness } from "./knowledge.ts";
 import type { Peer } from "./ports.ts";
 import type { Questions } from "./questions.ts";
 import { compareStamps, type Stamp } from "./stamp.ts";
@@ -25,8 +25,8 @@ export interface RepairOptions {
   /** The peers that are alive and can be asked. */
   readonly peers: () => readonly Peer[];
   readonly isMember: (uuid: string) => boolean;
-  /** Takes over an answer. */
-  readonly adopt: (states: readonly OriginState[], from: Peer) => void;
+  /** Takes over an answer to what was asked at that time. */
+  readonly adopt: (states: readonly OriginState[], from: Peer, askedAt: number) => void;
   /** An origin is to be pulled from itself. */
   readonly pull: (uuid: string) => void;
   /** A peer's knowledge of an origin is shared now; whether it dates from before the origin was away, for all the peer knows. */
@@ -95,8 +95,9 @@ export class Repair implements Disposable {
     const { questions, archive, timers, log } = this.#o;
     if (!peer || questions.stopped) return;
     try {
+      const askedAt = timers.now();
       const theirs = await questions.vector(peer, archive.vector().digest);
-      if (theirs) await this.#catchUp(peer, theirs);
+      if (theirs) await this.#catchUp(peer, theirs, askedAt);
       this.#lastComparison = timers.now();
     } catch (error) {
       log.debug("cannot compare notes", { host: peer.uuid, error: errorMessage(error) });
@@ -104,15 +105,19 @@ export class Repair implements Disposable {
   }
 
   /** Asks a peer for all that it knows better. */
-  async #catchUp(peer: Peer, { origins }: Vector): Promise<void> {
-    const { questions, knowledge, adopt, onShared } = this.#o;
+  async #catchUp(peer: Peer, { origins }: Vector, askedAt: number): Promise<void> {
+    const { questions, knowledge, adopt, timers, onShared } = this.#o;
+    const ask = async (wants: readonly Want[]) => {
+      const at = timers.now();
+      adopt(await questions.states(peer, wants), peer, at);
+    };
     let batch: Want[] = [];
     let vms = 0;
     for (const entry of origins) {
-      const want = this.#wantOf(entry);
+      const want = this.#wantOf(entry, entry.uuid === peer.uuid ? { askedAt } : undefined);
       if (!want) continue;
       if (batch.length > 0 && vms + entry.count > BATCH_VMS) {
-        adopt(await questions.states(peer, batch), peer);
+        await ask(batch);
         batch = [];
         vms = 0;
       }
@@ -120,22 +125,22 @@ export class Repair implements Disposable {
       vms += want.since ? 1 : entry.count;
       batch.push(want);
     }
-    if (batch.length > 0) adopt(await questions.states(peer, batch), peer);
+    if (batch.length > 0) await ask(batch);
     for (const { uuid, doubted = false } of origins) {
       if (knowledge.lack(uuid)) this.#o.pull(uuid);
       else onShared(uuid, doubted);
     }
   }
 
-  /** What a peer could tell of an origin that it knows to this point. */
-  #wantOf(entry: Stamp & { readonly uuid: string }): Want | undefined {
+  /** What a peer, or the origin itself, could tell of an origin that it knows to this point. */
+  #wantOf(entry: Stamp & { readonly uuid: string }, witness: Witness): Want | undefined {
     const { knowledge, archive, isMember, onLaterLife } = this.#o;
     if (entry.uuid === archive.uuid) {
       if (compareStamps(entry, archive.stamp) > 0) onLaterLife(entry.epoch);
       return undefined;
     }
-    if (!isMember(entry.uuid) || !knowledge.learn(entry.uuid, entry)) return undefined;
-    return knowledge.lack(entry.uuid);
+    if (!isMember(entry.uuid) || !knowledge.learn(entry.uuid, entry, witness)) return undefined;
+    return knowledge.restMs(entry.uuid) > 0 ? undefined : knowledge.lack(entry.uuid);
   }
 
   #someOf(peers: readonly Peer[]): Peer | undefined {

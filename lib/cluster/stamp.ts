@@ -11,7 +11,21 @@ export interface Stamp {
   readonly digest: string;
 }
 
+/**
+ * How far ahead of the clock an epoch may be that is only heard of. Clocks differ, and an epoch may date from a time when
+ * one was wrong; what is beyond this is a defect or malice.
+ */
+const EPOCH_AHEAD_MS = 366 * 24 * 60 * 60 * 1000;
+
 /** Negative: a is older than b, positive: newer, 0: the same point in the same life. */
 export function compareStamps(a: Stamp, b: Stamp): number {
   return a.epoch - b.epoch || a.seq - b.seq;
+}
+
+/**
+ * Whether an epoch is to be believed that is only heard of. The host itself may answer with any: see Knowledge.
+ * @param now UTC milliseconds on this host's clock
+ */
+export function isBelievable(epoch: number, now: number): boolean {
+  return Number.isSafeInteger(epoch + 1) && epoch <= now + EPOCH_AHEAD_MS;
 }

@@ -12,10 +12,14 @@ export interface Known {
   readonly vms: () => Iterable<VmInfo>;
 }
 
-/** The answer to a wish: what has changed since, if that is still remembered, else everything. */
+/**
+ * The answer to a wish: what has changed since, if that is still remembered, else everything; also to who believes to know
+ * more than there is.
+ */
 export function stateFor({ since }: Want, { uuid, progress, host, vm, vms }: Known): OriginState {
   const { stamp } = progress;
-  const changed = since?.epoch === stamp.epoch ? progress.changedSince(since.seq) : undefined;
+  const isKnown = since?.epoch === stamp.epoch && since.seq <= stamp.seq;
+  const changed = isKnown ? progress.changedSince(since.seq) : undefined;
   if (!since || !changed) return { uuid, ...stamp, host, base: undefined, vms: [...vms()], gone: [] };
   const present: VmInfo[] = [];
   const gone: string[] = [];

@@ -38,7 +38,7 @@ class Fixture implements Disposable {
     this.pulls = this.#held.use(
       new Pulls({
         questions: this.#held.use(new Questions({ port, timers: this.time })),
-        knowledge: { lack },
+        knowledge: { lack, restMs: () => 0 },
         peers: () => this.peers,
         adopt: (states) => states.forEach(({ uuid }) => this.missing.delete(uuid)),
         timers: this.time,
