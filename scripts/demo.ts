@@ -5,6 +5,7 @@
  *     deno task demo           ends by itself and leaves nothing running
  *     deno task demo --keep    leaves the lab with the running VM
  */
+import { inBackground } from "../lib/model/background.ts";
 import {
   type Cast,
   createAndBoot,
@@ -73,7 +74,7 @@ async function main(args: readonly string[]): Promise<number> {
     print(`Usage: deno task demo [--keep]\n`);
     return unknown === "--help" ? 0 : 64;
   }
-  const interrupted = () => void Lab.down(LAB).finally(() => Deno.exit(130));
+  const interrupted = () => inBackground(Lab.down(LAB).finally(() => Deno.exit(130)));
   for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, interrupted);
   let kept = false;
   try {

@@ -3,6 +3,7 @@
  * source changes. Its shared storage is .lab/dev; the hypervisor is forgotten at each start. Unless told otherwise it
  * listens at 127.0.0.1:8080.
  */
+import { inBackground } from "../lib/model/background.ts";
 import { print } from "./progress.ts";
 
 const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
@@ -37,14 +38,16 @@ let daemon = start(Deno.args);
 let timer: ReturnType<typeof setTimeout> | undefined;
 for await (const _change of Deno.watchFs([`${ROOT}/main.ts`, `${ROOT}/lib`])) {
   clearTimeout(timer);
-  timer = setTimeout(async () => {
-    print("-- the source has changed: starting again\n");
-    try {
-      daemon.kill("SIGTERM");
-    } catch (error) {
-      if (!(error instanceof TypeError)) throw error; // it has ended by itself
-    }
-    await daemon.status;
-    daemon = start(Deno.args);
-  }, SETTLE_MS);
+  timer = setTimeout(() => inBackground(startAgain()), SETTLE_MS);
+}
+
+async function startAgain(): Promise<void> {
+  print("-- the source has changed: starting again\n");
+  try {
+    daemon.kill("SIGTERM");
+  } catch (error) {
+    if (!(error instanceof TypeError)) throw error; // it has ended by itself
+  }
+  await daemon.status;
+  daemon = start(Deno.args);
 }

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { ConsoleUseCases } from "../vm/consoles.ts";
@@ -96,10 +97,11 @@ export class ConsoleDesk implements Disposable {
       this.#open.add(relay);
       const { id: request, passedTo } = exchange;
       const openedAt = clock();
-      void relay.done.then((traffic) => {
+      const told = relay.done.then((traffic) => {
         this.#open.delete(relay);
         log.info("console ended", { request, vm, client, passedTo, ...traffic, ms: clock() - openedAt });
       });
+      inBackground(told);
       return response;
     } catch (error) {
       line.close();

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { INPUT_WINDOW } from "./console_protocol.ts";
 import type { WebSocketClient, WebSocketEnd } from "./websocket_client.ts";
 
@@ -24,7 +25,7 @@ export class RemoteConsole implements ConsoleLine {
   constructor(socket: WebSocketClient) {
     this.#socket = socket;
     this.ended = socket.ended;
-    void this.ended.then(() => this.#take(Infinity));
+    inBackground(this.ended.then(() => this.#take(Infinity)));
   }
 
   async read(): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -51,7 +52,7 @@ export class RemoteConsole implements ConsoleLine {
   }
 
   close(): void {
-    void this.#socket.close(1000, "");
+    inBackground(this.#socket.close(1000, ""));
   }
 
   #take(taken: number): void {

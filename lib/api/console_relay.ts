@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import type { ConsoleLine } from "./console_line.ts";
 import { CONSOLE_CLOSE, GOING_AWAY, INPUT_WINDOW, TOO_MUCH, UNACCEPTABLE } from "./console_protocol.ts";
 import type { WebSocketEnd } from "./websocket_client.ts";
@@ -53,7 +54,7 @@ export class ConsoleRelay {
       () => this.#finish({ code: GOING_AWAY, reason: "it was never opened" }),
       OPENING_MS,
     );
-    void this.#print();
+    inBackground(this.#print());
   }
 
   /** Tells the client goodbye. */
@@ -112,7 +113,7 @@ export class ConsoleRelay {
       const why = `more than ${INPUT_WINDOW} bytes of input that were not taken yet`;
       return this.end({ code: TOO_MUCH, reason: why });
     }
-    if (!this.#typing) void this.#type();
+    if (!this.#typing) inBackground(this.#type());
   }
 
   async #type(): Promise<void> {

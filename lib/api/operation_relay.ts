@@ -1,6 +1,7 @@
 import { setTimeout as delay } from "node:timers/promises";
 import type { Inventory } from "../cluster/inventory.ts";
 import type { Peer } from "../cluster/ports.ts";
+import { inBackground } from "../model/background.ts";
 import { HostState } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
@@ -82,7 +83,7 @@ export class OperationRelay implements Disposable {
       const begun = host ?? { place: "", end: undefined, reached: Promise.withResolvers<void>() };
       this.#hosts.set(uuid, begun);
       begun.end = new AbortController();
-      void this.#follow(uuid, begun, begun.end.signal);
+      inBackground(this.#follow(uuid, begun, begun.end.signal));
     } else if (!isWanted && host?.end) {
       host.end.abort();
       host.end = undefined;

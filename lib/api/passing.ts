@@ -1,6 +1,7 @@
 import type { Cluster } from "../cluster/cluster.ts";
 import type { HostEntry, Inventory } from "../cluster/inventory.ts";
 import type { Peer } from "../cluster/ports.ts";
+import { inBackground } from "../model/background.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { newOperationId } from "../vm/operation_id.ts";
@@ -147,7 +148,7 @@ export class Passing {
     if (answer instanceof Response) return await readAnswer(answer, peer);
     const active = held.move();
     signal.addEventListener("abort", () => answer.abandon("the host failed"), { once: true });
-    void answer.ended.then(() => active.dispose());
+    inBackground(answer.ended.then(() => active.dispose()));
     return { socket: answer, host: peer.name };
   }
 

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import { Mutex } from "../model/mutex.ts";
 import { encodeFrame, type Frame, FrameReader, Opcode } from "./websocket_frames.ts";
@@ -116,7 +117,7 @@ export class WebSocketClient implements AsyncDisposable {
   /** Says goodbye, and hangs up when the server has answered, or does not. A reason has 123 bytes at most. */
   async close(code: number, reason: string): Promise<void> {
     if (this.#end === undefined) {
-      void this.#sayGoodbye({ code, reason }, closePayload(code, reason));
+      inBackground(this.#sayGoodbye({ code, reason }, closePayload(code, reason)));
       while (await this.read() !== undefined);
     }
     await this.ended;
@@ -155,7 +156,7 @@ export class WebSocketClient implements AsyncDisposable {
         if (this.#text !== undefined) return this.#gather(this.#text, payload, final);
         return { kind: "binary", bytes: payload };
       case Opcode.ping:
-        void this.#write(Opcode.pong, payload);
+        inBackground(this.#write(Opcode.pong, payload));
         return undefined;
       case Opcode.close:
         this.#takeGoodbye(payload);
@@ -185,7 +186,7 @@ export class WebSocketClient implements AsyncDisposable {
       : NO_CODE;
     this.#end = { code, reason: new TextDecoder().decode(payload.subarray(2)) };
     if (this.#leaving !== undefined) this.#finish(this.#end);
-    else void this.#sayGoodbye(this.#end, payload.subarray(0, 2)).then((end) => this.#finish(end));
+    else inBackground(this.#sayGoodbye(this.#end, payload.subarray(0, 2)).then((end) => this.#finish(end)));
   }
 
   async #sayGoodbye(end: WebSocketEnd, payload: Uint8Array): Promise<WebSocketEnd> {

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
@@ -137,7 +138,7 @@ export class Cluster implements Disposable {
     if (!serf) return;
     const [own, members] = await Promise.all([serf.self(), serf.members()]);
     requireUnique(members, own.name, self);
-    this.#followEvents(serf);
+    inBackground(this.#followEvents(serf));
     await serf.setTags(ownTags(self, apiPort));
     await this.#reconcile(serf);
     this.#gossip.start();
@@ -196,7 +197,7 @@ export class Cluster implements Disposable {
   #hear(event: SerfEvent, serf: SerfPort): void {
     switch (event.kind) {
       case "connected":
-        return void this.#rejoin(serf);
+        return inBackground(this.#rejoin(serf));
       case "disconnected":
         this.#staleSince ??= this.#o.clock();
         this.#gossip.hush();
@@ -246,15 +247,22 @@ export class Cluster implements Disposable {
   }
 
   #planReconciliation(serf: SerfPort): void {
-    this.#reconciliation = this.#o.timers.after(RECONCILE_MS, async () => {
-      if (serf.connected && this.#staleSince !== undefined) await this.#rejoin(serf);
-      else if (serf.connected) {
-        await this.#reconcile(serf).catch((error) => {
-          this.#o.log.warn("cannot read Serf's members", { error: errorMessage(error) });
-        });
-      }
-      if (!this.#stopped) this.#planReconciliation(serf);
+    this.#reconciliation = this.#o.timers.after(RECONCILE_MS, () => {
+      const done = this.#reconcileAgain(serf).finally(() => {
+        if (!this.#stopped) this.#planReconciliation(serf);
+      });
+      inBackground(done);
     });
+  }
+
+  async #reconcileAgain(serf: SerfPort): Promise<void> {
+    if (!serf.connected) return;
+    if (this.#staleSince !== undefined) return await this.#rejoin(serf);
+    try {
+      await this.#reconcile(serf);
+    } catch (error) {
+      this.#o.log.warn("cannot read Serf's members", { error: errorMessage(error) });
+    }
   }
 
   async #reconcile(serf: SerfPort): Promise<void> {

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { errorMessage } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { OriginState } from "./exchange.ts";
@@ -67,10 +68,11 @@ export class Pulls implements Disposable {
       const next = this.#due.shift();
       if (!next) return;
       this.#running++;
-      this.#attempt(next.uuid, next.attempts).finally(() => {
+      const done = this.#attempt(next.uuid, next.attempts).finally(() => {
         this.#running--;
         this.#work();
       });
+      inBackground(done);
     }
   }
 

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { errorMessage } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Archive } from "./archive.ts";
@@ -62,9 +63,11 @@ export class Repair implements Disposable {
   /** Begins to compare notes regularly. */
   start(): void {
     const { timers, random, peers, questions } = this.#o;
-    this.#round = timers.after(jittered(ROUND_MS, 0.2, random), async () => {
-      await this.#compare(this.#someOf(peers()));
-      if (!questions.stopped) this.start();
+    this.#round = timers.after(jittered(ROUND_MS, 0.2, random), () => {
+      const compared = this.#compare(this.#someOf(peers())).finally(() => {
+        if (!questions.stopped) this.start();
+      });
+      inBackground(compared);
     });
   }
 
@@ -72,7 +75,7 @@ export class Repair implements Disposable {
   meet(peer: Peer): void {
     const { timers, random } = this.#o;
     this.#met.set(peer.uuid, peer);
-    this.#meeting ??= timers.after(jittered(MEETING_MS, 0.5, random), () => this.#meetAll());
+    this.#meeting ??= timers.after(jittered(MEETING_MS, 0.5, random), () => inBackground(this.#meetAll()));
   }
 
   [Symbol.dispose](): void {

@@ -51,8 +51,9 @@ export async function openCluster(held: AsyncDisposableStack, o: ClusterParts): 
     );
   }
   const epochs = new EpochFile(`${o.directory}/${hostUuid}.epoch`, clock);
-  const remember = (epoch: number) =>
+  const remember = (epoch: number) => {
     epochs.remember(epoch).catch((error) => log.warn("epoch not kept", { reason: errorMessage(error) }));
+  };
   return held.use(
     new Cluster({
       serf,
@@ -61,7 +62,7 @@ export async function openCluster(held: AsyncDisposableStack, o: ClusterParts): 
       self: hostUuid,
       apiPort: serf ? portForPeers(config, o) : 0,
       epoch: await step(`can ${o.directory} be written?`, () => epochs.next()),
-      onEpoch: (epoch) => void remember(epoch),
+      onEpoch: remember,
       clock,
       timers: systemTimers,
       random: Math.random,

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import type { Libc } from "../posix/libc.ts";
 
 /** The start is over then, and its garbage lies around. */
@@ -18,9 +19,9 @@ export function keepMemoryLow(libc: Libc): Disposable {
   const once = setTimeout(() => {
     collectGarbage();
     libc.forgetProgram(Deno.realPathSync(Deno.execPath()));
-    void libc.trimMemory();
+    inBackground(libc.trimMemory());
   }, SETTLED_MS);
-  const trimming = setInterval(() => void libc.trimMemory(), TRIM_INTERVAL_MS);
+  const trimming = setInterval(() => inBackground(libc.trimMemory()), TRIM_INTERVAL_MS);
   return {
     [Symbol.dispose]() {
       clearTimeout(once);

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { systemClock } from "../model/clock.ts";
 import { type ErrorKind, errorMessage } from "../model/error.ts";
 import { Health } from "../model/health.ts";
@@ -41,7 +42,7 @@ export async function runDaemon(config: Config, version: string): Promise<ErrorK
 
   const health = new Health();
   const endAtOnce = (code: number) => {
-    writer.flush(FLUSH_TIMEOUT_MS).finally(() => Deno.exit(code));
+    inBackground(writer.flush(FLUSH_TIMEOUT_MS).finally(() => Deno.exit(code)));
   };
   const stopped = new AbortController();
   using _signals = listenForSignals({

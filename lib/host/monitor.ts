@@ -5,6 +5,7 @@ import { LifecycleEvent } from "../libvirt/constants.ts";
 import type { DomainEvent, HypervisorEvent } from "../libvirt/events.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { DomainStats } from "../libvirt/stats.ts";
+import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
 import { enumName, type Firmware, HostState } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
@@ -98,7 +99,7 @@ export class HostMonitor implements AsyncDisposable {
     this.#takeAll(everything);
     signal.throwIfAborted();
     this.#sampler = this.#sampleRegularly();
-    this.#followEvents();
+    inBackground(this.#followEvents());
     const ms = Math.round(performance.now() - began);
     this.#o.log.info("monitoring", {
       host: host.uuid,

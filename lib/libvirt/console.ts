@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { Mutex } from "../model/mutex.ts";
 import { VirtxError } from "../model/error.ts";
 import { settlesWithin } from "./deadline.ts";
@@ -104,7 +105,7 @@ export class Console implements AsyncDisposable {
     for (;;) {
       const received = this.#stream.receive();
       if (received === undefined) break;
-      if (typeof received === "string") return void this.#finish(received);
+      if (typeof received === "string") return inBackground(this.#finish(received));
       this.#output.push(received);
       this.#kept += received.length;
       if (this.#kept > KEPT_MAX) {

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { type Clock, systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
@@ -107,7 +108,8 @@ export class Hypervisor implements AsyncDisposable {
     const { uri, queryTimeoutMs = QUERY_TIMEOUT_MS } = options;
     const connecting = hypervisor.#link.connect();
     if (!await settlesWithin(queryTimeoutMs, connecting)) {
-      connecting.catch(() => {}).then(() => hypervisor[Symbol.asyncDispose]());
+      const dispose = () => hypervisor[Symbol.asyncDispose]();
+      inBackground(connecting.then(dispose, dispose));
       throw libvirtAway(`Cannot connect to libvirt at ${uri}: no answer within ${queryTimeoutMs / 1000} s`);
     }
     try {

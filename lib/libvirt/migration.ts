@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { VirtxError } from "../model/error.ts";
 import { ErrorCode, MigrateFlag, TypedParameterType } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
@@ -70,7 +71,7 @@ export async function migrate(
   await check(domain, options);
   if (control.signal?.aborted) return "aborted";
   const moving = domain.migrate(options.destination, migrationParameters(options), migrationFlags(options));
-  const abort = () => void abortUntilSettled(moving, control.abort);
+  const abort = () => inBackground(abortUntilSettled(moving, control.abort));
   control.signal?.addEventListener("abort", abort, { once: true });
   try {
     await moving;

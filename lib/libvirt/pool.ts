@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Connection } from "./connection.ts";
 import { libvirtAway } from "./error.ts";
@@ -108,7 +109,7 @@ export class Pool implements AsyncDisposable {
   }
 
   #closeIdle(): void {
-    for (const connection of this.#idle.splice(0)) this.#track(connection.close());
+    for (const connection of this.#idle.splice(0)) inBackground(this.#track(connection.close()));
   }
 
   #takeSlot(): Promise<void> {

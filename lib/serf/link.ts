@@ -90,7 +90,9 @@ export class Link implements AsyncDisposable {
   async #follow(first: Connection): Promise<void> {
     const { signal } = this.#closing;
     for (let connection: Connection | undefined = first; connection !== undefined;) {
-      const heart = setInterval(() => connection?.call(STATS).catch(() => {}), this.#options.heartbeatMs);
+      const heart = setInterval(() => {
+        connection?.call(STATS).catch(() => {}); // an agent that does not answer ends the connection
+      }, this.#options.heartbeatMs);
       const { message: reason } = await connection.ended;
       clearInterval(heart);
       this.#connection = undefined;

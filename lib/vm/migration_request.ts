@@ -35,7 +35,11 @@ export async function describeForTarget(
   const platform = parsePlatform(xml);
   const disks = allDisks(def).filter(({ path }) => path !== "");
   const paths = [...disks.map(({ path }) => path), ...(Seed.isAttached(uuid, xml) ? [seedPath(uuid)] : [])];
-  const identified = paths.map(async (path) => ({ path, ...await storage.identify(path) }));
+  const [version, cpu, identities] = await Promise.all([
+    qemuVersion(hypervisor),
+    processorOf(hypervisor, platform, live),
+    Promise.all(paths.map(async (path) => ({ path, ...await storage.identify(path) }))),
+  ]);
   return {
     check: {
       vm: uuid,
@@ -44,13 +48,13 @@ export async function describeForTarget(
       domainType: platform.domainType,
       machine: platform.machine,
       emulator: platform.emulator,
-      qemuVersion: await qemuVersion(hypervisor),
+      qemuVersion: version,
       uefi: def.firmware === Firmware.uefi,
       vcpus: vcpus(def.cpudef),
       memoryMiB: def.memory.total,
       hugepages: def.memory.hp,
-      cpu: await processorOf(hypervisor, platform, live),
-      disks: await Promise.all(identified),
+      cpu,
+      disks: identities,
       nets: def.nets.map(({ name, nettype }) => ({ name, nettype })),
     },
     unmovable: live ? platform.unmovable : [],

@@ -2,6 +2,7 @@ import type { Inventory } from "../cluster/inventory.ts";
 import { parseDomainXml } from "../domain_xml/parse.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { inBackground } from "../model/background.ts";
 import { HostState, Runstate } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
@@ -73,7 +74,7 @@ export class RegistryKeeper implements AsyncDisposable {
 
   #background(work: Promise<void>): void {
     this.#work.add(work);
-    void work.finally(() => this.#work.delete(work));
+    inBackground(work.finally(() => this.#work.delete(work)));
   }
 
   async #keepAll(vms: readonly string[]): Promise<void> {

@@ -1,6 +1,7 @@
 import { SerfAgent } from "../../lib/serf/agent.ts";
 import { silentLogger } from "../../lib/model/log.ts";
 import type { SerfPort } from "../../lib/cluster/ports.ts";
+import { inBackground } from "../../lib/model/background.ts";
 import { SimSerf } from "../../tests/support/cluster_serf.ts";
 import { SerfProcess } from "../../tests/support/serf_process.ts";
 import { seededRandom, VirtualTime } from "../../tests/support/virtual_time.ts";
@@ -82,7 +83,7 @@ async function onSimulatedAgents(): Promise<Heard> {
 async function hear(agents: readonly SerfPort[], pace: Pace): Promise<Heard> {
   const sent = new Map<string, number>();
   const heard = new Map<string, number[]>();
-  for (const [n, agent] of agents.entries()) void listen(agent, n, pace, sent, heard);
+  for (const [n, agent] of agents.entries()) inBackground(listen(agent, n, pace, sent, heard));
   const names = (kind: string, count: number) => Array.from({ length: count }, (_, n) => `${kind}${n}`);
   const send = async (name: string, from: number) => {
     sent.set(name, pace.now());

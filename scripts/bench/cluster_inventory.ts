@@ -204,6 +204,7 @@ function timed(task: () => void): number {
 /** What is in use after a collection of garbage, which V8 offers only when told to. */
 function heapBytes(): number {
   setFlagsFromString("--expose-gc");
-  runInNewContext("gc")();
+  const collectGarbage: () => void = runInNewContext("gc");
+  collectGarbage();
   return Deno.memoryUsage().heapUsed;
 }

@@ -1,3 +1,4 @@
+import { awaitedLater } from "../../lib/model/background.ts";
 import { LabCluster } from "../../tests/lab/support/lab_cluster.ts";
 import { TestLab } from "../../tests/lab/support/test_lab.ts";
 import { disk, SMALL_VMDEF } from "../../tests/support/vmdef_examples.ts";
@@ -53,7 +54,7 @@ async function pause(): Promise<void> {
 
 /** Changes a VM of host 1; for how long host 2 does not know yet what host 1 shows. */
 async function measureChange(cluster: LabCluster, uuid: string, runstate: number): Promise<number> {
-  const shown = Promise.all([1, 2].map((n) => whenShown(cluster, n, uuid, runstate)));
+  const shown = awaitedLater(Promise.all([1, 2].map((n) => whenShown(cluster, n, uuid, runstate))));
   const method = runstate === PAUSED ? "POST" : "DELETE";
   await cluster.daemon(1).json(method, `/vms/${uuid}/runstate/pause`);
   const [here = NaN, there = NaN] = await shown;

@@ -3,6 +3,7 @@ import { Gossip } from "../../lib/cluster/gossip.ts";
 import { Inventory } from "../../lib/cluster/inventory.ts";
 import { LocalOrigin } from "../../lib/cluster/local_origin.ts";
 import { decodeRecord, EVENT_OVERHEAD } from "../../lib/cluster/records.ts";
+import { inBackground } from "../../lib/model/background.ts";
 import { Runstate } from "../../lib/model/enums.ts";
 import { silentLogger } from "../../lib/model/log.ts";
 import { type SimAgent, SimSerf } from "../../tests/support/cluster_serf.ts";
@@ -120,7 +121,7 @@ class World {
   say(agent: SimAgent, name: string, payload: Uint8Array): void {
     this.said++;
     this.bytes += (payload.length + EVENT_OVERHEAD) * HOSTS * retransmits(HOSTS);
-    if (this.carried) void agent.userEvent(name, payload);
+    if (this.carried) inBackground(agent.userEvent(name, payload));
   }
 
   heard(change: string): void {
@@ -171,7 +172,7 @@ class Speaker {
 
   start(): void {
     this.#gossip.start();
-    void this.#listen();
+    inBackground(this.#listen());
   }
 
   /** Changes some VM; the change, as others will hear of it. */

@@ -1,4 +1,5 @@
 import { cpuUsage } from "node:process";
+import { awaitedLater } from "../../lib/model/background.ts";
 import { Runstate } from "../../lib/model/enums.ts";
 import { TestLab } from "../../tests/lab/support/test_lab.ts";
 import { manyTestDomains, testDomainXml } from "../../tests/support/test_driver.ts";
@@ -109,7 +110,7 @@ async function measureEvents({ hypervisor, inventory }: TestBed, uuid: string): 
   for (let n = 0; n < PAUSES; n++) {
     for (const [act, expected] of steps) {
       const began = performance.now();
-      const call = act().then(() => callMs.push(performance.now() - began));
+      const call = awaitedLater(act().then(() => callMs.push(performance.now() - began)));
       await until(
         "the event",
         () => Promise.resolve(inventory.vm(uuid)?.runstate === expected || undefined),

@@ -133,10 +133,11 @@ export class LabHost implements ServiceHost {
     const { name, address, uuid } = this.record;
     const realm = await Realm.find(this.#key);
     if (!realm) return { name, address, uuid, pid: undefined, libvirtd: false, serf: false, guests: 0 };
+    const processes = await this.path("/proc");
     const [libvirtd, serf, guests] = await Promise.all([
       this.run(daemonStatus("libvirtd")),
       this.run(daemonStatus("serf")),
-      countGuests(await this.path("/proc")),
+      countGuests(processes),
     ]);
     return {
       name,

@@ -1,3 +1,4 @@
+import { awaitedLater, inBackground } from "../../lib/model/background.ts";
 import type { LabHost } from "./host.ts";
 import { until } from "./until.ts";
 
@@ -73,7 +74,9 @@ export class HostProcess implements AsyncDisposable {
   }
 
   async #watch(entry: Deno.ChildProcess, log: Deno.FsFile | undefined): Promise<Deno.CommandStatus> {
-    const reading = Promise.all([this.#read(entry.stdout, log), this.#read(entry.stderr, log)]);
+    const reading = awaitedLater(
+      Promise.all([this.#read(entry.stdout, log), this.#read(entry.stderr, log)]),
+    );
     const status = await entry.status;
     this.#pid = undefined;
     await reading;
@@ -96,7 +99,7 @@ export class HostProcess implements AsyncDisposable {
  */
 async function innerPid(nsenter: Deno.ChildProcess): Promise<number | undefined> {
   let ended = false;
-  void nsenter.status.then(() => ended = true);
+  inBackground(nsenter.status.then(() => ended = true));
   const children = `/proc/${nsenter.pid}/task/${nsenter.pid}/children`;
   const found = await until(
     "a process to start",

@@ -3,6 +3,7 @@ import { Cluster } from "../../lib/cluster/cluster.ts";
 import { parseStates, parseVector, parseWants } from "../../lib/cluster/exchange.ts";
 import { Inventory } from "../../lib/cluster/inventory.ts";
 import type { Peer, PeerPort } from "../../lib/cluster/ports.ts";
+import { inBackground } from "../../lib/model/background.ts";
 import { HostState, Runstate } from "../../lib/model/enums.ts";
 import { VirtxError } from "../../lib/model/error.ts";
 import { type Logger, silentLogger } from "../../lib/model/log.ts";
@@ -149,7 +150,7 @@ export class SimHost {
 
   /** Its daemon starts, with nothing but what libvirt has. */
   start(): void {
-    void this.startAs(this.uuid);
+    inBackground(this.startAs(this.uuid));
   }
 
   /** Likewise, as a host with some UUID, in a cluster or alone. */

@@ -1,4 +1,5 @@
 /** A Server-Sent Event as it arrived. */
+import { inBackground } from "../../lib/model/background.ts";
 export interface ReceivedEvent {
   /** "message" if it has no name. */
   readonly name: string;
@@ -25,7 +26,7 @@ export class EventReader implements AsyncDisposable {
 
   /** The next event; undefined: the stream has ended. */
   async next(): Promise<ReceivedEvent | undefined> {
-    const timer = setTimeout(() => this.#reader.cancel(), PATIENCE_MS);
+    const timer = setTimeout(() => inBackground(this.#reader.cancel()), PATIENCE_MS);
     try {
       while (this.#ready.length === 0 && !this.#ended) await this.#read();
       return this.#ready.shift();

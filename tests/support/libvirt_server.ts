@@ -1,4 +1,5 @@
 import { ErrorCode, TypedParameterType } from "../../lib/libvirt/constants.ts";
+import { inBackground } from "../../lib/model/background.ts";
 import { formatUuid } from "../../lib/model/uuid.ts";
 import { ServedConsole, STREAM } from "./libvirt_served_console.ts";
 import { TempDir } from "./temp_dir.ts";
@@ -192,8 +193,8 @@ export class LibvirtServer implements AsyncDisposable {
         const reply = () => {
           if (!this.#sockets.has(socket)) return;
           const answer = this.failures.get(procedure) ?? this.#answer(answering);
-          if (answer instanceof XdrWriter) void send(socket, procedure, REPLY, serial, OK, answer);
-          else void send(socket, procedure, REPLY, serial, ERROR, writeError(answer));
+          if (answer instanceof XdrWriter) inBackground(send(socket, procedure, REPLY, serial, OK, answer));
+          else inBackground(send(socket, procedure, REPLY, serial, ERROR, writeError(answer)));
         };
         const held = this.#held.get(procedure);
         if (held === undefined) reply();

@@ -1,3 +1,4 @@
+import { inBackground } from "../../model/background.ts";
 import { errorMessage, VirtxError } from "../../model/error.ts";
 import type { Context } from "../context.ts";
 import { shortFailure } from "../failure.ts";
@@ -49,7 +50,7 @@ export class Attendance implements AsyncDisposable {
     this.#context = context;
     this.#cluster = cluster;
     this.#live = this.#held.use(live);
-    this.#held.use(context.interrupts.divert(() => void this.#interrupted()));
+    this.#held.use(context.interrupts.divert(() => inBackground(this.#interrupted())));
     const redraw = setInterval(() => this.#draw(), REDRAW_MS);
     this.#held.defer(() => clearInterval(redraw));
   }

@@ -1,3 +1,4 @@
+import { inBackground } from "../../model/background.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
@@ -47,9 +48,9 @@ async function watchInPlace(
     const lost = changing.lost === undefined ? [] : [`The server is away: ${plain(changing.lost)}`];
     live.draw([...table.split("\n").slice(0, -1), "", ...lost, `${counted(vms.length, "VM")}. Ctrl-C ends.`]);
   };
-  const timer = setInterval(() => void draw(), REDRAW_MS);
+  const timer = setInterval(() => inBackground(draw()), REDRAW_MS);
   try {
-    await changing.follow(() => void draw());
+    await changing.follow(() => inBackground(draw()));
   } finally {
     clearInterval(timer);
     live.keep();

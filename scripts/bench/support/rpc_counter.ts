@@ -1,5 +1,6 @@
 import { createInterface } from "node:readline";
 import { Readable } from "node:stream";
+import { awaitedLater } from "../../../lib/model/background.ts";
 import { print } from "../../progress.ts";
 
 /**
@@ -101,13 +102,13 @@ function pass(client: Deno.Conn, server: Deno.Conn, counter: CallCounter): void 
 async function main(listen: string, connect: string): Promise<void> {
   const counters: CallCounter[] = [];
   const listener = Deno.listen({ transport: "unix", path: listen });
-  const accepting = (async () => {
+  const accepting = awaitedLater((async () => {
     for await (const client of listener) {
       const counter = new CallCounter();
       counters.push(counter);
       pass(client, await Deno.connect({ transport: "unix", path: connect }), counter);
     }
-  })();
+  })());
   for await (const _line of createInterface({ input: Readable.fromWeb(Deno.stdin.readable) })) {
     print(`${counters.reduce((sum, counter) => sum + counter.calls, 0)}\n`);
   }

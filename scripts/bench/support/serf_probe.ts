@@ -2,6 +2,7 @@
  * A program within a lab host's network: sends a user event for each line of its standard input, and prints the name of each
  * event that the agent tells it of, with when that was.
  */
+import { inBackground } from "../../../lib/model/background.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { SerfAgent } from "../../../lib/serf/agent.ts";
 import { SERF_RPC } from "../../lab/services.ts";
@@ -11,7 +12,7 @@ import { wallClock } from "./wall_clock.ts";
 async function main(): Promise<void> {
   await using agent = await SerfAgent.open({ address: SERF_RPC, log: silentLogger });
   print("ready\n");
-  void report(agent);
+  inBackground(report(agent));
   for await (const text of Deno.stdin.readable.pipeThrough(new TextDecoderStream())) {
     for (const name of text.split("\n")) {
       if (name === "") continue;

@@ -8,6 +8,7 @@ import type {
   MigrationOptions,
   MigrationOutcome,
 } from "../../../lib/libvirt/migration.ts";
+import { inBackground } from "../../../lib/model/background.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { GuestConsole } from "../../../scripts/lab/guest_console.ts";
 import type { LabHost } from "../../../scripts/lab/host.ts";
@@ -31,7 +32,7 @@ export class MigrationLab implements AsyncDisposable {
     readonly hypervisor: Hypervisor,
     readonly leaks: readonly string[],
   ) {
-    void this.#watch();
+    inBackground(this.#watch());
   }
 
   static async up(): Promise<MigrationLab> {

@@ -1,3 +1,4 @@
+import { inBackground } from "../../../lib/model/background.ts";
 import { Lab } from "../../../scripts/lab/lab.ts";
 import type { LabHost } from "../../../scripts/lab/host.ts";
 import { thisProcess } from "../../../scripts/lab/process_identity.ts";
@@ -8,7 +9,7 @@ import { silentProgress } from "../../../scripts/progress.ts";
  * run. Deno's test runner ends at once at SIGINT: then, as after SIGKILL, the next test that wants a lab ends the old one.
  */
 export class TestLab implements AsyncDisposable {
-  readonly #terminate = () => void this[Symbol.asyncDispose]().finally(() => Deno.exit(143));
+  readonly #terminate = () => inBackground(this[Symbol.asyncDispose]().finally(() => Deno.exit(143)));
 
   private constructor(readonly lab: Lab) {
     Deno.addSignalListener("SIGTERM", this.#terminate);

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Listeners } from "../../../lib/api/listen.ts";
+import { inBackground } from "../../../lib/model/background.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { run } from "../../../scripts/command.ts";
@@ -223,13 +224,14 @@ Deno.test("waiting for a state, and following events, ends as it is told", async
   const following = api.virtx("event tail --type vm --count 1 --timeout 20s");
   const watching = api.virtx("vm watch web1 --timeout 5s");
   // When the processes follow cannot be seen from here; so there is something to follow all the time.
-  const stirring = setInterval(async () => {
+  const stir = async () => {
     const [uuid = ""] = api.uuids;
     const { runstate } = await api.vms.get(uuid).then(({ runinfo }) => runinfo);
     if (runstate === Runstate.poweroff) await api.vms.boot(uuid, { cloud_init: [] });
     else if (runstate === Runstate.running) await api.vms.pause(uuid);
     else await api.vms.resume(uuid);
-  }, 300);
+  };
+  const stirring = setInterval(() => inBackground(stir()), 300);
   try {
     const [waited, followed, watched] = await Promise.all([waiting, following, watching]);
     assert.deepEqual([waited.code, waited.stdout], [0, "web1: running\n"]);

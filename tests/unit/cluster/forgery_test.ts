@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { EpochFile } from "../../../lib/cluster/epoch.ts";
 import { encodeHostInfo, encodeVmEvent, hostInfoOf, RECORD_NAMES } from "../../../lib/cluster/records.ts";
 import type { Stamp } from "../../../lib/cluster/stamp.ts";
+import { inBackground } from "../../../lib/model/background.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
 import { ClusterSim, type SimHost } from "../../support/cluster_sim.ts";
 import { TempDir } from "../../support/temp_dir.ts";
@@ -36,7 +37,7 @@ async function withRogue(
       { epoch, seq, digest, ...stamp },
     );
     assert.ok(payload);
-    void rogue.userEvent(RECORD_NAMES.event, payload);
+    inBackground(rogue.userEvent(RECORD_NAMES.event, payload));
   };
   await act({ sim, victim, forge });
 }
@@ -97,10 +98,10 @@ Deno.test("a whole forged story that adds up is ended by what the host itself sa
     const { epoch, seq, digest } = stampOf(victim);
     const host = hostInfoOf(hostEntry({ uuid: victim.uuid }));
     for (let step = 1; step <= 70; step++) { // figures do not change the digest
-      void rogue.userEvent(
+      inBackground(rogue.userEvent(
         RECORD_NAMES.host,
         encodeHostInfo(host, { epoch, seq: seq + step, digest }) ?? new Uint8Array(),
-      );
+      ));
       await sim.time.pass(500); // lest they overtake each other
     }
     await assertHeard(sim, victim);

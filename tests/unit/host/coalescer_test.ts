@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Coalescer } from "../../../lib/host/coalescer.ts";
+import { inBackground } from "../../../lib/model/background.ts";
 
 /** A task whose runs end when the test says so. */
 function controlled() {
@@ -35,8 +36,8 @@ Deno.test("callers that come during a run share one later run", async () => {
 
 Deno.test("keys do not wait for each other", () => {
   const { runs, coalescer } = controlled();
-  coalescer.run("a");
-  coalescer.run("b");
+  inBackground(coalescer.run("a"));
+  inBackground(coalescer.run("b"));
   assert.deepEqual(runs.map((run) => run.key), ["a", "b"]);
 });
 
@@ -54,8 +55,8 @@ Deno.test("a run that fails fails its callers only, and the next one runs", asyn
 Deno.test("idle waits for all runs, planned ones too", async () => {
   const { runs, coalescer } = controlled();
   let idle = false;
-  coalescer.run("a");
-  coalescer.run("a");
+  inBackground(coalescer.run("a"));
+  inBackground(coalescer.run("a"));
   const waiting = coalescer.idle().then(() => idle = true);
   runs[0]?.end.resolve();
   await settle();

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { Console } from "../../../lib/libvirt/console.ts";
 import { Hypervisor } from "../../../lib/libvirt/hypervisor.ts";
+import { inBackground } from "../../../lib/model/background.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
@@ -129,7 +130,7 @@ Deno.test("input that libvirt does not take ends the console instead of piling u
   const { promise, resolve } = Promise.withResolvers<void>();
   opened.server.deafness = promise;
   let ended = false;
-  opened.console.ended.then(() => ended = true);
+  inBackground(opened.console.ended.then(() => ended = true));
   // More than the socket holds, in messages as long as they get, so that sending waits.
   while (!ended) await opened.console.write(bytes("x".repeat(4_096)));
   assert.equal((await opened.console.ended).kind, "untaken");
