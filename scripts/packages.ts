@@ -7,7 +7,9 @@ import { rootPrefix } from "./root.ts";
  * QEMU with its firmware, Serf, the tools that lab and guest image are made with, and what shows a terminal and a manual page.
  */
 export const LAB_PACKAGES = [
+  "curl",
   "dmidecode",
+  "e2fsprogs",
   "groff-base",
   "iproute2",
   "iptables",
@@ -24,6 +26,7 @@ export const LAB_PACKAGES = [
   "serf",
   "strace",
   "syslinux",
+  "syslinux-common",
   "tcc",
   "tmux",
 ] as const;
