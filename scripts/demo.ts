@@ -5,99 +5,27 @@
  *     deno task demo           ends by itself and leaves nothing running
  *     deno task demo --keep    leaves the lab with the running VM
  */
-import { inBackground } from "../lib/model/background.ts";
-import {
-  type Cast,
-  createAndBoot,
-  killAndHeal,
-  lookAround,
-  migrate,
-  shutDownAndDelete,
-} from "./demo/chapters.ts";
-import { heading, LAB, prepare, startVirtxd, waitForAll } from "./demo/demo_lab.ts";
-import { Lab } from "./lab/lab.ts";
-import { ensurePackages, LAB_PACKAGES } from "./packages.ts";
-import { print, printedProgress as progress, seconds } from "./progress.ts";
-import { throughSudo } from "./root.ts";
+import { buildAll, heading } from "./demo/demo_lab.ts";
+import { ensurePackages } from "./packages.ts";
+import { print, printedProgress as progress } from "./progress.ts";
+import { runAsRoot } from "./root.ts";
 
-function keepNotes({ three: { rest } }: Cast, uuid: string): void {
-  const shutdown = rest.curl({ method: "DELETE", path: `/vms/${uuid}/runstate/boot`, body: '{"force":0}' });
-  const remove = rest.curl({ method: "DELETE", path: `/vms/${uuid}`, body: '{"deletestorage":true}' });
-  heading("The lab stays. From this machine, in this directory:");
-  print(`  the API, with its documentation   ${rest.url}/docs\n`);
-  print(`  all VMs                           ${rest.curl({ method: "GET", path: "/vms" })}\n`);
-  print(`  shut the VM down                  ${shutdown}\n`);
-  print(`  delete it                         ${remove}\n`);
-  print(`  a command on a host               deno task lab exec --name ${LAB} virt2 virsh list\n`);
-  print(`  its logs                          deno task lab logs --name ${LAB} virt2\n`);
-  print(`  end everything                    deno task lab down --name ${LAB}\n`);
-}
-
-async function demonstrate(keep: boolean): Promise<void> {
-  const begin = performance.now();
-  const { lab, hosts } = await prepare();
-  const prepared = performance.now();
-  try {
-    heading("virtxd on three hosts");
-    await Promise.all(hosts.map(startVirtxd));
-    await waitForAll(hosts);
-    const [one, two, three] = hosts;
-    if (!one || !two || !three) throw new Error("The demo needs three hosts");
-    const cast: Cast = { lab, one, two, three };
-    const uuid = await createAndBoot(cast);
-    await lookAround(cast, uuid);
-    await migrate(cast, uuid);
-    await killAndHeal(cast, uuid);
-    if (keep) return keepNotes(cast, uuid);
-    await shutDownAndDelete(cast, uuid);
-    heading(
-      "Done: a VM was created, seen from everywhere, moved while it ran, lost with its host, found again and deleted in " +
-        `${seconds(performance.now() - prepared)}, after ${seconds(prepared - begin)} of preparation.`,
-    );
-  } catch (error) {
-    for (const { host } of hosts) print(`\n${await lastLines(`${host.disk}/var/log/virtxd.log`)}\n`);
-    throw error;
-  }
-}
-
-/** The end of a log, of a host that may be down by now. */
-async function lastLines(path: string): Promise<string> {
-  const text = await Deno.readTextFile(path).catch(() => ""); // It may never have been started.
-  return text.split("\n").slice(-30).join("\n");
-}
-
-/** Runs the demonstration, and ends the lab in whatever way it goes. */
+/** First what any user can do, then the rest as root. */
 async function main(args: readonly string[]): Promise<number> {
-  const keep = args.includes("--keep");
   const unknown = args.find((arg) => arg !== "--keep");
   if (unknown !== undefined) {
     print(`Usage: deno task demo [--keep]\n`);
     return unknown === "--help" ? 0 : 64;
   }
-  const interrupted = () => inBackground(Lab.down(LAB).finally(() => Deno.exit(130)));
-  for (const signal of ["SIGINT", "SIGTERM"] as const) Deno.addSignalListener(signal, interrupted);
-  let kept = false;
   try {
-    await demonstrate(keep);
-    kept = keep;
-    return 0;
-  } catch (error) {
-    print(`\nThe demo failed: ${error instanceof Error ? error.message : error}\n`);
-    return 1;
-  } finally {
-    if (!kept) await Lab.down(LAB);
-  }
-}
-
-/** The whole script: first what any user can do, then the rest as root. */
-async function script(): Promise<number> {
-  try {
-    await ensurePackages(LAB_PACKAGES, progress);
-    return await throughSudo(import.meta.url) ?? await main(Deno.args);
+    await ensurePackages(progress);
+    heading("Preparing");
+    await buildAll();
+    return await runAsRoot(new URL("demo/run.ts", import.meta.url).href, args);
   } catch (error) {
     print(`${error instanceof Error ? error.message : error}\n`);
     return 1;
   }
 }
 
-if (import.meta.main) Deno.exit(await script());
+if (import.meta.main) Deno.exit(await main(Deno.args));

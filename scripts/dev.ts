@@ -4,9 +4,9 @@
  * listens at 127.0.0.1:8080.
  */
 import { inBackground } from "../lib/model/background.ts";
+import { ROOT } from "./paths.ts";
 import { print } from "./progress.ts";
 
-const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 const STORAGE = `${ROOT}/.lab/dev`;
 /** An editor saves several files, or one in several steps. */
 const SETTLE_MS = 200;

@@ -1,12 +1,14 @@
+import { fileURLToPath } from "node:url";
 import { CommandError, must, run } from "./command.ts";
 import type { Progress } from "./progress.ts";
-import { rootPrefix } from "./root.ts";
+import { asRoot, NoRoot } from "./root.ts";
 
 /**
  * What virtxd's tests and its lab need of Debian: libvirt without the package that makes it a service of this machine,
  * QEMU with its firmware, Serf, the tools that lab and guest image are made with, and what shows a terminal and a manual page.
+ * Debian's recommendations are not installed, so what is needed of them is named here.
  */
-export const LAB_PACKAGES = [
+const LAB_PACKAGES = [
   "curl",
   "dmidecode",
   "e2fsprogs",
@@ -29,15 +31,22 @@ export const LAB_PACKAGES = [
   "syslinux-common",
   "tcc",
   "tmux",
-] as const;
+];
+
+/** What Debian 13 has split off from the packages above. */
+const SPLIT_OFF = ["libvirt-daemon-driver-network"];
+
+/** What a new Debian is made with, see fresh_root.sh. */
+export const FRESH_ROOT_PACKAGES = ["debootstrap", "git"] as const;
 
 /** Packages are missing and this user may not install them; the message has the line to run. */
 export class PackagesMissing extends Error {
   override readonly name = "PackagesMissing";
 }
 
-/** apt asks nothing, starts from nobody's locale, and waits for another apt to end. */
-const APT_ENV = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C.UTF-8" };
+/** apt asks nothing, starts from nobody's locale, waits for another apt to end, and restarts nothing. */
+const APT_ENV = { DEBIAN_FRONTEND: "noninteractive", LC_ALL: "C", NEEDRESTART_SUSPEND: "1" };
+const APT_VARIABLES = Object.entries(APT_ENV).map(([name, value]) => `${name}=${value}`);
 const APT_GET = [
   "apt-get",
   "--yes",
@@ -47,41 +56,77 @@ const APT_GET = [
 ];
 const APT_TIMEOUT_MS = 15 * 60_000;
 
+/** Installs packages without their services. */
+const INSTALLER = fileURLToPath(new URL("packages/install.sh", import.meta.url));
+/** Where the installer notes what it has not finished. */
+const UNFINISHED = "/var/lib/misc/virtxd-installing";
+
 /**
- * Installs those of the Debian packages that are missing. No service is started on this machine, or enabled at its next
- * boot, because of it.
- * @throws {PackagesMissing} if we are not root and cannot become it by `sudo -n`
+ * Installs what the lab needs of Debian and is missing. No service is started on this machine, or enabled at its next boot,
+ * because of it; an installation that was cut off is finished.
+ * @param more packages beside those of the lab
+ * @throws {PackagesMissing} if we are not root and cannot become it
+ * @throws Error if this is not Debian on amd64
  */
-export async function ensurePackages(names: readonly string[], progress: Progress): Promise<void> {
-  const missing = await missingPackages(names);
-  if (missing.length === 0) return;
-  const asRoot = await rootPrefix();
-  if (asRoot === undefined) {
-    const line = `apt-get install --no-install-recommends ${missing.join(" ")}`;
+export async function ensurePackages(progress: Progress, more: readonly string[] = []): Promise<void> {
+  const missing = await missingPackages([...await labPackages(), ...more]);
+  try {
+    if (await exists(UNFINISHED)) {
+      await progress.step("Finish an installation of Debian packages that was cut off", () => install([]));
+    }
+    if (missing.length === 0) return;
+    await asRoot([]);
+    const some = `${missing.length} Debian packages`;
+    await progress.step(`Download ${some}: ${missing.join(" ")}`, () => download(missing));
+    await progress.step(`Install ${some}`, () => install(missing));
+  } catch (error) {
+    if (!(error instanceof NoRoot)) throw error;
     throw new PackagesMissing(
-      `These Debian packages are missing; run this as root, then try again:\n\n  ${line}\n`,
+      `These Debian packages are missing; run this as root, then try again:\n\n  ` +
+        `apt-get install --no-install-recommends ${missing.join(" ")}\n`,
     );
   }
-  await progress.step(
-    `Install ${missing.length} Debian packages: ${missing.join(" ")}`,
-    () => install(missing, asRoot),
-  );
 }
 
 /**
  * Downloads packages without installing them.
+ * @param names which; asked again if apt's lists turn out to be old
  * @param directory where to put them
  * @returns the paths of the .deb files
  */
-export async function downloadPackages(names: readonly string[], directory: string): Promise<string[]> {
-  const options = { cwd: directory, env: APT_ENV, timeoutMs: APT_TIMEOUT_MS };
-  await freshLists(
-    await rootPrefix() ?? [],
-    () => must(["apt-get", "--quiet", "download", ...names], options),
-  );
+export async function downloadPackages(
+  names: () => Promise<readonly string[]>,
+  directory: string,
+): Promise<string[]> {
+  await freshLists(async () => {
+    const options = { cwd: directory, env: APT_ENV, timeoutMs: APT_TIMEOUT_MS };
+    await must(["apt-get", "--quiet", "download", ...await names()], options);
+  });
   const files: string[] = [];
   for await (const entry of Deno.readDir(directory)) if (entry.name.endsWith(".deb")) files.push(entry.name);
   return files.map((name) => `${directory}/${name}`);
+}
+
+/**
+ * The names of the packages that a package depends on, by apt's lists.
+ * @throws {CommandError} if they do not have it
+ */
+export async function packageDependencies(name: string): Promise<string[]> {
+  const fields = await must(["apt-cache", "show", "--no-all-versions", name], { env: APT_ENV });
+  const depends = /^Depends: (.*)$/m.exec(fields)?.[1] ?? "";
+  return depends.split(/[,|]/).map((entry) => entry.trim().replace(/[ :].*$/, "")).filter((entry) =>
+    entry !== ""
+  );
+}
+
+/** The packages by their names in this release of Debian. */
+async function labPackages(): Promise<readonly string[]> {
+  if (Deno.build.arch !== "x86_64") {
+    throw new Error(`The lab runs on amd64 only, and this machine is ${Deno.build.arch}`);
+  }
+  const release = await Deno.readTextFile("/etc/os-release").catch(() => ""); // Then dpkg is not there, either.
+  const version = /^VERSION_ID="?(\d+)/m.exec(release)?.[1]; // Debian's unstable has none.
+  return version !== undefined && Number(version) < 13 ? LAB_PACKAGES : [...LAB_PACKAGES, ...SPLIT_OFF];
 }
 
 async function missingPackages(names: readonly string[]): Promise<string[]> {
@@ -97,43 +142,46 @@ async function missingPackages(names: readonly string[]): Promise<string[]> {
   return names.filter((name) => !installed.has(`installed ${name}`));
 }
 
-async function install(names: readonly string[], asRoot: readonly string[]): Promise<void> {
-  await using _policy = await forbidServices(asRoot);
-  const env = Object.entries(APT_ENV).map(([name, value]) => `${name}=${value}`);
-  const argv = [...asRoot, "env", ...env, ...APT_GET, "install", "--no-install-recommends", ...names];
-  await freshLists(asRoot, () => must(argv, { timeoutMs: APT_TIMEOUT_MS }));
-  // Of these packages only Serf's brings a service. Its next start would be the machine's next boot.
-  if (names.includes("serf")) await must([...asRoot, "update-rc.d", "serf", "disable"]);
+async function download(names: readonly string[]): Promise<void> {
+  await freshLists(() => apt("install", "--download-only", "--no-install-recommends", ...names));
+}
+
+/** In a session of its own, as Ctrl-C must not stop it half-way. Who is impatient waits for the end of it, which is near. */
+async function install(names: readonly string[]): Promise<void> {
+  const signals = ["SIGINT", "SIGTERM"] as const;
+  let interrupted = false;
+  const wait = () => void (interrupted = true);
+  for (const signal of signals) Deno.addSignalListener(signal, wait);
+  try {
+    const installer = ["env", ...APT_VARIABLES, "setsid", "--wait", "sh", INSTALLER, ...names];
+    await must(await asRoot(installer), { timeoutMs: APT_TIMEOUT_MS });
+  } finally {
+    for (const signal of signals) Deno.removeSignalListener(signal, wait);
+  }
+  if (interrupted) Deno.exit(130);
+}
+
+async function apt(...args: readonly string[]): Promise<void> {
+  await must(await asRoot(["env", ...APT_VARIABLES, ...APT_GET, ...args]), { timeoutMs: APT_TIMEOUT_MS });
 }
 
 /** Runs apt; if that fails, refreshes apt's lists of packages (absent on a new machine, outdated on an old one) and tries once more. */
-async function freshLists(asRoot: readonly string[], apt: () => Promise<string>): Promise<void> {
+async function freshLists(task: () => Promise<void>): Promise<void> {
   try {
-    await apt();
+    await task();
   } catch (error) {
     if (!(error instanceof CommandError)) throw error;
-    await must([...asRoot, ...APT_GET, "update"], { timeoutMs: APT_TIMEOUT_MS });
-    await apt();
+    await apt("update");
+    await task();
   }
 }
 
-const POLICY = "/usr/sbin/policy-rc.d";
-
-/**
- * Asks Debian's package scripts not to start services (invoke-rc.d(8)), unless the machine has a policy of its own. The
- * policy means nothing once this process has ended, so it does no harm should it be left behind.
- */
-async function forbidServices(asRoot: readonly string[]): Promise<AsyncDisposable> {
-  const mark = "# Of virtxd's package installer";
-  const text =
-    `#!/bin/sh\n${mark}: no service starts while it runs.\n[ ! -d /proc/${Deno.pid} ] || exit 101\n`;
-  const found = await run(["cat", POLICY]);
-  if (found.code === 0 && !found.stdout.includes(mark)) return { async [Symbol.asyncDispose]() {} };
-  await must([...asRoot, "tee", POLICY], { stdin: text });
-  await must([...asRoot, "chmod", "755", POLICY]);
-  return {
-    async [Symbol.asyncDispose]() {
-      await must([...asRoot, "rm", "--force", POLICY]);
-    },
-  };
+async function exists(path: string): Promise<boolean> {
+  try {
+    await Deno.lstat(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
 }

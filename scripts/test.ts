@@ -1,17 +1,19 @@
 /**
- * `deno task test`: installs what the tests need, checks the source, builds the executable, and runs the unit tests and the tests in the
- * lab. The last line is always `N passed, N failed`; exits 1 unless all passed.
+ * `deno task test`: installs what the tests need, checks the source, builds the executable, and runs the tests: each as root, all
+ * else as the user who calls. The last line is always `N passed, N failed`; exits 1 unless all passed.
  *
- *     deno task test                all
+ *     deno task test                tests/unit and tests/lab; where CI is set, as on a build server, tests/fresh as well
  *     deno task test unit/daemon    those below tests/unit/daemon
+ *     deno task test fresh          on a Debian that is new, made for the purpose
+ *     deno task test long           those that take too long for every day: tests/long, and tests/fresh
  */
-import { ensurePackages, LAB_PACKAGES } from "./packages.ts";
+import { guestImage } from "./guest/image.ts";
+import { ensurePackages, FRESH_ROOT_PACKAGES } from "./packages.ts";
+import { ROOT } from "./paths.ts";
 import { print, printedProgress as progress, seconds } from "./progress.ts";
-import { throughSudo } from "./root.ts";
+import { asRoot, handBack } from "./root.ts";
 import { readCounts, type TestCounts } from "./test/junit.ts";
 import { failuresIn, passOn } from "./test/transcript.ts";
-
-const ROOT = new URL("..", import.meta.url).pathname.replace(/\/$/, "");
 
 /** What came of a step. */
 interface Outcome extends TestCounts {
@@ -29,10 +31,11 @@ async function deno(...args: readonly string[]): Promise<boolean> {
   return (await child.status).success;
 }
 
-/** The same, remembering what it says. */
+/** Runs Deno as root, remembering what it says. */
 async function overheard(...args: readonly string[]): Promise<{ success: boolean; said: string }> {
-  const child = new Deno.Command(Deno.execPath(), {
-    args: [...args],
+  const [program = "", ...rest] = await asRoot([Deno.execPath(), ...args]);
+  const child = new Deno.Command(program, {
+    args: rest,
     cwd: ROOT,
     stdin: "null",
     stdout: "piped",
@@ -62,12 +65,15 @@ async function stage(title: string, task: () => Promise<Outcome>): Promise<Outco
   return counts;
 }
 
+/** Directories whose files each have a process of their own. */
+const EACH_ALONE = ["tests/lab", "tests/fresh", "tests/long"];
+
 /**
  * Runs the tests below a path. Each file of the lab's has a process of its own: what libvirt's threads do to a process
  * whose test has broken off shall neither hide what went wrong nor take the tests of other files along.
  */
 async function runTests(path: string): Promise<Outcome> {
-  if (path !== "tests/lab") return await runProcess(path);
+  if (!EACH_ALONE.includes(path)) return await runProcess(path);
   let all = NOTHING_RUN;
   for (const file of await testFilesIn(path)) all = sum(all, await runProcess(file));
   return all;
@@ -80,7 +86,9 @@ async function testFilesIn(directory: string): Promise<string[]> {
 
 /** Types have been checked before. */
 async function runProcess(path: string): Promise<Outcome> {
-  const report = await Deno.makeTempFile({ prefix: "virtxd-tests-", suffix: ".xml" });
+  // In a directory of ours: Linux lets not even root write to another user's file in /tmp (fs.protected_regular).
+  const scratch = await Deno.makeTempDir({ prefix: "virtxd-tests-" });
+  const report = `${scratch}/junit.xml`;
   try {
     const { success, said } = await overheard(
       "test",
@@ -89,19 +97,22 @@ async function runProcess(path: string): Promise<Outcome> {
       `--junit-path=${report}`,
       path,
     );
-    const junit = await Deno.readTextFile(report);
-    const counts = junit === "" ? BROKEN : readCounts(junit); // empty: it ended before its tests did
+    const junit = await Deno.readTextFile(report).catch(() => "");
+    const counts = junit === "" ? BROKEN : readCounts(junit); // it ended before its tests did
     if (success) return { ...counts, failures: [] };
     // What is no test can fail as well: a file that cannot be loaded, a leak found at the end.
     const failed = Math.max(1, counts.failed);
     return { ...counts, failed, failures: [`== ${path}\n${failuresIn(said)}\n`] };
   } finally {
-    await Deno.remove(report);
+    await Deno.remove(scratch, { recursive: true });
   }
 }
 
+/** The executable, and the guest that the tests in the lab start. */
 async function build(): Promise<Outcome> {
-  return await deno("run", "--allow-all", "scripts/build.ts") ? NOTHING_RUN : BROKEN;
+  if (!await deno("run", "--allow-all", "scripts/build.ts")) return BROKEN;
+  await guestImage(`${ROOT}/.lab/cache`, progress);
+  return NOTHING_RUN;
 }
 
 /** Formatting, lint and types, as `deno task check` has them. */
@@ -109,13 +120,19 @@ async function check(): Promise<Outcome> {
   return await deno("task", "--quiet", "check") ? NOTHING_RUN : BROKEN;
 }
 
+/** The directories below tests/ that are asked for. */
+function wanted(args: readonly string[]): readonly string[] {
+  const all = args.flatMap((arg) => arg === "long" ? ["long", "fresh"] : [arg]);
+  if (all.length > 0) return all;
+  return Deno.env.has("CI") ? ["unit", "fresh", "lab"] : ["unit", "lab"];
+}
+
 async function main(paths: readonly string[]): Promise<number> {
-  const wanted = paths.length === 0 ? ["unit", "lab"] : paths;
   const all = [
     await stage("Check formatting, lint and types", check),
     await stage("Build the executable", build),
   ];
-  for (const path of wanted) {
+  for (const path of paths) {
     all.push(await stage(`Tests in tests/${path}`, () => runTests(`tests/${path}`)));
   }
   const { passed, failed, failures } = all.reduce(sum);
@@ -126,8 +143,15 @@ async function main(paths: readonly string[]): Promise<number> {
 
 async function script(): Promise<number> {
   try {
-    await ensurePackages(LAB_PACKAGES, progress);
-    return await throughSudo(import.meta.url) ?? await main(Deno.args);
+    const paths = wanted(Deno.args);
+    const fresh = paths.some((path) => /^(fresh|long)\b/.test(path));
+    await ensurePackages(progress, fresh ? FRESH_ROOT_PACKAGES : []);
+    await asRoot([]); // sudo asks now, rather than when all is built
+    try {
+      return await main(paths);
+    } finally {
+      await handBack();
+    }
   } catch (error) {
     print(`${error instanceof Error ? error.message : error}\n`);
     print("\n0 passed, 1 failed\n");

@@ -54,13 +54,18 @@ export function buildDomainXml(
     element(
       "devices",
       {},
-      context.capabilities && element("emulator", {}, context.capabilities.emulator),
+      emulatorElement(context),
       layout.disks,
       layout.controllers,
       def.nets.map((net) => interfaceElement(net, def.vlanid)),
       fixedDevices(context),
     ),
   ));
+}
+
+/** libvirt's test driver names no emulator, and from libvirt 11 on an empty one is refused. */
+function emulatorElement({ capabilities }: DomainContext): XmlElement | undefined {
+  return capabilities?.emulator ? element("emulator", {}, capabilities.emulator) : undefined;
 }
 
 function hasGenid(context: DomainContext): boolean {

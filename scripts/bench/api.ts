@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { cpuUsage } from "node:process";
 import { Hono } from "hono";
 import { createApp } from "../../lib/api/app.ts";
@@ -120,7 +121,7 @@ function sampleVm(at: number, ts: number) {
  * machine does meanwhile.
  */
 async function measure(port: number, path: string, connections: number, depth: number): Promise<number> {
-  const script = new URL("support/http_load.ts", import.meta.url).pathname;
+  const script = fileURLToPath(new URL("support/http_load.ts", import.meta.url));
   const args = ["run", "--quiet", "--allow-net", script, String(port), path];
   const numbers = [connections, depth, ROUND_MS].map(String);
   const before = cpuUsage();

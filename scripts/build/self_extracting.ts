@@ -58,13 +58,8 @@ export async function assemble(parts: SelfExtractingParts): Promise<void> {
     FLAGS: [...ISOLATION_FLAGS, ...parts.flags].join(" "),
   });
 
-  // Aside and renamed: who runs the file at this moment keeps the old one.
-  const aside = `${parts.output}.${crypto.randomUUID()}.tmp`;
-  {
-    using file = await Deno.open(aside, { write: true, createNew: true, mode: 0o755 });
-    for (const part of [launcher, runtime, program]) await writeAll(file, part);
-  }
-  await Deno.rename(aside, parts.output);
+  using file = await Deno.open(parts.output, { write: true, create: true, truncate: true, mode: 0o755 });
+  for (const part of [launcher, runtime, program]) await writeAll(file, part);
 }
 
 /** Puts values in place of @NAMES@, and the length of the result itself, of a fixed width, in place of @PAYLOAD_AT@. */
@@ -91,9 +86,9 @@ async function packRuntime(runtime: string, packed: string): Promise<void> {
   } catch (error) {
     if (!(error instanceof Deno.errors.NotFound)) throw error;
   }
-  const aside = `${packed}.${crypto.randomUUID()}.tmp`;
+  const aside = `${packed}.new`;
   const gzip = new Deno.Command("gzip", { args: ["-nc", runtime], stdout: "piped" }).spawn();
-  await Deno.writeFile(aside, gzip.stdout, { createNew: true });
+  await Deno.writeFile(aside, gzip.stdout);
   if (!(await gzip.status).success) throw new Error(`gzip could not compress "${runtime}"`);
   await Deno.rename(aside, packed);
 }

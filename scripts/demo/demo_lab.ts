@@ -2,10 +2,10 @@ import { guestImage } from "../guest/image.ts";
 import type { LabHost } from "../lab/host.ts";
 import { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
+import { ROOT } from "../paths.ts";
 import { print, printedProgress as progress } from "../progress.ts";
 import { Rest } from "./rest.ts";
 
-const ROOT = new URL("../..", import.meta.url).pathname.replace(/\/$/, "");
 /** The lab's name. */
 export const LAB = "demo";
 const HOSTS = 3;
@@ -25,10 +25,25 @@ export function heading(text: string): void {
   print(`\n${text}\n`);
 }
 
-/** Executable, guest image and lab; virtxd lies on every host, and the guest's disk on the storage that they share. */
-export async function prepare(): Promise<{ readonly lab: Lab; readonly hosts: readonly DemoHost[] }> {
-  heading("Preparing");
+/** The executable and the guest's image, which take no privileges. */
+export async function buildAll(): Promise<void> {
   await build();
+  await guestImage(`${ROOT}/.lab/cache`, progress);
+}
+
+/**
+ * Lets one demo at a time run on this machine; the kernel ends the lock with the process.
+ * @returns undefined if another demo runs
+ */
+export async function lockDemo(): Promise<Disposable | undefined> {
+  const file = await Deno.open("/run/lock/virtxd-demo", { write: true, create: true });
+  if (await file.tryLock(true)) return file;
+  file.close();
+  return undefined;
+}
+
+/** The lab: virtxd lies on every host, and the guest's disk on the storage that they share. */
+export async function prepare(): Promise<{ readonly lab: Lab; readonly hosts: readonly DemoHost[] }> {
   const image = await guestImage(`${ROOT}/.lab/cache`, progress);
   await progress.step(`Lab ${LAB}: end what an earlier demo kept`, () => Lab.down(LAB));
   const lab = await Lab.up({ name: LAB, hosts: HOSTS, progress });

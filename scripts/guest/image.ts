@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { must } from "../command.ts";
 import type { Progress } from "../progress.ts";
-import { downloadPackages } from "../packages.ts";
+import { downloadPackages, packageDependencies } from "../packages.ts";
 import { buildDisk } from "./disk.ts";
 import { buildInitramfs } from "./initramfs.ts";
 
@@ -28,7 +29,12 @@ export async function guestImage(cache: string, progress: Progress): Promise<str
   const image = `${cache}/guest-${await sourcesHash()}.qcow2`;
   if (await exists(image)) return image;
   await Deno.mkdir(cache, { recursive: true });
-  const work = await Deno.makeTempDir({ dir: cache, prefix: "build-" });
+  using directory = await Deno.open(cache);
+  await directory.lock(true); // one at a time: what others have left half-done can go
+  if (await exists(image)) return image;
+  const work = `${cache}/build`;
+  await removeTree(work);
+  await Deno.mkdir(work);
   try {
     const packages = `${work}/packages`;
     await progress.step(
@@ -46,27 +52,43 @@ export async function guestImage(cache: string, progress: Progress): Promise<str
 }
 
 async function unpack(packages: string, work: string): Promise<void> {
-  const names = [await currentKernel(), "busybox-static", "systemd-boot-efi"];
-  for (const file of await downloadPackages(names, work)) {
+  const wanted = async () => [...await kernelPackages(KERNEL), "busybox-static", "systemd-boot-efi"];
+  for (const file of await downloadPackages(wanted, work)) {
     await must(["dpkg-deb", "--extract", file, packages]);
   }
 }
 
-/** The package that the newest kernel is in: the only one that {@link KERNEL} depends on. */
-async function currentKernel(): Promise<string> {
-  const depends = await must(["apt-cache", "depends", "--important", KERNEL]);
-  const name = /Depends: (linux-image-\S+)/.exec(depends)?.[1];
-  if (name === undefined) throw new Error(`apt knows no package ${KERNEL}; try: apt-get update`);
-  return name;
+/**
+ * The packages with the newest kernel's files, found from the one that only depends on them. From Linux 7 on the modules have
+ * a package of their own.
+ */
+async function kernelPackages(name: string): Promise<string[]> {
+  const names = await packageDependencies(name);
+  const parts = names.filter((other) => /^linux-(image|modules|binary)-\d/.test(other));
+  return [...name === KERNEL ? [] : [name], ...(await Promise.all(parts.map(kernelPackages))).flat()];
 }
 
 async function build(packages: string, work: string, image: string): Promise<void> {
-  const [release = ""] = await names(`${packages}/lib/modules`);
-  const files = new URL("rootfs", import.meta.url).pathname;
-  const initramfs = await buildInitramfs({ packages, release, files }, work);
-  const kernel = `${packages}/boot/vmlinuz-${release}`;
+  const [modules = "", kernel = "", busybox = ""] = await Promise.all([
+    theOne(packages, ["-type", "d", "-path", "*/lib/modules/*", "-prune"]),
+    theOne(packages, ["-type", "f", "-name", "vmlinuz*"]),
+    theOne(packages, ["-type", "f", "-path", "*/bin/busybox"]),
+  ]);
+  const files = fileURLToPath(new URL("rootfs", import.meta.url));
+  const initramfs = await buildInitramfs({ busybox, modules, files }, work);
   const efiLoader = `${packages}/usr/lib/systemd/boot/efi/systemd-bootx64.efi`;
   await buildDisk({ kernel, initramfs, efiLoader }, work, image);
+}
+
+/** The only path that find(1) finds: from one release of Debian to the next, files move from / to /usr. */
+async function theOne(directory: string, criteria: readonly string[]): Promise<string> {
+  const found = (await must(["find", directory, ...criteria, "-print"])).split("\n").filter((path) =>
+    path !== ""
+  );
+  if (found.length === 1 && found[0] !== undefined) return found[0];
+  throw new Error(
+    `Debian's packages have ${found.length} files of this kind, not one: ${criteria.join(" ")}`,
+  );
 }
 
 /** The first 12 hex digits of the SHA-256 of all sources. */
@@ -76,10 +98,8 @@ async function sourcesHash(): Promise<string> {
   return new Uint8Array(digest).toHex().slice(0, 12);
 }
 
-async function names(directory: string): Promise<string[]> {
-  const found: string[] = [];
-  for await (const entry of Deno.readDir(directory)) found.push(entry.name);
-  return found;
+async function removeTree(path: string): Promise<void> {
+  if (await exists(path)) await Deno.remove(path, { recursive: true });
 }
 
 async function exists(path: string): Promise<boolean> {

@@ -1,7 +1,7 @@
 import { must } from "../command.ts";
 
-/** What the guest's kernel needs beyond what is built into it: its disks, network, consoles, the seed, the power button. */
-const MODULES = [
+/** What the guest needs of its kernel, as modules or built in: its disks, network, consoles, the seed, the power button. */
+const FEATURES = [
   "virtio_pci",
   "virtio_blk",
   "virtio_net",
@@ -16,10 +16,10 @@ const MODULES = [
 
 /** Where the parts of the initramfs come from. */
 export interface InitramfsParts {
-  /** Unpacked packages: the kernel's modules and busybox. */
-  readonly packages: string;
-  /** Release of the kernel, as in /lib/modules/<release>. */
-  readonly release: string;
+  /** The busybox to put in, which is a static one. */
+  readonly busybox: string;
+  /** The directory of the kernel's modules, which Debian names by its release. */
+  readonly modules: string;
   /** Our own files: the directory `rootfs`. */
   readonly files: string;
 }
@@ -32,42 +32,47 @@ export interface InitramfsParts {
  */
 export async function buildInitramfs(parts: InitramfsParts, work: string): Promise<string> {
   const tree = `${work}/tree`;
-  const busybox = `${parts.packages}/bin/busybox`;
   await must(["cp", "--recursive", "--preserve=mode", `${parts.files}/.`, tree]);
   await Deno.mkdir(`${tree}/bin`);
+  await Deno.copyFile(parts.busybox, `${tree}/bin/busybox`);
   await Deno.mkdir(`${tree}/modules`);
-  await Deno.copyFile(busybox, `${tree}/bin/busybox`);
-  const modules = await loadOrder(`${parts.packages}/lib/modules/${parts.release}/kernel`);
-  for (const module of modules) await Deno.copyFile(module.path, `${tree}/modules/${module.name}.ko`);
-  await Deno.writeTextFile(`${tree}/modules/order`, modules.map((module) => `${module.name}.ko\n`).join(""));
+  const order = await copyModules(parts, `${tree}/modules`);
+  await Deno.writeTextFile(`${tree}/modules/order`, order.map((name) => `${name}.ko\n`).join(""));
   const archive = `${work}/initrd`;
   const names = await must(["find", "."], { cwd: tree });
-  await must([busybox, "cpio", "-o", "-H", "newc", "-F", archive], { cwd: tree, stdin: names });
+  await must([parts.busybox, "cpio", "-o", "-H", "newc", "-F", archive], { cwd: tree, stdin: names });
   return archive;
 }
 
-interface Module {
-  readonly name: string;
-  readonly path: string;
+/**
+ * Copies the modules, and all that they depend on, uncompressed.
+ * @returns their names in an order in which they can be loaded: each after what it depends on
+ */
+async function copyModules(parts: InitramfsParts, target: string): Promise<string[]> {
+  const files = modulesIn(await must(["find", parts.modules, "-type", "f"]), /\.ko(\.xz)?$/);
+  // kbuild's list of what would be a module, had it not been built in.
+  const builtIn = modulesIn(await Deno.readTextFile(`${parts.modules}/modules.builtin`), /\.ko$/);
+  const order: string[] = [];
+  const visit = async (name: string): Promise<void> => {
+    if (order.includes(name) || builtIn.has(name)) return;
+    const file = files.get(name);
+    if (file === undefined) throw new Error(`The guest's kernel has no module ${name}`);
+    const copy = `${target}/${name}.ko`;
+    await Deno.copyFile(file, file.endsWith(".xz") ? `${copy}.xz` : copy);
+    if (file.endsWith(".xz")) await must([parts.busybox, "unxz", `${copy}.xz`]);
+    for (const needed of await dependencies(copy)) await visit(needed);
+    order.push(name);
+  };
+  for (const name of FEATURES) await visit(name);
+  return order;
 }
 
-/** The modules and all that they depend on, each after what it depends on. */
-async function loadOrder(directory: string): Promise<Module[]> {
-  const paths = new Map<string, string>();
-  for (const path of (await must(["find", directory, "-name", "*.ko"])).split("\n")) {
-    const name = path.slice(path.lastIndexOf("/") + 1, -".ko".length).replaceAll("-", "_");
-    paths.set(name, path);
-  }
-  const order: Module[] = [];
-  const visit = async (name: string): Promise<void> => {
-    if (order.some((module) => module.name === name)) return;
-    const path = paths.get(name);
-    if (path === undefined) throw new Error(`The guest's kernel has no module ${name}`);
-    for (const needed of await dependencies(path)) await visit(needed);
-    order.push({ name, path });
-  };
-  for (const name of MODULES) await visit(name);
-  return order;
+/** Paths of modules, one a line, by the name that the kernel has for each: without the suffix, and with "_" for "-". */
+function modulesIn(lines: string, suffix: RegExp): Map<string, string> {
+  const paths = lines.split("\n").filter((path) => suffix.test(path));
+  return new Map(
+    paths.map((path) => [path.replace(/^.*\//, "").replace(suffix, "").replaceAll("-", "_"), path]),
+  );
 }
 
 /** What a module's own .modinfo section says that it depends on (modinfo(8), field "depends"). */

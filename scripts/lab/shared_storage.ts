@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { must } from "../command.ts";
 
-const SOURCE = new URL("shared_storage.c", import.meta.url).pathname;
+const SOURCE = fileURLToPath(new URL("shared_storage.c", import.meta.url));
 
 /** The file, in a host's /usr/local/lib, that {@link compileSharedStorage} makes. */
 export const SHARED_STORAGE = "shared_storage.so";

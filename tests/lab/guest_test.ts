@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { guestImage } from "../../scripts/guest/image.ts";
 import { until } from "../../scripts/lab/until.ts";
@@ -6,7 +7,7 @@ import { GuestConsole } from "../../scripts/lab/guest_console.ts";
 import { startPlainGuest } from "./support/plain_guest.ts";
 import { TestLab } from "./support/test_lab.ts";
 
-const CACHE = new URL("../../.lab/cache", import.meta.url).pathname;
+const CACHE = fileURLToPath(new URL("../../.lab/cache", import.meta.url));
 
 for (const firmware of ["bios", "uefi"] as const) {
   Deno.test(`the guest boots from its disk under ${firmware}, dirties memory, and obeys the power button`, async () => {

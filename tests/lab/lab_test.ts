@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { run } from "../../scripts/command.ts";
 import { LabHost } from "../../scripts/lab/host.ts";
@@ -9,7 +10,7 @@ import { silentProgress } from "../../scripts/progress.ts";
 import { TestLab } from "./support/test_lab.ts";
 import { exists, LabTraces } from "./support/traces.ts";
 
-const LAB_SCRIPT = new URL("../../scripts/lab.ts", import.meta.url).pathname;
+const LAB_SCRIPT = fileURLToPath(new URL("../../scripts/lab.ts", import.meta.url));
 
 /** The pids, on the host, of its libvirtd and Serf agent. */
 async function services(host: LabHost): Promise<string> {

@@ -1,6 +1,7 @@
+import { fileURLToPath } from "node:url";
 import { TempDir } from "./temp_dir.ts";
 
-const MAIN = new URL("../../main.ts", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("../../main.ts", import.meta.url));
 
 /** One line of the JSON log. */
 export type LogLine = Readonly<Record<string, unknown>> & { readonly msg: string };

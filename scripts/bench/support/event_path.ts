@@ -1,7 +1,8 @@
+import { fileURLToPath } from "node:url";
 import type { LabHost } from "../../lab/host.ts";
 import { until } from "../../lab/until.ts";
 
-const PROBE = new URL("serf_probe.ts", import.meta.url).pathname;
+const PROBE = fileURLToPath(new URL("serf_probe.ts", import.meta.url));
 const TIMEOUT_MS = 10_000;
 
 /** The way of a bare user event, from one host's agent to another's. */

@@ -1,5 +1,7 @@
+import { fileURLToPath } from "node:url";
+
 /** The built executable. */
-export const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url).pathname;
+export const EXECUTABLE = fileURLToPath(new URL("../../../dist/virtxd", import.meta.url));
 
 /** Whether there is an executable to measure. */
 export async function isBuilt(): Promise<boolean> {

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { ApiClient } from "../../../lib/api/client.ts";
 import { guestImage } from "../../../scripts/guest/image.ts";
 import type { LabHost } from "../../../scripts/lab/host.ts";
@@ -5,8 +6,8 @@ import { HostProcess } from "../../../scripts/lab/host_process.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { silentProgress } from "../../../scripts/progress.ts";
 
-export const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url).pathname;
-const IMAGE_CACHE = new URL("../../../.lab/cache", import.meta.url).pathname;
+export const EXECUTABLE = fileURLToPath(new URL("../../../dist/virtxd", import.meta.url));
+const IMAGE_CACHE = fileURLToPath(new URL("../../../.lab/cache", import.meta.url));
 const INSTALLED = "/usr/local/bin/virtxd";
 const PORT = 8080;
 

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { Listeners } from "../../../lib/api/listen.ts";
 import { inBackground } from "../../../lib/model/background.ts";
@@ -9,7 +10,7 @@ import { TempDir } from "../../support/temp_dir.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 
-const MAIN = new URL("../../../main.ts", import.meta.url).pathname;
+const MAIN = fileURLToPath(new URL("../../../main.ts", import.meta.url));
 
 /** An API on a port of its own with these VMs, and the client as a process that asks it. */
 async function connected(...names: string[]) {

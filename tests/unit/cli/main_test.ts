@@ -1,10 +1,11 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import project from "../../../deno.json" with { type: "json" };
 import { SETTING_NAMES, spellings } from "../../../lib/daemon/settings.ts";
 import { run } from "../../../scripts/command.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-const ROOT = new URL("../../..", import.meta.url).pathname;
+const ROOT = fileURLToPath(new URL("../../..", import.meta.url));
 const HELP = new URL("../../fixtures/cli/help.txt", import.meta.url);
 
 /** The real main.ts as a process, with nothing of ours in its environment but what is given. */

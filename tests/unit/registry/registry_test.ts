@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { Registry } from "../../../lib/registry/registry.ts";
 import { runKilledAt } from "../../support/killed.ts";
@@ -10,7 +11,7 @@ const VM = "22222222-2222-4222-8222-22222222abcd";
 const OTHER = "33333333-3333-4333-8333-333333333333";
 /** No fault point has this number. */
 const NEVER = "0";
-const program = new URL("./registry_program.ts", import.meta.url).pathname;
+const program = fileURLToPath(new URL("./registry_program.ts", import.meta.url));
 
 Deno.test("a definition lies where the contract wants it, with its mode, and is read back", async () => {
   await using dir = await TempDir.create();

@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { libcPaths } from "../../../lib/posix/symbols.ts";
 import type { CreatedDisk } from "../../../lib/storage/created_disk.ts";
@@ -12,7 +13,7 @@ const names = {
   file: "new/deep/a.qcow2",
   temp: "new/deep/.a.qcow2.tag.tmp",
 };
-const program = new URL("./creation_program.ts", import.meta.url).pathname;
+const program = fileURLToPath(new URL("./creation_program.ts", import.meta.url));
 
 Deno.test("the plan names all that will be made, and makes nothing", async () => {
   await using shared = await SharedStorage.create();

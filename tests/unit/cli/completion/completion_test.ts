@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { answer } from "../../../../lib/cli/completion/answer.ts";
 import { ApiClient } from "../../../../lib/api/client.ts";
@@ -65,7 +66,7 @@ Deno.test("a home that cannot be written, and a file that holds something else, 
 Deno.test("the script of bash completes words, values behind an equals sign, and files", async () => {
   await using dir = await TempDir.create();
   await Deno.writeTextFile(dir.at("notes.yaml"), "");
-  const main = new URL("../../../../main.ts", import.meta.url).pathname;
+  const main = fileURLToPath(new URL("../../../../main.ts", import.meta.url));
   await Deno.writeTextFile(
     dir.at("virtx"),
     `#!/bin/sh\nVIRTX_ARGV0=virtx exec ${Deno.execPath()} run -A --no-check --quiet ${main} "$@"\n`,
