@@ -33,7 +33,10 @@ log_outputs = "2:file:/var/log/libvirt/libvirtd.log"
 ${KEEPALIVE.trim()}
 `;
 
-/** No security driver, no cgroups and no private /dev for QEMU: the lab host is the fence, and it has none of these. */
+/**
+ * No security driver, no cgroups and no private /dev for QEMU: the lab host is the fence, and it has none of these. No core files,
+ * either: sudo lowers the limit for them, and in a container root may not raise it again.
+ */
 const QEMU_CONF = `
 user = "root"
 group = "root"
@@ -42,6 +45,7 @@ remember_owner = 0
 security_driver = "none"
 namespaces = []
 cgroup_controllers = []
+max_core = 0
 stdio_handler = "file"
 ${KEEPALIVE.trim()}
 `;
