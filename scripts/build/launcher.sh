@@ -14,7 +14,8 @@ payload_sha256=@SHA256@
 payload_at=@PAYLOAD_AT@      # where it begins in this file, from 1: first the runtime (gzip), then the program (tar, gzip)
 runtime_packed=@RUNTIME_PACKED@
 runtime_bytes=@RUNTIME_BYTES@
-main_bytes=@MAIN_BYTES@
+program_files="@PROGRAM_FILES@"
+program_sizes="@PROGRAM_SIZES@" # in the same order
 newline='
 '
 why=
@@ -25,10 +26,15 @@ is_private() {
     case $(stat -c %a "$base" 2>/dev/null) in *7[0145][0145]) ;; *) false ;; esac
 }
 
-# Whether the runtime and the program lie in $dir, whole and as they were unpacked. One process, as every start needs it.
+# Whether the runtime and each file of the program lie in $dir, whole and as they were unpacked: what cleans directories of old
+# files may take some and leave others. One process, as every start needs it.
 is_unpacked() {
-  case $(stat -c '%a %s' "$base" "$dir/deno" "$dir/main.js" 2>/dev/null) in
-    *7[0145][0145]" "*"${newline}500 $runtime_bytes${newline}400 $main_bytes") ;;
+  set -- "$base" "$dir/deno"
+  for file in $program_files; do set -- "$@" "$dir/$file"; done
+  expected="${newline}500 $runtime_bytes"
+  for size in $program_sizes; do expected="$expected${newline}400 $size"; done
+  case $(stat -c '%a %s' "$@" 2>/dev/null) in
+    *7[0145][0145]" "*"$expected") ;;
     *) false ;;
   esac
 }
@@ -45,7 +51,11 @@ unpack() {
   is_unpacked && return
   rm -rf "$base"/new.* "$dir"
   new=$base/new.$$
-  mkdir "$new" || return
+  mkdir "$new" && : >"$new/deno" && chmod 700 "$new/deno" || return
+  if ! [ -x "$new/deno" ]; then
+    echo "programs cannot be run from there (mounted noexec?)" >&2
+    return 1
+  fi
   sum=$(tail -c "+$payload_at" "$0" | sha256sum) || return
   if [ "${sum%% *}" != "$payload_sha256" ]; then
     echo "this file is damaged or cut off: copy it again" >&2
@@ -54,18 +64,23 @@ unpack() {
   tail -c "+$payload_at" "$0" | head -c "$runtime_packed" | gzip -dc >"$new/deno" || return
   tail -c "+$((payload_at + runtime_packed))" "$0" | tar -xzf - -C "$new" || return
   chmod 400 "$new"/*.js && chmod 500 "$new/deno" || return
-  if ! [ -x "$new/deno" ]; then
-    echo "programs cannot be run from there (mounted noexec?)" >&2
-    return 1
-  fi
   sync "$new"/* && mv "$new" "$dir" || return
-  # Parsed once here, so that the daemon need not: it would keep the 25 MB that this takes.
-  runtime_environment
-  "$dir/deno" run @FLAGS@ "$dir/warm.js" 8>&- </dev/null || return
+  warm_up || return
   # Older versions go, but for those that still run: flock fails on what hold() has locked.
   for old in "$base"/*/deno; do
     [ "$old" = "$dir/deno" ] || flock --exclusive --nonblock "$old" rm -rf "${old%/deno}"
   done
+}
+
+# Parses the program once, so that the daemon need not: it would keep the 25 MB that this takes. Under unpack()'s lock.
+warm_up() {
+  runtime_environment
+  "$dir/deno" run @FLAGS@ "$dir/warm.js" 8>&- 9>&- </dev/null && : >"$dir/warm"
+}
+
+# Does so now where unpack() was ended before it came to it, unless another start is about to.
+make_warm() {
+  [ -e "$dir/warm" ] || (umask 077 && exec 8>"$base/lock" && flock --nonblock 8 && warm_up) >/dev/null 2>&1 || true
 }
 
 runtime_environment() {
@@ -73,6 +88,7 @@ runtime_environment() {
 }
 
 start() {
+  make_warm
   runtime_environment
   export VIRTX_ARGV0="$0" PATH="$caller_path"
   exec "$dir/deno" run @FLAGS@ "$dir/main.js" "$@"

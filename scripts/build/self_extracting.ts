@@ -36,7 +36,7 @@ export async function assemble(parts: SelfExtractingParts): Promise<void> {
     "--numeric-owner",
     "--mode=400",
   ];
-  const files = (await Array.fromAsync(Deno.readDir(parts.program))).map(({ name }) => name);
+  const files = (await Array.fromAsync(Deno.readDir(parts.program))).map(({ name }) => name).sort();
   await Deno.writeTextFile(`${scratch.path}/${WARM_UP}`, warmUp(files));
   await must([
     "tar",
@@ -46,6 +46,10 @@ export async function assemble(parts: SelfExtractingParts): Promise<void> {
     ...[`--directory=${scratch.path}`, WARM_UP],
   ]);
 
+  const programFiles = [
+    ...await Promise.all(files.map((name) => nameAndSize(parts.program, name))),
+    await nameAndSize(scratch.path, WARM_UP),
+  ];
   const runtime = await Deno.readFile(parts.packedRuntime);
   const program = await Deno.readFile(packedProgram);
   const sha256 = createHash("sha256").update(runtime).update(program).digest("hex");
@@ -54,7 +58,8 @@ export async function assemble(parts: SelfExtractingParts): Promise<void> {
     SHA256: sha256,
     RUNTIME_PACKED: String(runtime.length),
     RUNTIME_BYTES: String((await Deno.stat(parts.runtime)).size),
-    MAIN_BYTES: String((await Deno.stat(`${parts.program}/${BUNDLE_MAIN}`)).size),
+    PROGRAM_FILES: programFiles.map(({ name }) => name).join(" "),
+    PROGRAM_SIZES: programFiles.map(({ size }) => size).join(" "),
     FLAGS: [...ISOLATION_FLAGS, ...parts.flags].join(" "),
   });
 
@@ -71,6 +76,10 @@ function fillIn(template: string, values: Readonly<Record<string, string>>): Uin
   const offset = "@PAYLOAD_AT@";
   const bytes = new TextEncoder().encode(text).length;
   return new TextEncoder().encode(text.replace(offset, String(bytes + 1).padEnd(offset.length)));
+}
+
+async function nameAndSize(directory: string, name: string): Promise<{ name: string; size: number }> {
+  return { name, size: (await Deno.stat(`${directory}/${name}`)).size };
 }
 
 /** Loads all of the program but its beginning, which would start it; so the runtime's caches get to know it. */

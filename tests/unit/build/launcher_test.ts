@@ -174,6 +174,9 @@ Deno.test("what a killed or full unpacking left is replaced", async () => {
   const damages: (() => Promise<void>)[] = [
     () => Deno.truncate(`${base}/${version}/deno`, 3),
     () => Deno.remove(`${base}/${version}/main.js`),
+    () => Deno.remove(`${base}/${version}/part.js`),
+    () => Deno.truncate(`${base}/${version}/part.js`, 1),
+    () => Deno.remove(`${base}/${version}/warm.js`),
     () => Deno.remove(`${base}/${version}`, { recursive: true }),
     () => Deno.chmod(`${base}/${version}/deno`, 0o777),
     async () => {
@@ -187,6 +190,20 @@ Deno.test("what a killed or full unpacking left is replaced", async () => {
     const { code, stderr } = await bench.start();
     assert.deepEqual([code, stderr], [7, ""], String(damage));
     assert.deepEqual(await bench.unpacked(), [version], String(damage));
+  }
+});
+
+Deno.test("a first start that was killed before it had warmed up is made up for by the next", async () => {
+  await using bench = await Bench.create();
+  await bench.start();
+  const [version = ""] = await bench.unpacked();
+  const dir = `${bench.home}/.cache/virtxd/${version}`;
+  await Deno.remove(`${dir}/warm`);
+  for (const times of [2, 2]) {
+    const { code, stdout, stderr } = await bench.start();
+    assert.deepEqual([code, stderr], [7, ""]);
+    assert.ok(stdout.startsWith(`runtime ${dir}/deno`), stdout);
+    assert.equal(await Deno.readTextFile(`${dir}/cache.log`), "warm\n".repeat(times));
   }
 });
 
