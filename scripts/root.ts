@@ -1,4 +1,5 @@
 import { fileURLToPath } from "node:url";
+import { inBackground } from "../lib/model/background.ts";
 import { must, run } from "./command.ts";
 import { ROOT } from "./paths.ts";
 import { print } from "./progress.ts";
@@ -102,7 +103,7 @@ export async function throughSudo(script: string): Promise<number | undefined> {
 async function inTerminal([program = "", ...args]: readonly string[]): Promise<number> {
   const child = new Deno.Command(program, { args, stdin: "inherit" }).spawn();
   const ignore = () => {};
-  const end = () => void passOn("TERM", child.pid);
+  const end = () => inBackground(passOn("TERM", child.pid));
   Deno.addSignalListener("SIGINT", ignore);
   Deno.addSignalListener("SIGTERM", end);
   try {

@@ -2,6 +2,7 @@
  * What `deno task demo` shows, run as root once all is built: a lab of three hosts, and what a cluster does by REST.
  */
 import { type Cast, createAndBoot, killAndHeal, lookAround, migrate, shutDownAndDelete } from "./chapters.ts";
+import { inBackground } from "../../lib/model/background.ts";
 import { Lab } from "../lab/lab.ts";
 import { print, seconds } from "../progress.ts";
 import { heading, LAB, lockDemo, prepare, startVirtxd, waitForAll } from "./demo_lab.ts";
@@ -66,7 +67,7 @@ async function main(keep: boolean): Promise<number> {
     if (interrupted) return;
     interrupted = true;
     print("\nInterrupted: the lab ends.\n");
-    void Lab.down(LAB).finally(() => Deno.exit(130));
+    inBackground(Lab.down(LAB).finally(() => Deno.exit(130)));
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, interrupt);
   try {
