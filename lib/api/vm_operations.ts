@@ -1,5 +1,5 @@
 import type { FieldIssue } from "../model/error.ts";
-import { validateVmdef } from "../model/validate.ts";
+import { newNameProblem, validateVmdef } from "../model/validate.ts";
 import type { Vmdef } from "../model/vm.ts";
 import type { ChangeOutcome, VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -44,7 +44,7 @@ export function addVmOperations(
       "Provisions the disks, defines the VM and registers it on shared storage; answers when all is done.",
     body: {
       schema: VmCreateOptionsSchema,
-      rules: checkVmdef,
+      rules: checkNewVmdef,
       example: VM_CREATE_EXAMPLE,
     },
     answers: {
@@ -142,6 +142,12 @@ export function addVmOperations(
 
 function checkVmdef({ vmdef }: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
   return validateVmdef(vmdef).map(({ field, message }) => ({ field: `vmdef.${field}`, message }));
+}
+
+/** Names that VMs have already stay; new ones are looked at more closely. */
+function checkNewVmdef(body: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
+  const message = newNameProblem(body.vmdef.name);
+  return [...checkVmdef(body), ...message === undefined ? [] : [{ field: "vmdef.name", message }]];
 }
 
 function respondCreated(uuid: string): Response {

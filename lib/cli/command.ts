@@ -29,6 +29,10 @@ export interface Flag {
   readonly kind?: Kind;
   /** The only values that it may have. */
   readonly choices?: readonly string[];
+  /** Other words for values, which are understood but not shown: `none` for unknown. */
+  readonly synonyms?: ReadonlyMap<string, string>;
+  /** Other names of it, which are understood but not shown. */
+  readonly formerly?: readonly string[];
   /** A number may stand for a choice, as in the prototype's client. */
   readonly numbers?: boolean;
   /** It may be given several times. */

@@ -2,6 +2,7 @@ import { suggest } from "../model/suggest.ts";
 import type { Alias, Argument, Command, Flag, Noun } from "./command.ts";
 import { ALIASES } from "./commands/aliases.ts";
 import { COMMON_FLAGS } from "./commands/common.ts";
+import { commandElsewhere, flagElsewhere } from "./commands/foreign.ts";
 import { GENERAL, NOUNS } from "./commands/table.ts";
 import { Input } from "./input.ts";
 
@@ -34,12 +35,8 @@ export function parse(args: readonly string[]): Request {
   if (general !== undefined) return new CommandLine(general).read(without(spelled, at, 1));
   const noun = NOUNS.find(({ name }) => name === first);
   if (noun === undefined) {
-    return unknown(
-      first,
-      [...NOUNS.map(({ name }) => name), ...GENERAL.map(({ path }) => path[0] ?? "")],
-      [],
-      "command",
-    );
+    const nouns = [...NOUNS.map(({ name }) => name), ...GENERAL.map(({ path }) => path[0] ?? "")];
+    return unknown(first, nouns, [], "command", withoutNoun(first));
   }
   const command = commandOf(noun, words);
   if (command !== undefined) return new CommandLine(command).read(without(spelled, at, command.path.length));
@@ -47,6 +44,15 @@ export function parse(args: readonly string[]): Request {
   if (second === undefined) return { kind: "help", about: noun };
   const verbs = noun.commands.map(({ path }) => path[1] ?? "");
   return unknown(second, verbs, [noun.name], `${noun.name} command`);
+}
+
+/** What a verb means that stands where its noun should: "start" is "vm start". */
+function withoutNoun(word: string): string | undefined {
+  const ours = (commands: readonly Command[]) =>
+    commands.find(({ path }) => path[1] === word)?.path.join(" ");
+  const [vm, ...others] = NOUNS;
+  return ours(vm?.commands ?? []) ?? commandElsewhere(word, "") ??
+    ours(others.flatMap(({ commands }) => commands));
 }
 
 function commandOf({ commands }: Noun, words: readonly string[]): Command | undefined {
@@ -101,9 +107,14 @@ function unknown(
   candidates: readonly string[],
   about: readonly string[],
   what: string,
+  instead?: string,
 ): Mistake {
-  const meant = suggest(word, candidates);
-  const hint = meant === undefined ? "" : ` (did you mean "${[...about, meant].join(" ")}"?)`;
+  const near = () => {
+    const meant = suggest(word, candidates);
+    return meant === undefined ? undefined : [...about, meant].join(" ");
+  };
+  const meant = instead ?? commandElsewhere(word, about[0] ?? "") ?? near();
+  const hint = meant === undefined ? "" : ` (did you mean "${meant}"?)`;
   return { kind: "mistake", messages: [`there is no ${what} ${JSON.stringify(word)}${hint}`], about };
 }
 
@@ -159,7 +170,7 @@ class CommandLine {
   #long(arg: string, rest: string[]): void {
     const equals = arg.indexOf("=");
     const name = equals === -1 ? arg.slice(2) : arg.slice(2, equals);
-    const flag = this.#flags.find((each) => each.name === name);
+    const flag = this.#flags.find((each) => each.name === name || each.formerly?.includes(name));
     if (flag === undefined) return this.#unknown(`--${name}`);
     this.#take(flag, `--${name}`, equals === -1 ? undefined : arg.slice(equals + 1), rest);
   }
@@ -185,8 +196,10 @@ class CommandLine {
     }
     const value = inline ?? rest.shift();
     if (value === undefined) this.#messages.push(`${spelling} needs a value: ${flag.value}`);
-    else if ((flag.numbers && /^\d+$/.test(value)) || this.#isChoice(flag.choices, value, spelling)) {
-      this.#add(flag, value);
+    else {
+      const meant = flag.synonyms?.get(value) ?? value;
+      const isNumber = flag.numbers && /^\d+$/.test(meant);
+      if (isNumber || this.#isChoice(flag.choices, meant, spelling)) this.#add(flag, meant);
     }
   }
 
@@ -198,7 +211,9 @@ class CommandLine {
 
   #unknown(spelling: string): void {
     const spellings = this.#flags.flatMap(({ name, short }) => [`--${name}`, ...short ? [`-${short}`] : []]);
-    const meant = spelling.startsWith("--") ? suggest(spelling, spellings) : undefined;
+    const meant = spelling.startsWith("--")
+      ? flagElsewhere(spelling, spellings) ?? suggest(spelling, spellings)
+      : undefined;
     const hint = meant === undefined ? "" : ` (did you mean ${meant}?)`;
     this.#messages.push(`${this.#command.path.join(" ")} has no flag ${spelling}${hint}`);
   }

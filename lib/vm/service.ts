@@ -12,6 +12,7 @@ import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
+import { newNameProblem } from "../model/validate.ts";
 import type { RecordedOperation } from "../model/operation.ts";
 import {
   allDisks,
@@ -212,6 +213,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       const started = clock();
       const domain = await this.#require(uuid, "update", OFF);
       const { def: old, operations } = parseDomainXml(domain.xml);
+      requireName(vmdef.name, old.name);
       using _claim = this.#claims.take(uuid, vmdef);
       const plan = await planDisks(storage, vmdef, old, `${uuid}.${started}`);
       const outcome = await this.#changes.apply({
@@ -532,6 +534,14 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
 function migratable({ migration_type }: VmMigrateOptions): readonly Runstate[] {
   return migration_type === MigrationType.live ? [Runstate.running, Runstate.paused] : OFF;
+}
+
+/** A name that a VM has stays; see newNameProblem. */
+function requireName(name: string, old: string): void {
+  const message = name === old ? undefined : newNameProblem(name);
+  if (message === undefined) return;
+  const issues = [{ field: "vmdef.name", message }];
+  throw new VirtxError("invalid", `Cannot call VM "${old}" ${JSON.stringify(name)}`, { issues });
 }
 
 function stateName(runstate: Runstate): string {

@@ -107,7 +107,7 @@ Deno.test("what a person sees of a cluster", async (t) => {
     await terminal.line("c");
     await seen(terminal, `wait ${id}`, /virtx: Cannot migrate VM "web1"[^]*\[1\] \$ /, 60_000);
     assert.equal((await desk.must(`virtx operation get ${id} -o 'template={state}'`)).trim(), "cancelled");
-    assert.match(await desk.must("virtx vm get web1 --runstate"), /web1 +running +virt1/);
+    assert.match(await desk.must("virtx vm get web1 --state"), /web1 +running +virt1/);
   });
 
   await t.step("a narrow terminal gets tables that fit", async () => {

@@ -52,7 +52,9 @@ async function readText(path: string): Promise<string> {
   try {
     return path === "-" ? await new Response(Deno.stdin.readable).text() : await Deno.readTextFile(path);
   } catch (error) {
-    const why = error instanceof Deno.errors.NotFound ? "there is no such file" : errorMessage(error);
+    const missing = error instanceof Deno.errors.NotFound;
+    const hint = missing && !/[./]/.test(path) ? `; a VM of that name is made by --name ${path}` : "";
+    const why = missing ? `there is no such file${hint}` : errorMessage(error);
     throw new VirtxError("invalid", `Cannot read ${JSON.stringify(path)}: ${why}`, { cause: error });
   }
 }

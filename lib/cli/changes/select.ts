@@ -1,13 +1,23 @@
 import { VirtxError } from "../../model/error.ts";
 import { didYouMean } from "../../model/suggest.ts";
+import { RUNSTATE_SYNONYMS } from "../commands/common.ts";
 import type { Context } from "../context.ts";
 import type { Input } from "../input.ts";
 import type { Cluster, Query } from "../server/cluster.ts";
 import { type Directory, directoryOf } from "../server/find.ts";
 import type { VmItem } from "../server/vms.ts";
+import { runstateQuery } from "../views/words.ts";
 
 /** The filters of vm list that a selector may have; custom.<name> beside them. */
-const KEYS = ["name", "host", "runstate", "lastrunstate", "vlanid"] as const;
+const KEYS = ["name", "host", "state", "laststate", "vlanid"] as const;
+
+/** The keys for states, and what the API calls them, which is understood, too. */
+const STATE_KEYS: ReadonlyMap<string, string> = new Map([
+  ["state", "runstate"],
+  ["laststate", "lastrunstate"],
+  ["runstate", "runstate"],
+  ["lastrunstate", "lastrunstate"],
+]);
 
 /** What a command over VMs is about. */
 export interface Selection {
@@ -39,13 +49,14 @@ export async function selectVms(context: Context, input: Input): Promise<Selecti
   return { cluster, directory, vms };
 }
 
-/** Makes a query of "runstate=running,name=web,custom.owner=me". */
+/** Makes a query of "state=running,name=web,custom.owner=me". */
 function parseSelector(selector: string, directory: Directory): Query {
   const query: Record<string, string> = {};
   for (const part of selector.split(",")) {
     const equals = part.indexOf("=");
     const key = part.slice(0, equals).trim();
     const value = part.slice(equals + 1).trim();
+    const stateKey = STATE_KEYS.get(key);
     if (equals < 1 || value === "") {
       throw new VirtxError("invalid", `--selector must be key=value,…, and ${JSON.stringify(part)} is not`);
     }
@@ -53,7 +64,9 @@ function parseSelector(selector: string, directory: Directory): Query {
       query["custom.name"] = key.slice("custom.".length);
       query["custom.value"] = value;
     } else if (key === "host") query.host = directory.host(value).uuid;
-    else if (KEYS.some((known) => known === key)) query[key] = value;
+    else if (stateKey !== undefined) {
+      query[stateKey] = runstateQuery(RUNSTATE_SYNONYMS.get(value) ?? value) ?? "";
+    } else if (KEYS.some((known) => known === key)) query[key] = value;
     else {
       throw new VirtxError(
         "invalid",

@@ -37,15 +37,23 @@ export const RUNSTATES: readonly string[] = [
   "migrating",
   "terminating",
   "pmsuspended",
-  "none",
+  "unknown",
 ];
+
+/** How the API, and other tools, call some of them. */
+export const RUNSTATE_SYNONYMS: ReadonlyMap<string, string> = new Map([
+  ["none", "unknown"],
+  ["off", "poweroff"],
+  ["shutoff", "poweroff"],
+  ["stopped", "poweroff"],
+]);
 
 /** Names VMs by what they have in common. */
 export const SELECTOR_FLAG: Flag = {
   name: "selector",
   short: "l",
   value: "<filters>",
-  summary: "All VMs that pass these filters of vm list: runstate=running,name=web,host=virt1",
+  summary: "All VMs that pass these filters of vm list: state=running,name=web,host=virt1",
 };
 
 export const YES_FLAG: Flag = { name: "yes", short: "y", summary: "Do not ask for confirmation" };

@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { RUNSTATES, VM } from "./common.ts";
+import { RUNSTATE_SYNONYMS, RUNSTATES, VM } from "./common.ts";
 import { VM_DEFINITION_COMMANDS } from "./vm_definition.ts";
 import { VM_RUN_COMMANDS } from "./vm_run.ts";
 
@@ -15,10 +15,12 @@ const VM_VIEW_COMMANDS: readonly Command[] = [
       { name: "name", short: "n", value: "<text>", summary: "Only VMs with this in their name" },
       { name: "host", value: "<host>", kind: "host", summary: "Only VMs on this host" },
       {
-        name: "runstate",
+        name: "state",
+        formerly: ["runstate"],
         short: "s",
         value: "<state>",
         choices: RUNSTATES,
+        synonyms: RUNSTATE_SYNONYMS,
         numbers: true,
         summary: "Only VMs in this state",
       },
@@ -28,25 +30,15 @@ const VM_VIEW_COMMANDS: readonly Command[] = [
       {
         name: "sort",
         value: "<key>",
-        choices: [
-          "name",
-          "-name",
-          "host",
-          "-host",
-          "runstate",
-          "-runstate",
-          "vlanid",
-          "-vlanid",
-          "ts",
-          "-ts",
-        ],
-        summary: "Sort by name, host, runstate, vlanid or ts (the last news); -name: the other way round",
+        choices: ["name", "-name", "host", "-host", "state", "-state", "vlanid", "-vlanid", "ts", "-ts"],
+        synonyms: new Map([["runstate", "state"], ["-runstate", "-state"]]),
+        summary: "Sort by name, host, state, vlanid or ts (the last news); -name: the other way round",
       },
       { name: "limit", value: "<number>", summary: "No more than so many" },
     ],
     examples: [
       { command: "virtx vm list", summary: "All VMs, by name" },
-      { command: "virtx vm list --runstate running --host virt1", summary: "What runs on a host" },
+      { command: "virtx vm list --state running --host virt1", summary: "What runs on a host" },
       { command: "virtx vm list -o json", summary: "For scripts" },
       { command: "virtx vm list -o 'template={name} is {state} on {host}'", summary: "In your own words" },
     ],
@@ -61,7 +53,8 @@ const VM_VIEW_COMMANDS: readonly Command[] = [
     arguments: [VM],
     flags: [
       {
-        name: "runstate",
+        name: "state",
+        formerly: ["runstate"],
         summary: "Its state and host alone, from memory: works while its host is away",
       },
       { name: "migration", summary: "Its migration that is under way, or the last one" },
@@ -69,7 +62,7 @@ const VM_VIEW_COMMANDS: readonly Command[] = [
     examples: [
       { command: "virtx vm get web1", summary: "All about web1" },
       { command: "virtx vm get web1 -o yaml", summary: "The same as YAML" },
-      { command: "virtx vm get web1 --runstate", summary: "Only how it is doing" },
+      { command: "virtx vm get web1 --state", summary: "Only how it is doing" },
       { command: "virtx vm get web1 -o 'template={stats.memory_used} MiB'", summary: "One figure" },
     ],
     load: () => import("../run/vm_get.ts"),
@@ -97,6 +90,7 @@ const VM_VIEW_COMMANDS: readonly Command[] = [
         name: "for",
         value: "<state>",
         choices: [...RUNSTATES, "deleted"],
+        synonyms: RUNSTATE_SYNONYMS,
         summary: "The state to wait for; without it running",
       },
     ],

@@ -54,7 +54,10 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
     summary: "Create a VM from flags or a definition",
     description:
       "A name, memory and a disk are enough. A definition in a file is JSON, YAML or TOML; flags go before what it says. " +
-      "Disks that are not there yet are made, below /vms/ds.",
+      "Disks that are not there yet are made, below /vms/ds.\n\n" +
+      "A definition of another VM, as vm export prints it, makes one like it when --name gives it another name: it gets disks " +
+      "of the same sizes, which are empty, MAC addresses and a generation id of its own. Contents are not copied, and what " +
+      "virtxd does not manage, such as an installation image, is used as it is.",
     arguments: [{ name: "file", summary: "The same as --file", kind: "file", optional: true }],
     flags: [
       FILE_FLAG,
@@ -75,6 +78,10 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
         summary: "A VM with a new disk",
       },
       { command: "virtx vm create -f web3.yaml --host virt1 --start", summary: "From a file, and start it" },
+      {
+        command: "virtx vm export web1 | virtx vm create --name web5 -f -",
+        summary: "One like another, with empty disks",
+      },
       {
         command: "virtx vm create -f web3.yaml --name web4 --memory 512MiB --dry-run",
         summary: "The same but for two things; only to see what it would be",
@@ -135,6 +142,8 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
   {
     path: ["vm", "export"],
     summary: "Print the definition of a VM, as vm create takes it",
+    description:
+      "All of it but the contents of its disks, to keep, to make the VM anew, or to make another like it; see vm create.",
     arguments: [VM],
     flags: [
       { name: "format", value: "<format>", choices: ["yaml", "json", "toml"], summary: "Without it YAML" },
@@ -161,7 +170,7 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
     examples: [
       { command: "virtx vm delete web2 --storage --yes", summary: "With its disks, without a question" },
       {
-        command: "virtx vm delete --selector name=test,runstate=poweroff --dry-run",
+        command: "virtx vm delete --selector name=test,state=poweroff --dry-run",
         summary: "See which would go",
       },
     ],

@@ -33,7 +33,7 @@ export const VM_RUN_COMMANDS: readonly Command[] = [
     examples: [
       { command: "virtx vm start web1", summary: "Start web1" },
       {
-        command: "virtx vm start --selector name=web,runstate=poweroff",
+        command: "virtx vm start --selector name=web,state=poweroff",
         summary: "All that are off and called web…",
       },
       { command: "virtx vm start web2 --user-data user-data.yaml", summary: "With a cloud-init document" },

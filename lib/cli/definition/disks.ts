@@ -121,7 +121,7 @@ function isNew({ size = 0, device = DiskDevice.disk }: Partial<Disk>): boolean {
 }
 
 /** /vms/ds/web1/disk0.qcow2, or the next; undefined if the VM's name is none that a directory can have. */
-function newPath(said: Partial<Disk>, vmName: string, taken: ReadonlySet<string>): string | undefined {
+export function newPath(said: Partial<Disk>, vmName: string, taken: ReadonlySet<string>): string | undefined {
   const directory = `${IMAGES_ROOT}/${vmName}`;
   if (!isNew(said) || directory === SEEDS_ROOT || vmName.includes("/") || ["", ".", ".."].includes(vmName)) {
     return undefined;

@@ -4,6 +4,7 @@ import { MEMORY_MAX_MIB } from "../../model/limits.ts";
 import { Issues } from "../../model/rules.ts";
 import { validateVmdef } from "../../model/validate.ts";
 import type { Vmdef } from "../../model/vm.ts";
+import { copyDefinition } from "./copy.ts";
 import { DEFAULT_CPUS, readCpus } from "./cpus.ts";
 import { readCustom } from "./custom.ts";
 import { completeDisk, completeDisks, osDiskFirst, readDisk } from "./disks.ts";
@@ -29,12 +30,20 @@ type Key = keyof typeof KEYS;
 
 const MEMORY_KEYS = { size: ["total"], hugepages: ["hp"] } as const;
 const REQUEST_KEYS = { vmdef: [], host: [] } as const;
+/** A size without a unit is believed to be MiB from here on. */
+const BARE_MIN_MIB = 64;
+
 const NUMA_KEYS = { placement: [] } as const;
 
 /** What is known of a definition from elsewhere. */
 export interface ReadOptions {
   /** In place of the name in the text, which then may have none: a definition as a template. */
   readonly name?: string | undefined;
+  /**
+   * A definition of another name is made into one that a cluster can have beside it (see copyDefinition), and this is told
+   * whose it was. Left out: it only gets the name.
+   */
+  readonly copied?: (from: string) => void;
   /** Paths that no new disk is to be given; for a change, those of the disks that the VM has. */
   readonly taken?: Iterable<string>;
 }
@@ -52,8 +61,11 @@ export function readDefinition(value: unknown, where: string, options: ReadOptio
   const table = definitionField(new Field(issues, "", value))?.table(KEYS, "a table of name, memory, disks");
   const def = table && new Reader(table, names, options).read();
   const found = issues.found.length > 0 || def === undefined ? issues.found : namedIssues(def, names);
-  if (def !== undefined && found.length === 0) return def;
-  throw invalidDefinition(where, found);
+  if (def === undefined || found.length > 0) throw invalidDefinition(where, found);
+  const { name, copied } = options;
+  if (name === undefined || copied === undefined || name === def.name) return def;
+  copied(def.name);
+  return copyDefinition(def, name);
 }
 
 /** The definition in what may be the whole body of a request to create it (interop.md §1, VmCreateOptions). */
@@ -93,7 +105,9 @@ class Reader {
 
   read(): Vmdef {
     const table = this.#table;
-    const name = this.#options.name ?? this.#required("name")?.text() ?? "";
+    const { name: given, copied } = this.#options;
+    const own = given === undefined ? this.#required("name") : copied && this.#table.get("name");
+    const name = own?.text() ?? given ?? "";
     return {
       name,
       cpudef: this.#cpus(),
@@ -123,13 +137,22 @@ class Reader {
   #memory(): Vmdef["memory"] {
     const field = this.#required("memory");
     if (!field?.isTable) {
+      this.#requireUnit(field);
       this.#names.add("memory", () => this.#table.name("memory"));
       return { total: field?.size(1, MEMORY_MAX_MIB) ?? 0, hp: false };
     }
     const table = field.table(MEMORY_KEYS, "a size or a table");
     this.#names.add("memory", table?.naming ?? field.naming);
     const size = table?.get("size") ?? table?.missing("size");
+    this.#requireUnit(size);
     return { total: size?.size(1, MEMORY_MAX_MIB) ?? 0, hp: table?.get("hugepages")?.flag() ?? false };
+  }
+
+  /** A number alone is MiB; one so small was meant to be something else, but for the API, which knows no units. */
+  #requireUnit(size: Field | undefined): void {
+    const { value } = size ?? {};
+    if (this.#sparse || typeof value !== "number" || value <= 0 || value >= BARE_MIN_MIB) return;
+    size?.refuse(`must have a unit: ${value}MiB or ${value}GiB?`);
   }
 
   #numa(): boolean {
@@ -156,7 +179,11 @@ class Reader {
   /** The OS disk is what is called so, else what is usually meant. */
   #disks(vmName: string): Pick<Vmdef, "osdisk" | "disks"> {
     const osField = this.#table.get("osdisk");
-    const drafts = (this.#table.get("disks")?.items() ?? []).map(readDisk);
+    const fields = this.#table.get("disks")?.items() ?? [];
+    for (const disk of osField === undefined ? fields : [osField, ...fields]) {
+      this.#requireUnit(disk.entries().find(([key]) => key === "size")?.[1]);
+    }
+    const drafts = fields.map(readDisk);
     if (osField === undefined && drafts.length === 0) this.#table.missing(this.#sparse ? "osdisk" : "disks");
     const named = osField === undefined ? [] : [readDisk(osField)];
     const all = completeDisks([...named, ...drafts], vmName, this.#options.taken ?? [], this.#sparse);

@@ -43,6 +43,11 @@ export function instant(ms: number): string {
   return ms > 0 ? new Date(ms).toISOString().replace(/\.\d+Z$/, "Z") : "-";
 }
 
+/** The same for programs, to which "-" is no time. */
+export function instantOrNull(ms: number): string | null {
+  return ms > 0 ? instant(ms) : null;
+}
+
 /** A part of a whole in percent: "42 %"; "-" of nothing. */
 export function percent(part: number, whole: number): string {
   return whole > 0 ? `${Math.round(part / whole * 100)} %` : "-";

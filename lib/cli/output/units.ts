@@ -11,13 +11,18 @@ const UNITS = [
 export type SizeReading = { readonly mib: number } | { readonly problem: string };
 
 /**
- * Reads a size: "16GiB", "1.5 GiB", "512M", "16g"; a number alone is MiB. It must come to whole MiB. Units of 1000 are
- * refused, because whoever writes GB seldom means them and rarely gets whole MiB.
+ * Reads a size: "16GiB", "1.5 GiB", "512M", "16g". It must come to whole MiB. Units of 1000 are refused, because whoever
+ * writes GB seldom means them and rarely gets whole MiB; a number alone is, because who writes 2 means GiB.
+ *
+ * @param bare whether a number alone is MiB, as it is to the prototype
  */
-export function parseSize(text: string): SizeReading {
+export function parseSize(text: string, { bare = false } = {}): SizeReading {
   const [, number = "", word = ""] = /^(\d{1,15}(?:\.\d{1,15})?) ?([a-z]*)$/i.exec(text.trim()) ?? [];
   if (number === "") {
     return { problem: "must be a size such as 512MiB or 16GiB" };
+  }
+  if (word === "" && !bare && Number(number) !== 0) {
+    return { problem: `must have a unit: ${number}MiB or ${number}GiB?` };
   }
   const letter = word === "" ? "m" : word.toLowerCase().replace(/(?<=^.)(i|ib)$/, "");
   const unit = UNITS.find((unit) => unit.letter === letter);

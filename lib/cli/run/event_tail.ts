@@ -14,7 +14,7 @@ import { readHostItem } from "../server/hosts.ts";
 import { readOperation } from "../server/operations.ts";
 import { readVmItem } from "../server/vms.ts";
 import { vmNames } from "../views/operation_list.ts";
-import { hostStateWord, runstateWord } from "../views/words.ts";
+import { hostStateWord, operationWord, runstateWord } from "../views/words.ts";
 
 /** The last event that was asked for has come. */
 class Enough extends Error {}
@@ -63,7 +63,7 @@ function parsed({ data }: ServerEvent): object {
   return typeof value === "object" && value !== null ? value : { data: value };
 }
 
-/** "vm web1 is running on virt1", "operation VmBoot of web1 completed". */
+/** "vm web1 is running on virt1", "start of web1 completed". */
 function describe(event: ServerEvent, directory: Directory): string {
   const item = new Fields(JSON.parse(event.data), `an event of type ${event.type}`);
   const vmName = vmNames(directory);
@@ -84,7 +84,7 @@ function describe(event: ServerEvent, directory: Directory): string {
   if (event.type === "operation") {
     const { op, vm, state, error, id } = readOperation(item);
     const why = error === undefined ? "" : `: ${plain(error.message)}`;
-    return `operation ${plain(op)} of ${plain(vmName(vm))} ${state}${why} (${id})`;
+    return `${plain(operationWord(op))} of ${plain(vmName(vm))} ${state}${why} (${id})`;
   }
   return plain(`${event.type} ${event.data}`);
 }

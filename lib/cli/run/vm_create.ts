@@ -1,4 +1,5 @@
 import { VirtxError } from "../../model/error.ts";
+import { newNameProblem } from "../../model/validate.ts";
 import type { Vmdef } from "../../model/vm.ts";
 import { Attendance } from "../changes/attendance.ts";
 import { carryOut, leaves, type Manner } from "../changes/change.ts";
@@ -14,13 +15,22 @@ import { starting } from "./vm_start.ts";
 
 /** `vm create`. */
 export async function run(context: Context, input: Input): Promise<ExitCode> {
-  // A file may be a template: what is new in it is named after the VM that is made of it.
-  const file = await definitionFile(input, { name: input.string("name") });
+  // A file may be a template, or another VM's: what is new in it is named after the VM that is made of it.
+  const name = input.string("name");
+  const copied = (from: string) => {
+    const what = "with empty disks, MAC addresses and a generation id of its own";
+    if (!context.options.quiet) context.err.line(`${name} is made like ${from}, ${what}.`);
+  };
+  const file = await definitionFile(input, { name, copied });
   const flags = definitionFlags(input);
   if (file === undefined && !saysAnything(flags)) {
     throw new VirtxError("invalid", "What VM? Give a --file, or at least --name, --memory and --disk");
   }
   const vmdef = definitionFromFlags(flags, file);
+  const problem = newNameProblem(vmdef.name);
+  if (problem !== undefined) {
+    throw new VirtxError("invalid", `The name ${JSON.stringify(vmdef.name)} ${problem}`);
+  }
   if (input.flag("dry-run")) {
     const { format } = context.options;
     context.out.write(await printDefinition(vmdef, format.kind === "json" ? "json" : "yaml"));

@@ -12,7 +12,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const { hostName, ...item } = await findVm(cluster, input.required("vm"));
   const { printer } = context;
   const now = context.now();
-  if (input.flag("runstate")) await printer.list(vmListView({ hostName, now }), [item]);
+  if (input.flag("state")) await printer.list(vmListView({ hostName, now }), [item]);
   else if (input.flag("migration")) {
     await printMigration(context, item, await cluster.migration(item.uuid), hostName);
   } else {

@@ -4,6 +4,7 @@ import type { Input } from "../input.ts";
 import { resolve } from "../resolve.ts";
 import { hostNames } from "../server/host_names.ts";
 import { vmListView } from "../views/vm_list.ts";
+import { runstateQuery } from "../views/words.ts";
 
 /** `vm list`. */
 export async function run(context: Context, input: Input): Promise<ExitCode> {
@@ -13,11 +14,11 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const vms = cluster.vms({
     name: input.string("name"),
     host: wanted === undefined ? undefined : resolve(wanted, await hosts, "host").uuid,
-    runstate: input.string("runstate"),
+    runstate: runstateQuery(input.string("state")),
     vlanid: input.string("vlanid"),
     "custom.name": input.string("custom-name"),
     "custom.value": input.string("custom-value"),
-    sort: input.string("sort"),
+    sort: input.string("sort")?.replace("state", "runstate"),
     limit: input.string("limit"),
   });
   const [names, items] = await Promise.all([hosts.then(hostNames), vms]);

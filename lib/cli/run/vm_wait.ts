@@ -7,6 +7,7 @@ import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
 import { plain } from "../output/plain.ts";
 import { directoryOf } from "../server/find.ts";
+import { runstateQuery } from "../views/words.ts";
 
 /** `vm wait`. */
 export async function run(context: Context, input: Input): Promise<ExitCode> {
@@ -28,6 +29,6 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
 
 function awaited(word: string): Awaited {
   if (word === "deleted") return word;
-  for (const [name, state] of Object.entries(Runstate)) if (name === word) return state;
+  for (const [name, state] of Object.entries(Runstate)) if (name === runstateQuery(word)) return state;
   throw new VirtxError("invalid", `--for: there is no state ${JSON.stringify(word)}`);
 }

@@ -1,5 +1,5 @@
 import { vcpus } from "../../model/vm.ts";
-import { age, amount, instant } from "../output/human.ts";
+import { age, amount, instantOrNull } from "../output/human.ts";
 import type { View } from "../output/printer.ts";
 import type { HostItem } from "../server/hosts.ts";
 import { hostStateStyle, hostStateWord } from "./words.ts";
@@ -42,8 +42,8 @@ export function hostListView(now: number): View<HostItem> {
       hpavailable: host.hpAvailable,
       osid: host.osid,
       osv: host.osv,
-      measured: instant(host.ts),
-      seen: instant(host.seen),
+      measured: instantOrNull(host.ts),
+      seen: instantOrNull(host.seen),
     }),
   };
 }

@@ -1,6 +1,6 @@
 import type { Hostresource } from "../../model/host.ts";
 import { vcpus } from "../../model/vm.ts";
-import { age, amount, frequency, instant, percent } from "../output/human.ts";
+import { age, amount, frequency, instantOrNull, percent } from "../output/human.ts";
 import type { Printer } from "../output/printer.ts";
 import { renderSheet, type SheetPart } from "../output/sheet.ts";
 import type { HostDetails } from "../server/hosts.ts";
@@ -59,8 +59,8 @@ export function hostRecord(host: HostDetails, vms: readonly VmItem[]): Readonly<
     def: host.def,
     resources: host.resources,
     lockid: host.lockid,
-    measured: instant(host.ts),
-    seen: instant(host.seen),
+    measured: instantOrNull(host.ts),
+    seen: instantOrNull(host.seen),
     vms: vms.map(({ uuid, name, runstate }) => ({ uuid, name, state: runstateWord(runstate) })),
   };
 }

@@ -1,7 +1,7 @@
 import type { MigrationInfo } from "../../model/vm.ts";
 import type { Context } from "../context.ts";
 import { MigrationState } from "../../model/enums.ts";
-import { amount, instant, percent, span } from "../output/human.ts";
+import { amount, instant, instantOrNull, percent, span } from "../output/human.ts";
 import { renderSheet, type SheetLine } from "../output/sheet.ts";
 import type { Named } from "../resolve.ts";
 import { migrationStateWord } from "./words.ts";
@@ -24,8 +24,8 @@ export async function printMigration(
       progress,
       source: hostName(source),
       target: hostName(target),
-      started: instant(ts),
-      ended: instant(te),
+      started: instantOrNull(ts),
+      ended: instantOrNull(te),
       reason,
     }),
   };

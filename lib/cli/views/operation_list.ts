@@ -1,12 +1,13 @@
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Style } from "../output/colours.ts";
-import { age, instant, span } from "../output/human.ts";
+import { age, instantOrNull, span } from "../output/human.ts";
 import { plain } from "../output/plain.ts";
 import type { View } from "../output/printer.ts";
 import type { OperationList } from "../server/cluster.ts";
 import type { Directory } from "../server/find.ts";
 import type { OperationItem } from "../server/operations.ts";
+import { operationWord } from "./words.ts";
 
 /** Prints operations, and says on standard error whose may be missing. */
 export async function printOperations(
@@ -32,7 +33,7 @@ export function operationListView(directory: Directory, now: number): View<Opera
     columns: [
       // An id begins with its host: what tells it apart comes behind 14 characters.
       { heading: "ID", text: ({ id }) => id, least: 19 },
-      { heading: "OPERATION", text: ({ op }) => op },
+      { heading: "OPERATION", text: ({ op }) => operationWord(op) },
       { heading: "VM", text: ({ vm }) => vmName(vm), least: 8, spare: 1 },
       { heading: "HOST", text: ({ host }) => hostName(host), spare: 3 },
       { heading: "STATE", text: ({ state }) => state, style: ({ state }) => operationStyle(state), least: 5 },
@@ -57,8 +58,8 @@ export function operationRecord(
     host: directory.hostName(operation.host),
     hostuuid: operation.host,
     state: operation.state,
-    started: instant(operation.started),
-    ended: instant(operation.ended),
+    started: instantOrNull(operation.started),
+    ended: instantOrNull(operation.ended),
     error: operation.error?.message ?? null,
     progress: operation.progress ?? null,
     result: operation.result ?? null,

@@ -1,5 +1,5 @@
 import { Runstate } from "../../model/enums.ts";
-import { age, instant } from "../output/human.ts";
+import { age, instantOrNull } from "../output/human.ts";
 import type { View } from "../output/printer.ts";
 import type { VmItem } from "../server/vms.ts";
 import { hostStateWord, runstateStyle, runstateWord } from "./words.ts";
@@ -31,8 +31,8 @@ export function vmListView(
       hoststate: hostStateWord(vm.cstate),
       vlanid: vm.vlanid,
       custom: vm.custom ?? null,
-      updated: instant(vm.ts),
-      seen: instant(vm.seen),
+      updated: instantOrNull(vm.ts),
+      seen: instantOrNull(vm.seen),
     }),
   };
 }

@@ -10,12 +10,13 @@ import {
 } from "../../model/enums.ts";
 import type { Operation } from "../../model/operation.ts";
 import { allDisks, type Cpudef, type Disk, type Net, vcpus } from "../../model/vm.ts";
-import { age, amount, frequency, instant, percent, rate, span } from "../output/human.ts";
+import { age, amount, frequency, instantOrNull, percent, rate, span } from "../output/human.ts";
+import { definitionTree } from "../definition/print.ts";
 import type { Printer } from "../output/printer.ts";
 import { renderSheet, type SheetPart } from "../output/sheet.ts";
 import { formatSize } from "../output/units.ts";
 import type { VmDetails } from "../server/vms.ts";
-import { hyphenated, runstateStyle, runstateWord } from "./words.ts";
+import { hyphenated, operationWord, runstateStyle, runstateWord } from "./words.ts";
 
 /** All about a VM, for people. */
 export async function vmSheet(
@@ -79,16 +80,16 @@ export function vmRecord(
     state: runstateWord(vm.runstate),
     host: hostName(vm.host),
     hostuuid: vm.host,
-    def: vm.def,
+    def: definitionTree(vm.def),
     stats,
     operations: oplog.items.map(({ op, ts, te, status, msg }) => ({
       op,
-      started: instant(ts),
-      ended: instant(te),
+      started: instantOrNull(ts),
+      ended: instantOrNull(te),
       status,
       message: msg,
     })),
-    updated: instant(vm.ts),
+    updated: instantOrNull(vm.ts),
   };
 }
 
@@ -123,7 +124,7 @@ const NET_COLUMNS = [
 
 function operationColumns(now: number) {
   return [
-    { heading: "OPERATION", text: ({ op }: Operation) => op },
+    { heading: "OPERATION", text: ({ op }: Operation) => operationWord(op) },
     {
       heading: "STATUS",
       text: ({ status }: Operation) => status,

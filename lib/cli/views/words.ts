@@ -6,6 +6,18 @@ export function runstateWord(runstate: Runstate): string {
   return runstate === Runstate.none ? "unknown" : enumName(Runstate, runstate);
 }
 
+/** How the API has the word for a run state in its filters. */
+export function runstateQuery(word: string | undefined): string | undefined {
+  return word === "unknown" ? enumName(Runstate, Runstate.none) : word;
+}
+
+/** The operation in the words of the commands: "VmBoot" is "start". */
+export function operationWord(op: string): string {
+  return OPERATION_WORDS.get(op) ?? hyphenated(op.replace(/^Vm(?=[A-Z])/, "")).replace(/^-/, "");
+}
+
+const OPERATION_WORDS: ReadonlyMap<string, string> = new Map([["VmBoot", "start"], ["VmShutdown", "stop"]]);
+
 /** Green is at work, yellow on its way or held, red has failed. */
 export function runstateStyle(runstate: Runstate): Style | undefined {
   switch (runstate) {

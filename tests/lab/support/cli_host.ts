@@ -51,7 +51,7 @@ export class CliHost {
   /** Starts a VM and waits until its guest is up. */
   async boot(uuid: string): Promise<void> {
     await this.must(`virtx vm start ${uuid}`);
-    const at = (await this.must(`virtx vm get ${uuid} --runstate -o 'template={host}'`)).trim();
+    const at = (await this.must(`virtx vm get ${uuid} --state -o 'template={host}'`)).trim();
     await using terminal = await GuestConsole.open(this.cluster.host(Number(at.replace("virt", ""))), uuid);
     await terminal.up();
   }

@@ -52,6 +52,9 @@ Deno.test("VMs are listed with the names of their hosts, in every format", async
     (await api.virtx("vm list -o yaml")).stdout,
     /^- uuid: .*\n {2}name: db1\n {2}state: poweroff\n/,
   );
+  assert.equal(first.seen, null); // the test's VMs have no host that was heard of
+  assert.equal((await api.virtx("vm list --state off -o name")).stdout, "db1\nweb1\n");
+  assert.equal((await api.virtx("vm list --state unknown -o name")).stdout, "");
   const none = await api.virtx("vm list -n nothing");
   assert.deepEqual([none.code, none.stdout, none.stderr], [0, "", "No VMs.\n"]);
 });
@@ -138,6 +141,78 @@ Deno.test("a VM is made of flags or of a file, changed, printed and deleted", as
   assert.equal(deleted.stdout, 'web9: deleted; the disk "/vms/ds/x.qcow2" is in use\n');
 });
 
+Deno.test("an exported definition under another name makes a VM like it, with nothing that only one may have", async () => {
+  await using api = await connected();
+  const genid = numberedUuid(77);
+  const flags =
+    "--memory 512MiB --disk size=64MiB --disk /vms/ds/i.iso --disk path=/vms/ds/old.raw,size=8MiB" +
+    " --net bridge=br0,mac=52:54:00:00:00:01 --net network=default --firmware uefi --custom owner=me";
+  await api.virtx(`vm create --name db1 --genid ${genid} ${flags}`);
+  const { stdout: exported } = await api.virtx("vm export db1");
+  assert.match(exported, /52:54:00:00:00:01/);
+  const cloned = await api.virtx("vm create -f - --name db2", { stdin: exported });
+  assert.deepEqual([cloned.code, cloned.stderr], [
+    0,
+    "db2 is made like db1, with empty disks, MAC addresses and a generation id of its own.\n",
+  ]);
+  const [{ def: one }, { def: two }] = await Promise.all(
+    ["db1", "db2"].map(async (name) => JSON.parse((await api.virtx(`vm get ${name} -o json`)).stdout)),
+  );
+  assert.deepEqual(two.disks, [
+    { ...one.disks[0], path: "/vms/ds/db2/disk0.qcow2" },
+    one.disks[1],
+    { ...one.disks[2], path: "/vms/ds/db2/disk1.qcow2" },
+  ]);
+  assert.deepEqual(two.nets, [{ bridge: "br0", model: "virtio" }, { network: "default", model: "virtio" }]);
+  assert.notEqual(two.genid, genid);
+  assert.deepEqual([two.memory, two.firmware, two.custom], ["512MiB", "uefi", { owner: "me" }]);
+
+  // Under its own name it is the same VM again, to the last address.
+  const again = await api.virtx("vm create -f - --dry-run -o json", { stdin: exported });
+  assert.match(again.stdout, new RegExp(`52:54:00:00:00:01[^]*${genid}`));
+  const changed = await api.virtx("vm update db1 -f - --name db9 --dry-run", { stdin: exported });
+  assert.deepEqual([changed.code, changed.stdout], [0, "name: db1 → db9\n"]);
+
+  const sizeless = "name: a\nmemory: 64MiB\ndisks: [{path: /vms/ds/a.qcow2, management: managed}]\n";
+  const impossible = await api.virtx("vm create -f - --name b", { stdin: sizeless });
+  assert.equal(impossible.code, 64);
+  assert.match(
+    impossible.stderr,
+    /Cannot make VM "b" like "a": \/vms\/ds\/a\.qcow2 cannot be made anew without a size/,
+  );
+});
+
+Deno.test("a new name is none that a command line or a person would mistake; old ones can be dealt with", async () => {
+  await using api = await connected("-x");
+  for (const name of ["-y", numberedUuid(9)]) {
+    const { code, stderr } = await api.virtx(`vm create --name=${name} --memory 64MiB --disk size=8MiB`);
+    assert.equal(code, 64);
+    assert.match(stderr, /The name ".*" must not/);
+    const vmdef = { ...SMALL_VMDEF, name };
+    const refused = await api.call("POST", "/vms", { vmdef, host: "" });
+    assert.equal(refused.status, 400);
+    assert.match(await refused.text(), /vmdef\.name/);
+  }
+  assert.equal((await api.virtx("vm start -- -x")).code, 0);
+  assert.match((await api.virtx("vm get --state -- -x")).stdout, /^-x +running/m);
+});
+
+Deno.test("what is probably meant is told: a unit, a name in place of a file", async () => {
+  await using api = await connected();
+  const file = await api.virtx("vm create web9 --memory 1GiB");
+  assert.equal(file.code, 64);
+  assert.match(file.stderr, /"web9": there is no such file; a VM of that name is made by --name web9/);
+  const bare = await api.virtx("vm create --name web9 --memory 2 --disk size=20");
+  assert.equal(bare.code, 64);
+  assert.match(bare.stderr, /--memory must have a unit: 2MiB or 2GiB\?/);
+  assert.match(bare.stderr, /--disk size must have a unit: 20MiB or 20GiB\?/);
+  const yaml = "name: a\nmemory: 2\ndisks: [{size: 20}]\n";
+  const inFile = await api.virtx("vm create -f -", { stdin: yaml });
+  assert.equal(inFile.code, 64);
+  assert.match(inFile.stderr, /memory must have a unit: 2MiB or 2GiB\?/);
+  assert.match(inFile.stderr, /disks\[0\]\.size must have a unit/);
+});
+
 Deno.test("an editor changes a definition; what it leaves is checked, and nothing stays behind", async () => {
   await using api = await connected("web1");
   const editor = async (name: string, script: string) => {
@@ -194,7 +269,7 @@ Deno.test("a change can be left running, looked up, waited for and cancelled", a
   const [id = ""] = /[0-9a-f-]{36}/.exec(begun.stdout) ?? [];
   assert.match(
     (await api.virtx("operation list")).stdout,
-    new RegExp(`^${id}  VmBoot     web1  virt1  running`, "m"),
+    new RegExp(`^${id}  start      web1  virt1  running`, "m"),
   );
   const late = await api.virtx(`operation wait ${id} --timeout 300ms`);
   assert.equal(late.code, 75);
@@ -211,7 +286,7 @@ Deno.test("a change can be left running, looked up, waited for and cancelled", a
     `${id}: VmBoot of web1 completed\n`,
   ]);
   assert.match((await api.virtx(`operation get ${id}`)).stdout, /^State +completed$/m);
-  assert.match((await api.virtx("vm log web1")).stdout, /VmBoot +web1 +virt1 +completed/);
+  assert.match((await api.virtx("vm log web1")).stdout, /start +web1 +virt1 +completed/);
 });
 
 Deno.test("--no-wait with -q prints the operation alone, for scripts", async () => {

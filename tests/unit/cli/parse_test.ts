@@ -77,11 +77,11 @@ Deno.test("what is wrong is told at once, with what was probably meant", () => {
   assert.deepEqual(mistakes("vn", "list"), ['there is no command "vn" (did you mean "vm"?)']);
   assert.deepEqual(mistakes("vm", "lst"), ['there is no vm command "lst" (did you mean "vm list"?)']);
   assert.deepEqual(mistakes("vm", "get"), ["<vm> is missing: its name or UUID, or the beginning of either"]);
-  assert.deepEqual(mistakes("vm", "list", "--nam", "x", "-Z", "--quiet=1", "--runstate=runing", "--host"), [
+  assert.deepEqual(mistakes("vm", "list", "--nam", "x", "-Z", "--quiet=1", "--state=runing", "--host"), [
     "vm list has no flag --nam (did you mean --name?)",
     "vm list has no flag -Z",
     "--quiet takes no value",
-    '--runstate must be one of running, poweroff, paused, crashed, startup, migrating, terminating, pmsuspended, none; not "runing" (did you mean running?)',
+    '--state must be one of running, poweroff, paused, crashed, startup, migrating, terminating, pmsuspended, unknown; not "runing" (did you mean running?)',
     "--host needs a value: <host>",
     'vm list takes no further argument "x"',
   ]);
@@ -93,7 +93,7 @@ Deno.test("the prototype's spelling, verb first, means the same", () => {
   const same: [string, string][] = [
     [
       "list vm -n web -h virt1 -s 4 -v 7 -N owner -V me",
-      "vm list --name web --host virt1 --runstate 4 --vlanid 7 --custom-name owner --custom-value me",
+      "vm list --name web --host virt1 --state 4 --vlanid 7 --custom-name owner --custom-value me",
     ],
     [
       "list host -n v -a x86_64 -v Intel -s 1 -m 1024 -H 2",
@@ -101,7 +101,7 @@ Deno.test("the prototype's spelling, verb first, means the same", () => {
     ],
     ["-o json list vm", "vm list -o json"],
     ["get vm web1 -k --stat-net -C", "vm get web1"],
-    ["get runstate vm web1", "vm get --runstate web1"],
+    ["get runstate vm web1", "vm get --state web1"],
     ["get migrate vm web1", "vm get --migration web1"],
     ["get host virt1 -M", "host get virt1"],
     ["create vm web1.json -h virt1", "vm create web1.json --host virt1"],
@@ -116,12 +116,87 @@ Deno.test("the prototype's spelling, verb first, means the same", () => {
     ["abort migrate vm web1", "vm migrate --abort web1"],
     ["register vm --host virt1 web1", "vm register --host virt1 web1"],
     ["console vm web1", "vm console web1"],
+    ["list vm --state running", "vm list --state running"],
     ["-A virt1 list vm", "vm list --server virt1"],
     ["list vm --api-server virt1", "vm list --server virt1"],
   ];
   for (const [theirs, ours] of same) assert.deepEqual(meaning(theirs), meaning(ours), theirs);
   const help = parse(["migrate", "vm", "-?"]);
   assert.ok(help.kind === "help");
+});
+
+Deno.test("words and flags of other tools are answered by what they are here", () => {
+  const cases: [line: string, meant: string][] = [
+    ["ls", "vm list"],
+    ["ps", "vm list"],
+    ["show web1", "vm get"],
+    ["start web1", "vm start"],
+    ["list", "vm list"],
+    ["shutdown web1", "vm stop"],
+    ["reboot web1", "vm restart"],
+    ["undefine web1", "vm delete"],
+    ["dumpxml web1", "vm export"],
+    ["nodes", "host"],
+    ["jobs", "operation"],
+    ["top", "host top"],
+    ["vm ls", "vm list"],
+    ["vm show web1", "vm get"],
+    ["vm shutdown web1", "vm stop"],
+    ["vm reboot web1", "vm restart"],
+    ["vm rm web1", "vm delete"],
+    ["vm destroy web1", "vm kill, which ends its guest, or vm delete"],
+    ["vm rename web1 web2", "vm update"],
+    ["vm clone web1", "vm create"],
+    ["vm move web1", "vm migrate"],
+    ["host ls", "host list"],
+    ["host drain virt1", "vm migrate --selector host=<host>"],
+    ["operation abort x", "operation cancel"],
+  ];
+  for (const [line, meant] of cases) {
+    const [message = "", ...others] = mistakes(...line.split(" "));
+    assert.ok(message.endsWith(`(did you mean "${meant}"?)`), `${line}: ${message}`);
+    assert.deepEqual(others, []);
+  }
+  const flags: [line: string, meant: string][] = [
+    ["vm create --ram 2G", "--memory"],
+    ["vm create --vcpus 2", "--cpus"],
+    ["vm create --cdrom x.iso", "--disk path=/vms/ds/<image>.iso"],
+    ["vm create --network br0", "--net bridge=<bridge>"],
+    ["vm migrate web1 --to virt2", "--host"],
+    ["vm migrate web1 --offline", "--cold"],
+    ["vm delete web1 --remove-all-storage", "--storage"],
+    ["vm start --all", "--selector <filters>"],
+    ["vm list --all", "--state <state>"],
+    ["vm list --json", "--output json"],
+    ["vm stop web1 --hard", "--force"],
+  ];
+  for (const [line, meant] of flags) {
+    const [message = ""] = mistakes(...line.split(" "));
+    assert.ok(message.endsWith(`(did you mean ${meant}?)`), `${line}: ${message}`);
+  }
+  // What is known of other tools is not taken for ours.
+  for (const word of ["constructor", "toString", "__proto__"]) {
+    assert.deepEqual(mistakes(word), [`there is no command "${word}"`]);
+    assert.deepEqual(mistakes("vm", "list", `--${word}`), [`vm list has no flag --${word}`]);
+    assert.equal(mistakes("vm", "list", "--state", word).length, 1);
+  }
+});
+
+Deno.test("a state has one word everywhere, and those that it had or has elsewhere are understood", () => {
+  for (const [said, meant] of [["none", "unknown"], ["off", "poweroff"], ["shutoff", "poweroff"]]) {
+    assert.deepEqual(meaning(`vm list --state ${said}`), meaning(`vm list --state ${meant}`));
+    assert.deepEqual(meaning(`vm wait web1 --for ${said}`), meaning(`vm wait web1 --for ${meant}`));
+  }
+  assert.deepEqual(
+    meaning("vm list --runstate running --sort -runstate"),
+    meaning("vm list --state running --sort=-state"),
+  );
+  assert.deepEqual(meaning("vm get web1 --runstate"), meaning("vm get web1 --state"));
+});
+
+Deno.test("behind -- words are names, whatever they begin with", () => {
+  const request = parse(["vm", "get", "--state", "--", "-x"]);
+  assert.ok(request.kind === "run" && request.input.required("vm") === "-x");
 });
 
 Deno.test("every example of every command can be parsed, and there is one for each", () => {

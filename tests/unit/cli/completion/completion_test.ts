@@ -18,9 +18,9 @@ async function words(line: string, env: Record<string, string> = {}, now = 1_000
 Deno.test("commands, flags and their choices are offered", async () => {
   assert.deepEqual(await words("v"), ["vm", "version"]);
   assert.deepEqual(await words("vm re"), ["restart", "resume", "register"]);
-  assert.deepEqual(await words("vm list --ru"), ["--runstate"]);
-  assert.deepEqual(await words("vm list --runstate p"), ["poweroff", "paused", "pmsuspended"]);
-  assert.deepEqual(await words("vm list --runstate=pa"), ["--runstate=paused"]);
+  assert.deepEqual(await words("vm list --st"), ["--state"]);
+  assert.deepEqual(await words("vm list --state p"), ["poweroff", "paused", "pmsuspended"]);
+  assert.deepEqual(await words("vm list --state=pa"), ["--state=paused"]);
   assert.deepEqual(await words("vm list -s pa"), ["paused"]);
   assert.deepEqual(await words("--server virt1 vm li"), ["list"]);
   assert.deepEqual(await words("completion "), ["bash", "zsh", "fish"]);
@@ -75,7 +75,7 @@ Deno.test("the script of bash completes words, values behind an equals sign, and
   await Deno.writeTextFile(dir.at("script"), completionScript("bash", "virtx"));
   const tries = [
     "virtx vm li",
-    "virtx vm list --runstate=pa",
+    "virtx vm list --state=pa",
     "virtx vm create -f not",
     "virtx vm get $(touch x)",
   ];

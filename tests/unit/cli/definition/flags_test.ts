@@ -40,7 +40,7 @@ Deno.test("flags alone make a definition", () => {
     name: "web1",
     cpus: "sockets=2,cores=4",
     cpuModel: "486",
-    memory: "4096",
+    memory: "4096MiB",
     hugepages: true,
     numaPlacement: true,
     firmware: "uefi",
@@ -200,7 +200,7 @@ function problemOrder(problem: string): number {
 Deno.test("the model's rules are told by the flags that they are about", () => {
   const flags: DefinitionFlags = {
     name: " web",
-    memory: "3",
+    memory: "3MiB",
     hugepages: true,
     cpuModel: "a b",
     cpus: "0",

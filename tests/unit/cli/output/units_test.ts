@@ -2,9 +2,8 @@ import fc from "fast-check";
 import assert from "node:assert/strict";
 import { formatSize, parseSize } from "../../../../lib/cli/output/units.ts";
 
-Deno.test("sizes are read in units of 1024, and without one as MiB", () => {
+Deno.test("sizes are read in units of 1024; without one they are MiB only where the prototype has them so", () => {
   const sizes: Readonly<Record<string, number>> = {
-    "512": 512,
     "512MiB": 512,
     "512 MiB": 512,
     "512M": 512,
@@ -17,6 +16,7 @@ Deno.test("sizes are read in units of 1024, and without one as MiB", () => {
     "2048KiB": 2,
     "0": 0,
   };
+  assert.deepEqual(parseSize("512", { bare: true }), { mib: 512 });
   for (const [text, mib] of Object.entries(sizes)) assert.deepEqual(parseSize(text), { mib }, text);
 });
 
@@ -31,6 +31,8 @@ Deno.test("what is no size of whole MiB is refused, and units of 1000 with what 
     "1GiB2": /must be a size/,
     "3 foo": /must have the unit/,
     "3B": /must have the unit/,
+    "2": /must have a unit: 2MiB or 2GiB\?/,
+    "0.5": /must have a unit: 0\.5MiB or 0\.5GiB\?/,
     "20GB": /units of 1024: did you mean 20GiB\?/,
     "20mb": /units of 1024: did you mean 20MiB\?/,
     "0.3MiB": /whole number of MiB/,
