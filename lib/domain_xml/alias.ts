@@ -38,6 +38,11 @@ export function parseDiskAlias(alias: string | undefined): Pick<Disk, "man" | "p
   };
 }
 
+/** Whether virtxd, or the prototype, gave a device this alias. */
+export function isOwnAlias(alias: string | undefined): boolean {
+  return ALIAS.test(alias ?? "");
+}
+
 function letter(letters: Readonly<Record<string, number>>, value: number): string {
   return Object.keys(letters).find((key) => letters[key] === value) ?? "U";
 }

@@ -37,15 +37,13 @@ export function buildDomainXml(
     genidElement(def, context),
     element("title", {}, def.name),
     element("description", {}, def.name),
-    metadataElement(def.custom, asked(def, context), operations),
+    metadataElement(def.custom, askedOf(def, context), operations),
     element("memory", { unit: "MiB" }, def.memory.total),
     element("currentMemory", { unit: "MiB" }, def.memory.total),
-    memoryBacking(def),
+    def.memory.hp ? memoryBackingElement(def) : undefined,
     element("vcpu", {}, vcpus(def.cpudef)),
     layout.iothreads > 0 ? element("iothreads", {}, layout.iothreads) : undefined,
-    def.numa.placement
-      ? element("numatune", {}, element("memory", { mode: "strict", placement: "auto" }))
-      : undefined,
+    def.numa.placement ? numatuneElement() : undefined,
     osElement(def, context),
     featuresElement(context),
     cpuElement(def, context),
@@ -78,7 +76,8 @@ function genidElement(def: Vmdef, context: DomainContext): XmlElement | undefine
   return element("genid", {}, def.genid === "auto" ? "" : def.genid);
 }
 
-function asked(def: Vmdef, context: DomainContext): Asked {
+/** What the XML of a definition on this host has no place for. */
+export function askedOf(def: Vmdef, context: DomainContext): Asked {
   return {
     ...(effectiveCpuModel(def.cpudef.model, context) !== def.cpudef.model && { cpuModel: def.cpudef.model }),
     ...(def.genid !== "" && !hasGenid(context) && { genid: def.genid }),
@@ -86,14 +85,19 @@ function asked(def: Vmdef, context: DomainContext): Asked {
   };
 }
 
-function memoryBacking(def: Vmdef): XmlElement | undefined {
-  if (!def.memory.hp) return undefined;
+/** Memory of huge pages. */
+export function memoryBackingElement(def: Vmdef): XmlElement {
   return element(
     "memoryBacking",
     {},
     element("hugepages"),
     element("allocation", { mode: "immediate", threads: vcpus(def.cpudef) }),
   );
+}
+
+/** Has numad place the guest. */
+export function numatuneElement(): XmlElement {
+  return element("numatune", {}, element("memory", { mode: "strict", placement: "auto" }));
 }
 
 /**
@@ -166,7 +170,7 @@ const NET_MODELS: Readonly<Record<NetModel, string>> = {
  * The VLAN goes on every interface. Where the network cannot tag, libvirt refuses to start the guest; leaving the tag out instead
  * would put the guest on a network that its owner did not choose.
  */
-function interfaceElement(net: Net, vlanid: number): XmlElement {
+export function interfaceElement(net: Net, vlanid: number): XmlElement {
   const bridge = net.nettype === NetType.bridge;
   return element(
     "interface",

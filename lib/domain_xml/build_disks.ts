@@ -12,7 +12,7 @@ export interface DiskLayout {
 }
 
 /** Ports of one AHCI controller. */
-const SATA_PORTS = 6;
+export const SATA_PORTS = 6;
 
 /**
  * Lays out the disks (interop.md §4): a virtio-blk disk has an I/O thread of its own; a scsi disk a controller of its
@@ -52,7 +52,8 @@ export function layOutDisks(def: Vmdef, iothreadsSupported: boolean): DiskLayout
   return { disks, controllers, iothreads };
 }
 
-interface Place {
+/** Where a disk goes; position: in the definition, counted across buses. */
+export interface DiskPlace {
   readonly position: number;
   readonly boot: number | undefined;
   readonly iothread: number | undefined;
@@ -60,7 +61,8 @@ interface Place {
   readonly address: XmlElement | undefined;
 }
 
-function diskElement(disk: Disk, place: Place): XmlElement {
+/** A disk. */
+export function diskElement(disk: Disk, place: DiskPlace): XmlElement {
   const block = isBelow(disk.path, DEVICES_ROOT);
   const lun = disk.device === DiskDevice.lun;
   const { type: bus } = CONTROLLERS[disk.bus];
@@ -73,17 +75,20 @@ function diskElement(disk: Disk, place: Place): XmlElement {
       cache: lun ? "directsync" : "none",
       iothread: place.iothread,
     }),
-    element(
-      "source",
-      block ? { dev: disk.path } : { file: disk.path },
-      lun ? element("reservations", { managed: "yes" }) : undefined,
-    ),
+    sourceElement(disk),
     element("target", { dev: targetName(bus, place.position), bus }),
     disk.device === DiskDevice.cdrom ? element("readonly") : undefined,
     place.boot === undefined ? undefined : element("boot", { order: place.boot }),
     element("alias", { name: place.alias }),
     place.address,
   );
+}
+
+/** What is on it. */
+export function sourceElement({ path, device }: Disk): XmlElement {
+  const block = isBelow(path, DEVICES_ROOT);
+  const reservations = device === DiskDevice.lun ? element("reservations", { managed: "yes" }) : undefined;
+  return element("source", block ? { dev: path } : { file: path }, reservations);
 }
 
 const DEVICE_NAMES: Readonly<Record<DiskDevice, string>> = {
@@ -101,7 +106,8 @@ export function driveAddress(controller: number, unit: number): XmlElement {
   return element("address", { type: "drive", controller, bus: 0, target: 0, unit });
 }
 
-function scsiController(index: number, model: string, iothread: number | undefined): XmlElement {
+/** A scsi controller, with an I/O thread of its own if it has a number. */
+export function scsiController(index: number, model: string, iothread: number | undefined): XmlElement {
   return element(
     "controller",
     { type: "scsi", index, model },

@@ -95,7 +95,7 @@ function printInto(lines: string[], of: XmlElement, indent: string): void {
     lines.push(of.text === "" ? `${tag}/>` : `${tag}>${escapeXml(of.text)}</${of.name}>`);
     return;
   }
-  if (of.text !== "") {
+  if (of.text.trim() !== "") {
     throw new VirtxError("internal", `Cannot print <${of.name}>: it mixes text and elements`);
   }
   lines.push(`${tag}>`);

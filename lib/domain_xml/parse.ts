@@ -106,7 +106,7 @@ const UNITS: ReadonlyMap<string, number> = new Map([
 ]);
 
 /** Memory, rounded up to MiB. */
-function memoryMiB(memory: XmlElement | undefined): number {
+export function memoryMiB(memory: XmlElement | undefined): number {
   const unit = UNITS.get(attribute(memory, "unit") ?? "KiB") ?? 2 ** 10;
   return Math.ceil((integer(trimmedText(memory)) ?? 0) * unit / 2 ** 20);
 }

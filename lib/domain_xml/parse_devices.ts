@@ -14,24 +14,30 @@ const NO_DISK: Disk = {
   size: 0,
 };
 
-/**
- * The disks of `<devices>`, the OS disk first: the one that boots first, else the first that is no CD-ROM. Seeds and
- * floppies are no part of the model.
- */
+/** The disks of `<devices>`, in the order of {@link diskElements}. */
 export function parseDisks(devices: XmlElement | undefined): [Disk, ...Disk[]] {
-  const entries = children(devices, "disk").filter((disk) =>
-    !isSeed(disk) && attribute(disk, "device") !== "floppy"
-  );
-  const osdisk = firstBootable(entries) ??
-    entries.find((disk) => attribute(disk, "device") !== "cdrom") ?? entries[0];
-  if (osdisk === undefined) return [NO_DISK];
   const scsiModels = scsiControllerModels(devices);
-  const others = inDefinitionOrder(entries).filter((disk) => disk !== osdisk);
+  const [osdisk, ...others] = diskElements(devices?.children ?? []);
+  if (osdisk === undefined) return [NO_DISK];
   return [parseDisk(osdisk, scsiModels), ...others.map((disk) => parseDisk(disk, scsiModels))];
 }
 
-function firstBootable(disks: readonly XmlElement[]): XmlElement | undefined {
-  const order = (disk: XmlElement) => integer(attribute(child(disk, "boot"), "order")) ?? Infinity;
+/**
+ * Those of the devices that are disks of the model, the OS disk first: the one that boots first, else the first that is no
+ * CD-ROM. Seeds and floppies are no part of the model.
+ */
+export function diskElements<E extends XmlElement>(devices: readonly E[]): E[] {
+  const entries = devices.filter((device) =>
+    device.name === "disk" && !isSeed(device) && attribute(device, "device") !== "floppy"
+  );
+  const osdisk = firstBootable(entries) ??
+    entries.find((disk) => attribute(disk, "device") !== "cdrom") ?? entries[0];
+  if (osdisk === undefined) return [];
+  return [osdisk, ...inDefinitionOrder(entries).filter((disk) => disk !== osdisk)];
+}
+
+function firstBootable<E extends XmlElement>(disks: readonly E[]): E | undefined {
+  const order = (disk: E) => integer(attribute(child(disk, "boot"), "order")) ?? Infinity;
   return disks.filter((disk) => order(disk) < Infinity).toSorted((a, b) => order(a) - order(b))[0];
 }
 
@@ -39,8 +45,8 @@ function firstBootable(disks: readonly XmlElement[]): XmlElement | undefined {
  * libvirt sorts disks by bus; ours carry their position in the last letter of the target's name, counted across buses.
  * Where two disks share a letter they were not numbered that way, and the document's order is the only one.
  */
-function inDefinitionOrder(disks: readonly XmlElement[]): readonly XmlElement[] {
-  const letter = (disk: XmlElement) => (attribute(child(disk, "target"), "dev") ?? "").slice(2);
+function inDefinitionOrder<E extends XmlElement>(disks: readonly E[]): readonly E[] {
+  const letter = (disk: E) => (attribute(child(disk, "target"), "dev") ?? "").slice(2);
   const distinct = new Set(disks.map(letter)).size === disks.length;
   if (!distinct || !disks.every((disk) => /^[a-z]$/.test(letter(disk)))) return disks;
   return disks.toSorted((a, b) => letter(a) < letter(b) ? -1 : 1);
