@@ -64,7 +64,7 @@ export const MetadataType = { description: 0, title: 1, element: 2 } as const;
 export const Affect = { live: 1 << 0, config: 1 << 1 } as const;
 
 /** virDomainXMLFlags */
-export const XmlFlag = { inactive: 1 << 1, updateCpu: 1 << 2, migratable: 1 << 3 } as const;
+export const XmlFlag = { secure: 1 << 0, inactive: 1 << 1, updateCpu: 1 << 2, migratable: 1 << 3 } as const;
 
 /** virDomainDefineFlags */
 export const DefineFlag = { validate: 1 << 0 } as const;

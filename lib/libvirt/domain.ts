@@ -62,6 +62,11 @@ export class Domain implements Disposable {
     return this.#xml(XmlFlag.inactive);
   }
 
+  /** virDomainGetXMLDesc: as {@link definition}, with its passwords. */
+  definitionWithSecrets(): Promise<string> {
+    return this.#xml(XmlFlag.inactive | XmlFlag.secure);
+  }
+
   /** virDomainGetXMLDesc: what runs now; for a domain that does not run, its definition. */
   liveXml(): Promise<string> {
     return this.#xml(0);

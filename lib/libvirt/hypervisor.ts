@@ -196,6 +196,11 @@ export class Hypervisor implements AsyncDisposable {
     return this.#askDomain("get the definition of", uuid, (domain) => domain.definition());
   }
 
+  /** As {@link definition}, with its passwords: to be defined anew, and kept nowhere. */
+  definitionWithSecrets(uuid: string): Promise<string> {
+    return this.#askDomain("get the definition of", uuid, (domain) => domain.definitionWithSecrets());
+  }
+
   /** What runs now. XML. */
   liveXml(uuid: string): Promise<string> {
     return this.#askDomain("get the XML of", uuid, (domain) => domain.liveXml());

@@ -1,6 +1,7 @@
 import { v4 as newUuid } from "uuid";
 import type { Inventory } from "../cluster/inventory.ts";
 import { buildDomainXml } from "../domain_xml/build.ts";
+import { editDomainXml } from "../domain_xml/edit.ts";
 import { parseDomainXml } from "../domain_xml/parse.ts";
 import { parseSummary } from "../domain_xml/summary.ts";
 import type { HostMonitor, LocalDomain } from "../host/monitor.ts";
@@ -212,15 +213,16 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#exclusively(uuid, "update", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "update", OFF);
-      const { def: old, operations } = parseDomainXml(domain.xml);
+      const xml = await this.#editable(domain);
+      const { def: old } = parseDomainXml(xml);
       requireName(vmdef.name, old.name);
       using _claim = this.#claims.take(uuid, vmdef);
       const plan = await planDisks(storage, vmdef, old, `${uuid}.${started}`);
       const outcome = await this.#changes.apply({
         op: "update",
         vm: uuid,
-        oldXml: domain.xml,
-        newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware), operations),
+        oldXml: xml,
+        newXml: editDomainXml(xml, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
         remove: deletestorage ? this.#deletable(uuid, plan.dropped) : [],
       }, control);
@@ -483,6 +485,21 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     };
     const [osdisk, ...disks] = await Promise.all(allDisks(def).map(sized));
     return { ...def, osdisk: osdisk ?? def.osdisk, disks };
+  }
+
+  /**
+   * The definition as libvirt has it now, whoever has changed it meanwhile. One with passwords cannot be changed: the journal
+   * on the shared storage would have to keep them.
+   */
+  async #editable({ uuid, xml: known }: LocalDomain): Promise<string> {
+    const { hypervisor } = this.#o;
+    const xml = await hypervisor.definition(uuid);
+    if (await hypervisor.definitionWithSecrets(uuid) === xml) return xml;
+    const { name } = parseSummary(known);
+    throw new VirtxError(
+      "conflict",
+      `Cannot update VM "${name}": its definition has passwords, which would be lost; use virsh edit`,
+    );
   }
 
   async #definition(uuid: string): Promise<string | undefined> {
