@@ -126,21 +126,18 @@ class Abuser {
   /** Empty messages to a console, as fast as they go. */
   async #emptyFrames(): Promise<void> {
     while (!this.#over.aborted) {
-      const { promise: ended, resolve } = Promise.withResolvers<void>();
+      const { promise: settled, resolve } = Promise.withResolvers<void>();
       const path = consolePath(this.#vm(), { force: true });
       const socket = new WebSocket(`ws://${this.#host().address}:${PORT}${path}`, CONSOLE_PROTOCOL);
       const close = () => socket.close();
       this.#over.addEventListener("abort", close);
-      socket.onclose = socket.onerror = () => resolve();
-      socket.onopen = async () => {
-        const empty = new Uint8Array();
-        while (socket.readyState === WebSocket.OPEN) {
-          for (let n = 0; n < 1000 && socket.readyState === WebSocket.OPEN; n++) socket.send(empty);
-          this.tally.emptyFrames += 1000;
-          await this.#pause(5);
-        }
-      };
-      await ended;
+      socket.onopen = socket.onclose = socket.onerror = () => resolve();
+      await settled;
+      while (socket.readyState === WebSocket.OPEN) {
+        for (let n = 0; n < 1000 && socket.readyState === WebSocket.OPEN; n++) socket.send(new Uint8Array());
+        this.tally.emptyFrames += 1000;
+        await this.#pause(5);
+      }
       this.#over.removeEventListener("abort", close);
       await this.#pause(RETURN_MS * 4);
     }
