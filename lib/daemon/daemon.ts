@@ -79,15 +79,16 @@ export class Daemon {
       () => requireDirectory(`${root}/ds`),
     );
     const libc = held.use(await step("virtxd runs on Linux with glibc", () => Libc.open()));
+    const inventory = new Inventory();
+    const nameOf = (uuid: string) => `VM "${inventory.vm(uuid)?.name ?? uuid}"`;
     const hypervisor = held.use(
       await step(
         "is libvirtd running (systemctl start libvirtd)? Another hypervisor can be named by --libvirt-uri",
-        () => Hypervisor.open({ uri: config.libvirtUri, log, clock }),
+        () => Hypervisor.open({ uri: config.libvirtUri, log, clock, health, nameOf }),
       ),
     );
     signal.throwIfAborted();
 
-    const inventory = new Inventory();
     const monitor = held.use(
       new HostMonitor({
         hypervisor,
@@ -230,6 +231,7 @@ function readiness({ hypervisor, monitor, cluster, health }: {
 }): Readiness {
   const { conditions } = health;
   const reasons = conditions.filter(({ blocking }) => blocking).map(({ reason }) => reason);
+  if (hypervisor.stuck) reasons.push("libvirt answers no call that changes a VM");
   if (!hypervisor.connected) reasons.push("libvirt is away");
   else if (monitor.staleSince !== undefined) reasons.push("catching up with libvirt");
   if (!cluster.caughtUp) reasons.push("catching up with the other hosts");

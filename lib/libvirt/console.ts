@@ -1,16 +1,17 @@
 import { inBackground } from "../model/background.ts";
 import { Mutex } from "../model/mutex.ts";
 import { VirtxError } from "../model/error.ts";
+import type { Semaphore } from "../model/semaphore.ts";
 import { settlesWithin } from "./deadline.ts";
 import type { Stream } from "./stream.ts";
 
 /**
  * How a console ended: `closed` by who has it, `ended` by libvirt (the guest has stopped or left, or another user took the
- * console), `lost` with the connection to libvirt, `unread` because what the guest printed was not read in time, or
+ * console), `taken` by another user of virtxd, `lost` with the connection to libvirt, `unread` because what the guest printed was not read in time, or
  * `untaken` because the guest takes no input.
  */
 export interface ConsoleEnd {
-  readonly kind: "closed" | "ended" | "lost" | "unread" | "untaken";
+  readonly kind: "closed" | "ended" | "taken" | "lost" | "unread" | "untaken";
   readonly reason: string;
 }
 
@@ -30,12 +31,20 @@ const UNTAKEN_MS = 5_000;
 /** For how long output is left to gather: a guest prints a few bytes at a time, each of which would be an event. */
 const GATHER_MS = 5;
 
+/** What a {@link Console} stands on. */
+export interface ConsoleSupport {
+  /** For calls that may have to wait for libvirtd. */
+  readonly calls: Semaphore;
+  /** Gives the stream back; called once, when the console has ended. */
+  readonly release: () => Promise<void>;
+}
+
 /** A guest's console: what it prints from now on, for one reader, and what is typed. */
 export class Console implements AsyncDisposable {
   /** Resolves when it has ended, however that came; what was printed before can still be read. */
   readonly ended: Promise<ConsoleEnd>;
   readonly #stream: Stream;
-  readonly #release: () => Promise<void>;
+  readonly #support: ConsoleSupport;
   readonly #ending = Promise.withResolvers<ConsoleEnd>();
   readonly #sending = new Mutex();
   readonly #output: Uint8Array<ArrayBuffer>[] = [];
@@ -47,14 +56,16 @@ export class Console implements AsyncDisposable {
   #lineFreeAt = 0;
   #released: Promise<void> | undefined;
 
-  /**
-   * @param stream that has been connected with a console
-   * @param release gives it back; called once, when the console has ended
-   */
-  constructor(stream: Stream, release: () => Promise<void>) {
+  /** @param stream that has been connected with a console */
+  constructor(stream: Stream, support: ConsoleSupport) {
     this.#stream = stream;
-    this.#release = release;
+    this.#support = support;
     this.ended = this.#ending.promise;
+  }
+
+  /** Resolves when it has been given back, and libvirt has acknowledged that; undefined: it has not ended. */
+  get released(): Promise<void> | undefined {
+    return this.#released;
   }
 
   /** Begins to receive. @throws VirtxError with libvirt's reason */
@@ -88,7 +99,7 @@ export class Console implements AsyncDisposable {
     if (this.#end !== undefined) return;
     this.#end = end;
     clearTimeout(this.#gathering);
-    this.#released = this.#release();
+    this.#released = this.#support.release();
     this.#ending.resolve(end);
     this.#wake?.();
   }
@@ -127,8 +138,13 @@ export class Console implements AsyncDisposable {
     if (ahead > AHEAD_MS) await settlesWithin(ahead, this.ended);
     if (this.#end !== undefined) return;
     this.#lineFreeAt = Math.max(now, this.#lineFreeAt) + bytes.length / INPUT_RATE;
-    const sending = this.#stream.send(bytes).catch((error) => this.#failed(error));
-    if (await settlesWithin(UNTAKEN_MS, sending)) return;
+    const begun = Promise.withResolvers<void>();
+    const sending = this.#support.calls.run(async () => {
+      begun.resolve();
+      if (this.#end === undefined) await this.#stream.send(bytes);
+    }).catch((error) => this.#failed(error));
+    await Promise.race([begun.promise, this.ended]);
+    if (this.#end !== undefined || await settlesWithin(UNTAKEN_MS, sending)) return;
     this.end({ kind: "untaken", reason: `the guest has taken no input for ${UNTAKEN_MS / 1000} s` });
   }
 

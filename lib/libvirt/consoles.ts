@@ -1,4 +1,7 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { VirtxError } from "../model/error.ts";
+import { KeyedMutex, Mutex } from "../model/mutex.ts";
+import { Semaphore } from "../model/semaphore.ts";
 import type { Connection } from "./connection.ts";
 import { Console, type ConsoleEnd } from "./console.ts";
 import { ConsoleFlag, ErrorCode } from "./constants.ts";
@@ -9,6 +12,12 @@ import { Stream, StreamEvents } from "./stream.ts";
 
 /** Consoles that can be open at a time, each with its connection to libvirtd. */
 const CONSOLES_MAX = 64;
+/** Calls for consoles that may be under way at a time, each on one of Deno's few blocking threads. */
+const CALLS_MAX = 3;
+/** libvirt may take a moment to see that a console was given back: so often it is asked again, and after how long. */
+const RETRIES = 10, RETRY_MS = 50;
+/** Between two consoles that are taken from others by force. */
+const FORCE_PAUSE_MS = 1_000;
 
 /** How a {@link Consoles} is made. */
 export interface ConsolesOptions {
@@ -21,11 +30,21 @@ export interface ConsolesOptions {
 /**
  * The consoles that are open. Each has a connection to itself: input that a guest does not take holds up whatever else is on
  * its connection.
+ *
+ * A domain's consoles are opened one after the other, and one of ours is given back, and that acknowledged, before the next is
+ * opened. libvirt's own way of taking it (VIR_DOMAIN_CONSOLE_FORCE) is for consoles that others have: it ends the other stream
+ * while that may be in use, and does so a thousand times in a row only to crash (libvirt 9.0).
  */
 export class Consoles implements AsyncDisposable {
   readonly #o: ConsolesOptions;
   readonly #events = new StreamEvents();
   readonly #open = new Set<Console>();
+  /** By domain, until it has been given back. */
+  readonly #ours = new Map<string, Console>();
+  readonly #turns = new KeyedMutex();
+  readonly #calls = new Semaphore(CALLS_MAX);
+  readonly #forcing = new Mutex();
+  #forcedAt = -FORCE_PAUSE_MS;
   readonly #unfinished = new Set<Promise<unknown>>();
 
   constructor(options: ConsolesOptions) {
@@ -45,10 +64,16 @@ export class Consoles implements AsyncDisposable {
       });
     }
     const { timeoutMs } = this.#o;
-    const opening = this.#track(this.#connect(uuid, force));
+    const expired = new VirtxError("timeout", `libvirt did not answer for ${timeoutMs / 1000} s`);
+    const giveUp = new AbortController();
+    const { signal } = giveUp;
+    const opening = this.#track(
+      this.#turns.run(uuid, () => this.#take(uuid, { force, signal }), { signal }),
+    );
     if (await settlesWithin(timeoutMs, opening)) return await opening;
+    giveUp.abort(expired);
     opening.then((late) => late[Symbol.asyncDispose](), () => {});
-    throw new VirtxError("timeout", `libvirt did not answer for ${timeoutMs / 1000} s`);
+    throw expired;
   }
 
   /** Ends all of them. */
@@ -66,20 +91,58 @@ export class Consoles implements AsyncDisposable {
     this.#events[Symbol.dispose]();
   }
 
-  async #connect(uuid: string, force: boolean): Promise<Console> {
+  /** Opens a domain's console, once its turn has come. */
+  async #take(
+    uuid: string,
+    { force, signal }: { readonly force: boolean; readonly signal: AbortSignal },
+  ): Promise<Console> {
+    const ours = this.#ours.get(uuid);
+    if (force) ours?.end({ kind: "taken", reason: "another user has taken it" });
+    const wasOurs = ours?.released !== undefined;
+    await ours?.released;
+    for (let retries = wasOurs ? RETRIES : 0;; retries--) {
+      signal.throwIfAborted();
+      try {
+        return await this.#connect(uuid, ConsoleFlag.safe);
+      } catch (error) {
+        if (!isTaken(error) || (retries === 0 && !force)) throw error;
+        if (retries === 0) return await this.#takeFromOthers(uuid, signal);
+      }
+      await delay(RETRY_MS);
+    }
+  }
+
+  async #takeFromOthers(uuid: string, signal: AbortSignal): Promise<Console> {
+    using _turn = await this.#forcing.lock({ signal });
+    await delay(Math.max(0, this.#forcedAt + FORCE_PAUSE_MS - performance.now()), undefined, { signal });
+    this.#forcedAt = performance.now();
+    return await this.#connect(uuid, ConsoleFlag.safe | ConsoleFlag.force);
+  }
+
+  async #connect(uuid: string, flags: number): Promise<Console> {
     const { runtime, open } = this.#o;
-    await using undo = new AsyncDisposableStack();
-    const connection = undo.use(await open());
-    const stream = undo.use(await Stream.create(connection, { loop: runtime.loop, events: this.#events }));
-    const flags = ConsoleFlag.safe | (force ? ConsoleFlag.force : 0);
-    await withDomain(connection, uuid, (domain) => domain.openConsole(stream.pointer, flags)).catch(refuse);
-    const held = undo.move();
-    const made = new Console(stream, () => {
-      this.#open.delete(made);
-      return this.#track(held.disposeAsync());
+    const { connection, stream, held } = await this.#calls.run(async () => {
+      await using undo = new AsyncDisposableStack();
+      const connection = undo.use(await open());
+      const stream = undo.use(await Stream.create(connection, { loop: runtime.loop, events: this.#events }));
+      await withDomain(connection, uuid, (domain) => domain.openConsole(stream.pointer, flags)).catch(refuse);
+      return { connection, stream, held: undo.move() };
+    });
+    const made = new Console(stream, {
+      calls: this.#calls,
+      release: () => {
+        this.#open.delete(made);
+        return this.#track(
+          this.#calls.run(() => held.disposeAsync()).finally(() => {
+            if (this.#ours.get(uuid) === made) this.#ours.delete(uuid);
+          }),
+        );
+      },
     });
     this.#open.add(made);
+    this.#ours.set(uuid, made);
     try {
+      connection.check();
       await made.start();
       return made;
     } catch (error) {
@@ -95,6 +158,10 @@ export class Consoles implements AsyncDisposable {
     promise.then(forget, forget);
     return promise;
   }
+}
+
+function isTaken(error: unknown): boolean {
+  return error instanceof VirtxError && error.libvirt?.code === ErrorCode.operationFailed;
 }
 
 /** libvirt has one code for a console that is taken, by another session or by the lock of another program, and one for a guest that is off. */

@@ -1,15 +1,18 @@
 import { inBackground } from "../model/background.ts";
 import { type Clock, systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { Queue } from "../model/queue.ts";
 import type { Connection } from "./connection.ts";
+import { Connections } from "./connections.ts";
 import type { Console } from "./console.ts";
 import { Consoles } from "./consoles.ts";
 import { compareCpu, type CpuComparison } from "./cpu.ts";
 import { ListFlag, ShutdownFlag, UndefineFlag } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
 import { DefinitionsJob } from "./definitions.ts";
+import { type CallKind, DomainCalls } from "./domain_calls.ts";
 import {
   defineDomain,
   type Domain,
@@ -21,13 +24,13 @@ import {
 import { libvirtAway } from "./error.ts";
 import type { HypervisorEvent } from "./events.ts";
 import type { DomainJob } from "./job.ts";
+import { Budget, Lane, type TaskOptions } from "./lane.ts";
 import { Link } from "./link.ts";
 import { migrate, type MigrationOptions, type MigrationOutcome } from "./migration.ts";
 import { activeNetworks } from "./network.ts";
 import * as node from "./node.ts";
-import { Pool } from "./pool.ts";
 import { Runtime } from "./runtime.ts";
-import { allDomainStats, type DomainStats } from "./stats.ts";
+import { allDomainStats, type DomainStats, figureless } from "./stats.ts";
 
 /** How to reach libvirt, and how patiently. */
 export interface HypervisorOptions {
@@ -39,8 +42,14 @@ export interface HypervisorOptions {
   readonly reconnectMs?: number;
   /** How long a question may take; 30 s. */
   readonly queryTimeoutMs?: number;
-  /** How long a change to a domain may take, its start included; 120 s. */
+  /** How long the start of a domain may take, and changes of definitions; 120 s. What asks a guest's QEMU has less. */
   readonly operationTimeoutMs?: number;
+  /** After how long a call that libvirt has not answered is taken for stuck; 10 s. */
+  readonly patienceMs?: number;
+  /** What people call a domain; left out: its UUID. */
+  readonly nameOf?: (uuid: string) => string;
+  /** Where domains are reported about which libvirt does not answer. */
+  readonly health?: Health;
 }
 
 /** A domain that libvirt knows. */
@@ -50,12 +59,32 @@ export interface KnownDomain {
   readonly persistent: boolean;
 }
 
-const QUERY_CONNECTIONS = 4, OPERATION_CONNECTIONS = 4;
-/** How many domains migrate at a time; others wait for their turn. */
-const MIGRATION_CONNECTIONS = 8;
+/**
+ * How many calls of each sort may be under way at a time, and how many if libvirt does not answer some of them. All together,
+ * with the event loop's and the link's, take 28 of Deno's 32 blocking threads at the very worst.
+ */
+const LANES = {
+  queries: { size: 3, most: 4 },
+  samples: { size: 2 },
+  changes: { size: 6, most: 14 },
+  starts: { size: 4, most: 8 },
+  migrations: { size: 4 },
+  powerOff: { size: 3 },
+} as const;
+/** Changes, starts and migrations together: each may hold a worker of libvirtd's for good, which has 20 and others to serve. */
+const BUDGET = 14;
 /** How long the end waits for libvirt. */
 const GRACE_MS = 2_000;
-const QUERY_TIMEOUT_MS = 30_000, OPERATION_TIMEOUT_MS = 120_000;
+const QUERY_TIMEOUT_MS = 30_000, OPERATION_TIMEOUT_MS = 120_000, CHANGE_TIMEOUT_MS = 40_000;
+/** libvirt ends a QEMU that ignores SIGTERM after 10 s, one that is asked gracefully after 25 s, if nothing else is in the way. */
+const POWER_OFF_TIMEOUT_MS = 60_000;
+const PATIENCE_MS = 10_000;
+/** After which part of that another call is let in beside one that has not returned. */
+const SLOW_SHARE = 1 / 5;
+/** A start may fill memory first; see {@link POWER_OFF_TIMEOUT_MS} for an end. */
+const START_PATIENCE = 6, END_PATIENCE = 3;
+/** After which part of it the figures are told that need no QEMU, when the others have not come. */
+const FIGURES_SHARE = 1 / 2;
 
 /**
  * This host's libvirt. Every method waits on libvirt without blocking the main thread, and throws a {@link VirtxError}
@@ -69,10 +98,22 @@ export class Hypervisor implements AsyncDisposable {
   readonly #runtime: Runtime;
   readonly #log: Logger;
   readonly #link: Link;
-  readonly #queries: Pool;
-  readonly #operations: Pool;
-  readonly #migrations: Pool;
+  readonly #connections: Connections;
+  readonly #queries: Lane;
+  readonly #samples: Lane;
+  readonly #changes: Lane;
+  readonly #starts: Lane;
+  readonly #migrations: Lane;
+  readonly #powerOff: Lane;
+  readonly #lanes: readonly Lane[];
+  readonly #calls: DomainCalls;
+  readonly #patienceMs: number;
+  readonly #nameOf: (uuid: string) => string;
+  readonly #health: Health | undefined;
+  readonly #changeTimeoutMs: number;
   readonly #consoles: Consoles;
+  /** Looks at all domains' figures that libvirt has not answered yet. */
+  #samplesUnderWay = 0;
 
   private constructor(runtime: Runtime, o: HypervisorOptions) {
     const { uri, log, clock = systemClock, reconnectMs = 5_000 } = o;
@@ -80,21 +121,54 @@ export class Hypervisor implements AsyncDisposable {
     this.#log = log;
     this.#link = new Link({ runtime, uri, log, clock, reconnectMs, emit: (event) => this.#onEvent(event) });
     const { queryTimeoutMs = QUERY_TIMEOUT_MS, operationTimeoutMs = OPERATION_TIMEOUT_MS } = o;
+    const { patienceMs = PATIENCE_MS, nameOf = (uuid) => `domain ${uuid}`, health } = o;
+    this.#patienceMs = patienceMs;
+    this.#nameOf = nameOf;
+    this.#health = health;
+    this.#changeTimeoutMs = Math.min(CHANGE_TIMEOUT_MS, operationTimeoutMs);
+    this.#calls = new DomainCalls({
+      patienceMs: {
+        look: patienceMs,
+        job: patienceMs,
+        start: START_PATIENCE * patienceMs,
+        end: END_PATIENCE * patienceMs,
+      },
+      nameOf,
+      health,
+      log,
+    });
+    const unanswered = () => this.#calls.describe();
     if (isPrivateTestHost(uri)) {
-      const open = () => Promise.resolve(this.#link.share());
-      this.#queries = new Pool({ size: 1, timeoutMs: operationTimeoutMs, open });
-      this.#operations = this.#queries;
-      this.#migrations = this.#queries;
+      this.#connections = new Connections(() => Promise.resolve(this.#link.share()));
+      const common = { connections: this.#connections, unanswered };
+      const only = new Lane({ ...common, size: 1, timeoutMs: operationTimeoutMs });
+      this.#lanes = [only];
+      [this.#queries, this.#samples, this.#changes] = [only, only, only];
+      [this.#starts, this.#migrations, this.#powerOff] = [only, only, only];
     } else {
-      const open = () => this.#link.open();
-      this.#queries = new Pool({ size: QUERY_CONNECTIONS, timeoutMs: queryTimeoutMs, open });
-      this.#operations = new Pool({ size: OPERATION_CONNECTIONS, timeoutMs: operationTimeoutMs, open });
-      this.#migrations = new Pool({ size: MIGRATION_CONNECTIONS, open });
+      this.#connections = new Connections(() => this.#link.open());
+      const common = { connections: this.#connections, unanswered };
+      const patient = { ...common, patienceMs: patienceMs * SLOW_SHARE };
+      const budget = new Budget(BUDGET);
+      this.#queries = new Lane({ ...patient, ...LANES.queries, timeoutMs: queryTimeoutMs });
+      this.#samples = new Lane({ ...common, ...LANES.samples, timeoutMs: queryTimeoutMs });
+      this.#changes = new Lane({ ...patient, ...LANES.changes, budget, timeoutMs: operationTimeoutMs });
+      this.#starts = new Lane({ ...patient, ...LANES.starts, budget, timeoutMs: operationTimeoutMs });
+      this.#migrations = new Lane({ ...common, ...LANES.migrations, budget });
+      this.#powerOff = new Lane({ ...common, ...LANES.powerOff, timeoutMs: POWER_OFF_TIMEOUT_MS });
+      this.#lanes = [
+        this.#queries,
+        this.#samples,
+        this.#changes,
+        this.#starts,
+        this.#migrations,
+        this.#powerOff,
+      ];
     }
     this.#consoles = new Consoles({
       runtime,
       open: () => this.#link.open(),
-      timeoutMs: operationTimeoutMs,
+      timeoutMs: this.#changeTimeoutMs,
     });
   }
 
@@ -186,9 +260,22 @@ export class Hypervisor implements AsyncDisposable {
     });
   }
 
-  /** The figures of all domains, in one round trip. */
-  stats(): Promise<DomainStats[]> {
-    return this.#ask("get the domains' figures", allDomainStats);
+  /** Whether no VM can be changed because libvirt does not answer calls about so many others. */
+  get stuck(): boolean {
+    return this.#changes.stuck;
+  }
+
+  /**
+   * The figures of all domains, in one round trip. If a QEMU hangs in the meantime, libvirt does not answer; then the figures
+   * are those that need no QEMU.
+   */
+  async stats(): Promise<DomainStats[]> {
+    if (this.#samplesUnderWay < LANES.samples.size) {
+      const sample = this.#bulk(this.#samples, (connection) => this.#sample(connection));
+      if (await settlesWithin(this.#patienceMs * FIGURES_SHARE, sample)) return await sample;
+      sample.catch(() => {}); // the link, or the next sample, tells
+    }
+    return await this.#bulk(this.#queries, (connection) => allDomainStats(connection, { quiet: true }));
   }
 
   /** The definition: what the next start takes. XML. */
@@ -243,7 +330,7 @@ export class Hypervisor implements AsyncDisposable {
 
   /** Makes or replaces a persistent domain, after libvirt has checked the XML against its schema; its UUID. */
   define(xml: string): Promise<string> {
-    return this.#do("define the domain", async (connection) => {
+    return this.#use(this.#changes, "define the domain", async (connection) => {
       using domain = await defineDomain(connection, xml);
       return domain.uuid;
     });
@@ -259,7 +346,7 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   start(uuid: string): Promise<void> {
-    return this.#change("start", uuid, (domain) => domain.start());
+    return this.#withDomain(this.#starts, "start", uuid, "start", (domain) => domain.start());
   }
 
   /** Asks the guest by ACPI; resolves when it is asked, not when it has obeyed. */
@@ -269,9 +356,12 @@ export class Hypervisor implements AsyncDisposable {
     return this.#change("shut down", uuid, (domain) => domain.shutdown(flags));
   }
 
-  /** Ends it; graceful: only if QEMU itself ends in time, so that its disks are flushed. */
+  /**
+   * Ends it; graceful: only if QEMU itself ends in time, so that its disks are flushed. It waits for no other call that is
+   * under way, and libvirt carries it out by a worker of its own (`prio_workers`) if all others are busy.
+   */
   destroy(uuid: string, o: { graceful: boolean }): Promise<void> {
-    return this.#change("destroy", uuid, (domain) => domain.destroy(o.graceful));
+    return this.#withDomain(this.#powerOff, "destroy", uuid, "end", (domain) => domain.destroy(o.graceful));
   }
 
   suspend(uuid: string): Promise<void> {
@@ -302,21 +392,30 @@ export class Hypervisor implements AsyncDisposable {
    */
   migrate(uuid: string, options: MigrationOptions, signal?: AbortSignal): Promise<MigrationOutcome> {
     const control = { signal, abort: () => this.abortJob(uuid) };
-    return this.#use(
+    let begun = false;
+    const moving = this.#use(
       this.#migrations,
-      `migrate domain ${uuid} to ${options.destination}`,
-      (connection) => withDomain(connection, uuid, (domain) => migrate(domain, options, control)),
+      `migrate ${this.#nameOf(uuid)} to ${options.destination}`,
+      (connection) => {
+        begun = true;
+        return withDomain(connection, uuid, (domain) => migrate(domain, options, control));
+      },
+      { signal },
     );
+    return moving.catch((error) => {
+      if (signal?.aborted && !begun) return "aborted";
+      throw error;
+    });
   }
 
   /** What a domain is busy with, a migration mostly, and how far it is; undefined: nothing. */
   job(uuid: string): Promise<DomainJob | undefined> {
-    return this.#askDomain("get the job of", uuid, (domain) => domain.job());
+    return this.#change("get the job of", uuid, (domain) => domain.job());
   }
 
   /** How the last job went that ended well; on the target this is how the migration went that brought the domain. */
   completedJob(uuid: string): Promise<DomainJob | undefined> {
-    return this.#askDomain("get the completed job of", uuid, (domain) => domain.completedJob());
+    return this.#change("get the completed job of", uuid, (domain) => domain.completedJob());
   }
 
   /** Ends the job; resolves when libvirt has taken note, not when it has ended. */
@@ -344,7 +443,7 @@ export class Hypervisor implements AsyncDisposable {
       this.#link.require();
       return await this.#consoles.open(uuid, o);
     } catch (error) {
-      throw VirtxError.wrap(error, `Cannot open the console of domain ${uuid}`);
+      throw VirtxError.wrap(error, `Cannot open the console of ${this.#nameOf(uuid)}`);
     }
   }
 
@@ -360,8 +459,8 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   async #end(): Promise<void> {
-    const pools = [this.#queries, this.#operations, this.#migrations, this.#consoles];
-    await Promise.all(pools.map((pool) => pool[Symbol.asyncDispose]()));
+    const all = [...this.#lanes, this.#connections, this.#consoles];
+    await Promise.all(all.map((each) => each[Symbol.asyncDispose]()));
     await this.#link[Symbol.asyncDispose]();
     await this.#runtime[Symbol.asyncDispose]();
   }
@@ -369,7 +468,8 @@ export class Hypervisor implements AsyncDisposable {
   #onEvent(event: HypervisorEvent): void {
     if (event.kind === "disconnected") {
       const away = libvirtAway(`libvirt is away: ${event.reason}`);
-      for (const pool of [this.#queries, this.#operations, this.#migrations]) pool.reset(away);
+      for (const lane of this.#lanes) lane.reset(away);
+      this.#connections.reset();
       this.#consoles.end({ kind: "lost", reason: away.message });
     }
     this.events.push(event);
@@ -379,22 +479,70 @@ export class Hypervisor implements AsyncDisposable {
     return this.#use(this.#queries, what, task);
   }
 
-  #do<T>(what: string, task: (connection: Connection) => Promise<T>): Promise<T> {
-    return this.#use(this.#operations, what, task);
-  }
-
   #askDomain<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
-    return this.#ask(`${what} domain ${uuid}`, (connection) => withDomain(connection, uuid, task));
+    return this.#withDomain(this.#queries, what, uuid, "look", task);
   }
 
+  /** What needs libvirt's job on the domain, and is over soon if its QEMU answers. */
   #change<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
-    return this.#do(`${what} domain ${uuid}`, (connection) => withDomain(connection, uuid, task));
+    const timeoutMs = this.#changeTimeoutMs;
+    return this.#withDomain(this.#changes, what, uuid, "job", task, { timeoutMs });
   }
 
-  async #use<T>(pool: Pool, what: string, task: (connection: Connection) => Promise<T>): Promise<T> {
+  async #withDomain<T>(
+    lane: Lane,
+    what: string,
+    uuid: string,
+    kind: CallKind,
+    task: (domain: Domain) => Promise<T>,
+    options?: TaskOptions,
+  ): Promise<T> {
+    const whole = `${what} ${this.#nameOf(uuid)}`;
+    try {
+      this.#calls.require(uuid, kind);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot ${whole}`);
+    }
+    const call = (connection: Connection) =>
+      this.#calls.run(uuid, what, kind, () => withDomain(connection, uuid, task));
+    return await this.#use(lane, whole, call, options);
+  }
+
+  /** A look at all domains, which tells whether libvirt answers at all. */
+  async #bulk<T>(lane: Lane, task: (connection: Connection) => Promise<T>): Promise<T> {
+    try {
+      const result = await this.#use(lane, "get the domains' figures", task);
+      if (this.#health?.clear("libvirt")) this.#log.info("libvirt answers again");
+      return result;
+    } catch (error) {
+      const silent = error instanceof VirtxError && error.kind === "timeout" && lane === this.#queries;
+      const reason = "libvirt does not answer what its domains do";
+      if (silent && this.#health?.report("libvirt", { reason, blocking: true })) this.#log.error(reason);
+      throw error;
+    }
+  }
+
+  /** All domains' figures. Those that lack them while an earlier sample is not answered are what it waits for. */
+  async #sample(connection: Connection): Promise<DomainStats[]> {
+    this.#samplesUnderWay++;
+    try {
+      const all = await allDomainStats(connection);
+      this.#calls.suspect(this.#samplesUnderWay > 1 ? figureless(all) : []);
+      return all;
+    } finally {
+      this.#samplesUnderWay--;
+    }
+  }
+
+  async #use<T>(
+    lane: Lane,
+    what: string,
+    task: (connection: Connection) => Promise<T>,
+    options?: TaskOptions,
+  ): Promise<T> {
     try {
       this.#link.require();
-      return await pool.use(task);
+      return await lane.use(task, options);
     } catch (error) {
       throw VirtxError.wrap(error, `Cannot ${what}`);
     }

@@ -1,5 +1,5 @@
 import type { Connection } from "./connection.ts";
-import { STATS_NOWAIT, StatsGroup } from "./constants.ts";
+import { DomainState, STATS_NOWAIT, StatsGroup } from "./constants.ts";
 import { domainUuid } from "./domain.ts";
 import type { Libvirt } from "./ffi.ts";
 import { borrowString, OutPointer, readPointers } from "./memory.ts";
@@ -51,6 +51,11 @@ export interface DomainStats {
  */
 const GROUPS = StatsGroup.state | StatsGroup.cpuTotal | StatsGroup.balloon | StatsGroup.interface |
   StatsGroup.block;
+/** Those for which libvirt asks no QEMU. */
+const QUIET_GROUPS = StatsGroup.state | StatsGroup.interface;
+
+/** Of a domain that has a QEMU. */
+const ACTIVE: readonly number[] = [DomainState.running, DomainState.blocked, DomainState.paused];
 
 /** How long decoding may keep the main thread from other work, in ms. */
 const SLICE_MS = 4;
@@ -60,13 +65,17 @@ const PARAMS_OFFSET = 8, COUNT_OFFSET = 16;
 
 /**
  * virConnectGetAllDomainStats of all domains, in one round trip. NOWAIT: a domain whose QEMU is busy or stuck comes
- * with fewer figures instead of keeping the others waiting.
+ * with fewer figures instead of keeping the others waiting. But a QEMU that nobody has asked yet since it got stuck is asked, and
+ * then this call waits for it as long as it is stuck; one that is `quiet` asks none.
  */
-export async function allDomainStats(connection: Connection): Promise<DomainStats[]> {
+export async function allDomainStats(
+  connection: Connection,
+  { quiet = false }: { readonly quiet?: boolean } = {},
+): Promise<DomainStats[]> {
   const { libvirt } = connection;
   const list = new OutPointer();
   const count = await connection.int((c) =>
-    libvirt.virConnectGetAllDomainStats(c, GROUPS, list.buffer, STATS_NOWAIT)
+    libvirt.virConnectGetAllDomainStats(c, quiet ? QUIET_GROUPS : GROUPS, list.buffer, STATS_NOWAIT)
   );
   const array = list.value;
   if (array === null) return [];
@@ -85,6 +94,12 @@ export async function allDomainStats(connection: Connection): Promise<DomainStat
   } finally {
     await libvirt.virDomainStatsRecordListFree(array);
   }
+}
+
+/** The domains that have a QEMU about which libvirt tells nothing, because some call keeps it busy. */
+export function figureless(all: readonly DomainStats[]): string[] {
+  return all.filter(({ state, balloon }) => ACTIVE.includes(state) && balloon.rssKiB === undefined)
+    .map(({ uuid }) => uuid);
 }
 
 /** Reads one virDomainStatsRecord, with the help of an object for its parameters. */

@@ -1,6 +1,6 @@
 import { VirtxError } from "../model/error.ts";
+import { Semaphore } from "../model/semaphore.ts";
 import type { ImageFormat } from "./location.ts";
-import { Semaphore } from "./semaphore.ts";
 
 export interface QemuImgOptions {
   /** Name or path of the program. */

@@ -81,6 +81,8 @@ export class VmConsoles implements ConsoleUseCases {
         return { fate: kind, reason: "Too slow: the guest's output was not taken in time, and some is lost" };
       case "untaken":
         return { fate: kind, reason: `VM "${name}" takes no input; is it paused, or hung?` };
+      case "taken":
+        return { fate: kind, reason: `Another user has taken the console of VM "${name}"` };
       case "lost":
       case "closed":
         return { fate: kind, reason };

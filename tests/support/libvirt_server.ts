@@ -8,11 +8,20 @@ import { XdrWriter } from "./xdr.ts";
 /** The one domain of a {@link LibvirtServer}; it is shut off. */
 export const SERVED_DOMAIN = { uuid: "5e7e9c3a-0000-4000-8000-00000000d0d0", name: "served" } as const;
 
+/** The UUID of another domain that a {@link LibvirtServer} knows, shut off like the first. */
+export function otherDomain(number: number): string {
+  return `5e7e9c3a-0000-4000-8000-${OTHERS}${number.toString(16).padStart(8, "0")}`;
+}
+const OTHERS = "0e0e";
+
 /** Procedures of libvirt's remote protocol, as far as the server knows them. */
 export const Procedure = {
   open: 1,
   getType: 3,
   lookupByUuid: 24,
+  resume: 28,
+  suspend: 34,
+  destroyFlags: 234,
   supportsFeature: 60,
   authList: 66,
   isActive: 150,
@@ -64,6 +73,18 @@ export interface Failure {
 
 type Answer = XdrWriter | Failure;
 
+/** Calls that get no answer for now: which of a procedure, and how they are answered after all. */
+interface Held {
+  readonly only: (body: DataView) => boolean;
+  readonly answers: (() => void)[];
+}
+
+/** Whether a call is about a domain: its UUID is somewhere in the body. */
+export function isAbout(uuid: string): (body: DataView) => boolean {
+  const hex = uuid.replaceAll("-", "");
+  return (body) => new Uint8Array(body.buffer, body.byteOffset, body.byteLength).toHex().includes(hex);
+}
+
 /**
  * A libvirt daemon as seen through its socket, which can be told to fall silent, to die and to come back. It speaks
  * libvirt's own RPC protocol, so that the client library at the other end is the real one.
@@ -71,7 +92,7 @@ type Answer = XdrWriter | Failure;
 export class LibvirtServer implements AsyncDisposable {
   readonly #dir: TempDir;
   readonly #sockets = new Set<Deno.UnixConn>();
-  readonly #held = new Map<number, (() => void)[]>();
+  readonly #held = new Map<number, Held>();
   #listener: Deno.UnixListener | undefined;
   #work: Promise<unknown>[] = [];
   readonly #calls = new Map<number, number>();
@@ -134,16 +155,16 @@ export class LibvirtServer implements AsyncDisposable {
     return this.#calls.get(procedure) ?? 0;
   }
 
-  /** From now on calls of this procedure get no answer. */
-  hold(procedure: number): void {
-    this.#held.set(procedure, []);
+  /** From now on calls of this procedure, or those of them that are meant, get no answer. */
+  hold(procedure: number, only: (body: DataView) => boolean = () => true): void {
+    this.#held.set(procedure, { only, answers: [] });
   }
 
   /** Answers them after all, and those to come. */
   release(procedure: number): void {
-    const held = this.#held.get(procedure) ?? [];
+    const held = this.#held.get(procedure);
     this.#held.delete(procedure);
-    for (const answer of held) answer();
+    for (const answer of held?.answers ?? []) answer();
   }
 
   /** Tells all subscribers an event of the domain: the procedure that carries it, and what follows the domain in it. */
@@ -197,8 +218,8 @@ export class LibvirtServer implements AsyncDisposable {
           else inBackground(send(socket, procedure, REPLY, serial, ERROR, writeError(answer)));
         };
         const held = this.#held.get(procedure);
-        if (held === undefined) reply();
-        else held.push(reply);
+        if (held?.only(call.body)) held.answers.push(reply);
+        else reply();
       }
     } finally {
       if (this.#sockets.delete(socket)) socket.close();
@@ -229,7 +250,7 @@ function answerTo({ procedure, body }: Call): Answer {
       return answer.int(body.getInt32(0));
     case Procedure.lookupByUuid: {
       const uuid = formatUuid(new Uint8Array(body.buffer, body.byteOffset, 16));
-      if (uuid === SERVED_DOMAIN.uuid) return writeDomain(answer);
+      if (uuid === SERVED_DOMAIN.uuid || uuid.includes(OTHERS)) return writeDomain(answer, uuid);
       return { code: ErrorCode.noDomain, message: `no domain with matching uuid '${uuid}'` };
     }
     case Procedure.create:
@@ -244,9 +265,8 @@ function answerTo({ procedure, body }: Call): Answer {
   }
 }
 
-function writeDomain(to: XdrWriter): XdrWriter {
-  const uuid = Uint8Array.fromHex(SERVED_DOMAIN.uuid.replaceAll("-", ""));
-  return to.string(SERVED_DOMAIN.name).opaque(uuid).int(-1);
+function writeDomain(to: XdrWriter, uuid: string = SERVED_DOMAIN.uuid): XdrWriter {
+  return to.string(SERVED_DOMAIN.name).opaque(Uint8Array.fromHex(uuid.replaceAll("-", ""))).int(-1);
 }
 
 function writeFigures(to: XdrWriter, figures: readonly Figure[]): XdrWriter {

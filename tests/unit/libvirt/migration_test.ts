@@ -126,13 +126,17 @@ Deno.test("a migration has no deadline, and no part in other calls' connections"
     operationTimeoutMs: 100,
   });
   server.hold(Procedure.migrate);
-  const outcomes = Array.from({ length: 5 }, () => hypervisor.migrate(uuid, LIVE));
-  await untilCalled(server, Procedure.migrate, 5);
+  const outcomes = Array.from({ length: 4 }, () => hypervisor.migrate(uuid, LIVE));
+  await untilCalled(server, Procedure.migrate, 4);
+  const giveUp = new AbortController();
+  const fifth = hypervisor.migrate(uuid, LIVE, giveUp.signal); // waits for its turn
+  giveUp.abort();
+  assert.equal(await fifth, "aborted");
   await new Promise((resolve) => setTimeout(resolve, 200));
   assert.equal((await hypervisor.state(uuid)).state, 5);
   await hypervisor.start(uuid);
   server.release(Procedure.migrate);
-  assert.deepEqual(await Promise.all(outcomes), Array(5).fill("completed"));
+  assert.deepEqual(await Promise.all(outcomes), Array(4).fill("completed"));
 });
 
 Deno.test("when libvirt goes away during a migration, its end is unknown, and that is said at once", async () => {

@@ -1,8 +1,16 @@
 import assert from "node:assert/strict";
 import { Hypervisor } from "../../../lib/libvirt/hypervisor.ts";
+import { TypedParameterType } from "../../../lib/libvirt/constants.ts";
+import { Health } from "../../../lib/model/health.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
-import { LibvirtServer, Procedure, SERVED_DOMAIN } from "../../support/libvirt_server.ts";
+import {
+  isAbout,
+  LibvirtServer,
+  otherDomain,
+  Procedure,
+  SERVED_DOMAIN,
+} from "../../support/libvirt_server.ts";
 import { XdrWriter } from "../../support/xdr.ts";
 
 const log = silentLogger;
@@ -41,23 +49,36 @@ Deno.test("calls under way fail as soon as libvirt goes away", async () => {
   await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
   server.hold(Procedure.getState);
   const calls = Array.from({ length: 10 }, () => refusal(hypervisor.state(uuid)));
-  await untilOpen(server, 5); // the link's, and four that ask
+  await untilOpen(server, 4); // the link's, and three that ask
   await server.die();
   for (const error of await Promise.all(calls)) assert.equal(error.kind, "unavailable");
 });
 
 Deno.test("a call that is not answered fails in time, others go on, and its connection is closed in the end", async () => {
   await using server = await LibvirtServer.start();
-  await using hypervisor = await Hypervisor.open({ uri: server.uri, log, queryTimeoutMs: 200 });
-  server.hold(Procedure.getState);
-  const late = await Promise.all(Array.from({ length: 4 }, () => refusal(hypervisor.state(uuid))));
+  await using hypervisor = await Hypervisor.open({
+    uri: server.uri,
+    log,
+    queryTimeoutMs: 300,
+    patienceMs: 100,
+  });
+  server.hold(Procedure.getState, isAbout(uuid));
+  const late = await Promise.all(Array.from({ length: 3 }, () => refusal(hypervisor.state(uuid))));
   for (const error of late) {
     assert.equal(error.kind, "timeout");
-    assert.match(error.message, /^Cannot get the state of domain .*: libvirt did not answer for 0.2 s$/);
+    assert.match(error.message, /^Cannot get the state of domain .*: libvirt did not answer for 0.3 s$/);
   }
+  assert.equal(server.connections, 4);
+  assert.equal(await hypervisor.isActive(otherDomain(1)), false); // beside those that are slow
   assert.equal(server.connections, 5);
-  assert.equal(await hypervisor.isActive(uuid), false); // by a connection that took a stuck one's place
-  assert.equal(server.connections, 6);
+
+  const refused = await refusal(hypervisor.isActive(uuid)); // it would wait behind them
+  assert.equal(refused.kind, "unavailable");
+  assert.match(
+    refused.message,
+    /^Cannot get the state of domain \S+: libvirt has not answered about domain \S+ for \d+ s \(to get the state of it\)$/,
+  );
+  assert.equal(server.calls(Procedure.isActive), 1);
 
   server.release(Procedure.getState);
   await untilOpen(server, 2);
@@ -78,17 +99,92 @@ Deno.test("a task that was given up makes no further call", async () => {
 
 Deno.test("when too many calls are stuck, the next fails in time too, and all is well when they are answered", async () => {
   await using server = await LibvirtServer.start();
-  await using hypervisor = await Hypervisor.open({ uri: server.uri, log, queryTimeoutMs: 150 });
-  server.hold(Procedure.getState);
-  for (let round = 0; round < 2; round++) {
-    await Promise.all(Array.from({ length: 4 }, () => refusal(hypervisor.state(uuid))));
-  }
-  const error = await refusal(hypervisor.state(uuid));
-  assert.match(error.message, /all 4 connections to libvirt were busy for 0.15 s$/);
-  assert.equal(server.connections, 9); // four stuck, four in their place and stuck as well, and the link's
-  server.release(Procedure.getState);
-  await untilOpen(server, 1);
-  assert.equal((await hypervisor.state(uuid)).state, 5);
+  const health = new Health();
+  const nameOf = (uuid: string) => `VM "${uuid.slice(-1)}"`;
+  await using hypervisor = await Hypervisor.open({
+    uri: server.uri,
+    log,
+    operationTimeoutMs: 600,
+    patienceMs: 100,
+    health,
+    nameOf,
+  });
+  server.hold(Procedure.suspend);
+  await Promise.all(
+    Array.from({ length: 14 }, (_, number) => refusal(hypervisor.suspend(otherDomain(number)))),
+  );
+  assert.equal(server.calls(Procedure.suspend), 14);
+  assert.equal(server.connections, 15); // the link's, too
+  assert.equal(hypervisor.stuck, true);
+  assert.deepEqual(health.conditions.map(({ reason, blocking }) => [reason, blocking]).slice(0, 2), [
+    ['libvirt does not answer about VM "0" (to suspend it)', false],
+    ['libvirt does not answer about VM "1" (to suspend it)', false],
+  ]);
+
+  const error = await refusal(hypervisor.resume(uuid));
+  assert.equal(error.kind, "unavailable");
+  assert.match(
+    error.message,
+    /could not be asked for 0.6 s: it does not answer about VM "0", VM "1", 12 others$/,
+  );
+  assert.equal((await hypervisor.state(otherDomain(3))).state, 5); // a look is another matter
+  await hypervisor.destroy(otherDomain(3), { graceful: false }); // and so is the end
+  assert.equal(server.calls(Procedure.destroyFlags), 1);
+
+  server.release(Procedure.suspend);
+  await untilOpen(server, 2);
+  assert.equal(hypervisor.stuck, false);
+  assert.deepEqual(health.conditions, []);
+  await hypervisor.resume(uuid);
+});
+
+Deno.test("calls about healthy domains are answered beside those about a dozen that hang", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log, patienceMs: 100 });
+  const hung = Array.from({ length: 12 }, (_, number) => otherDomain(number));
+  server.hold(Procedure.suspend, (body) => hung.some((uuid) => isAbout(uuid)(body)));
+  const calls = hung.map((uuid) => hypervisor.suspend(uuid));
+  await hypervisor.suspend(uuid);
+  await Promise.all(Array.from({ length: 20 }, () => hypervisor.resume(uuid)));
+  server.release(Procedure.suspend);
+  await Promise.all(calls);
+});
+
+Deno.test("an end waits for no call, however many hang, about its domain or others", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({
+    uri: server.uri,
+    log,
+    operationTimeoutMs: 600,
+    patienceMs: 100,
+  });
+  const held = [Procedure.suspend, Procedure.getState, Procedure.create];
+  for (const procedure of held) server.hold(procedure);
+  const calls = Array.from({ length: 20 }, (_, number) => [
+    refusal(hypervisor.suspend(otherDomain(number))),
+    refusal(hypervisor.start(otherDomain(number + 50))),
+  ]).flat();
+  await hypervisor.destroy(otherDomain(0), { graceful: false });
+  await Promise.all(calls);
+  await hypervisor.destroy(otherDomain(0), { graceful: true });
+  for (const procedure of held) server.release(procedure);
+});
+
+Deno.test("a sample that a hung QEMU holds up is followed by one without it, and what is known without QEMU", async () => {
+  await using server = await LibvirtServer.start();
+  const health = new Health();
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log, patienceMs: 100, health });
+  const STATE = 1, BALLOON = 4;
+  server.figures = [["state.state", TypedParameterType.int, 1]];
+  const asksQemu = (body: DataView) => (body.getUint32(4) & BALLOON) !== 0;
+  server.hold(Procedure.getAllDomainStats, asksQemu);
+  assert.deepEqual((await hypervisor.stats()).map(({ state }) => state), [STATE]);
+  assert.deepEqual((await hypervisor.stats()).map(({ state }) => state), [STATE]);
+  assert.equal((await hypervisor.stats()).length, 1); // without asking, as two wait already
+  assert.equal(server.calls(Procedure.getAllDomainStats), 5);
+  server.release(Procedure.getAllDomainStats);
+  await untilOpen(server, 4);
+  assert.equal((await hypervisor.stats()).length, 1);
 });
 
 Deno.test("a libvirt that cannot be reached says why at the start", async () => {

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { Semaphore } from "../../../lib/storage/semaphore.ts";
+import { Semaphore } from "../../../lib/model/semaphore.ts";
 
 /** Tasks that end when they are told to, and what has begun of them. */
 function tasks() {
