@@ -9,6 +9,7 @@ import { Command, CommanderError, InvalidArgumentError } from "commander";
 import { Lab } from "./lab/lab.ts";
 import { statusReport } from "./lab/report.ts";
 import { labNames } from "./lab/state.ts";
+import { ensurePackages } from "./packages.ts";
 import { print, printedProgress, seconds } from "./progress.ts";
 import { throughSudo } from "./root.ts";
 
@@ -36,6 +37,7 @@ async function inTerminal(argv: readonly string[]): Promise<number> {
 
 async function up(options: { name: string; hosts: number }): Promise<void> {
   const begin = performance.now();
+  await ensurePackages(printedProgress);
   const lab = await Lab.up({ ...options, progress: printedProgress });
   print(
     `Lab ${lab.name} is up with ${lab.hosts.length} host(s) after ${seconds(performance.now() - begin)}\n`,
