@@ -5,6 +5,12 @@ import { readError } from "./error.ts";
 import { EventLoop } from "./event_loop.ts";
 import { type Libvirt, type LibvirtLibrary, loadLibvirt } from "./ffi.ts";
 
+/** libvirt's own log, which it would begin on standard error with its first warning, in the midst of ours; unless somebody wants it. */
+function keepLogQuiet(): void {
+  if (Deno.env.has("LIBVIRT_DEBUG") || Deno.env.has("LIBVIRT_LOG_OUTPUTS")) return;
+  Deno.env.set("LIBVIRT_LOG_OUTPUTS", "4:file:/dev/null");
+}
+
 /**
  * What all connections of this process share: the library, its event loop, and its place for errors that belong to no
  * connection. One at a time per process, since libvirt has one event loop and one error handler in each.
@@ -26,6 +32,7 @@ export class Runtime implements AsyncDisposable {
   /** @throws VirtxError `unavailable` if the library cannot be loaded. */
   constructor(log: Logger) {
     this.log = log;
+    keepLogQuiet();
     this.#library = loadLibvirt();
     this.libvirt = this.#library.symbols;
     this.#onError = Deno.UnsafeCallback.threadSafe(

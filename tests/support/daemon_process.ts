@@ -23,10 +23,15 @@ export class DaemonProcess implements AsyncDisposable {
     this.#reading = this.#read(child.stderr);
   }
 
-  /** @param root what stands for /vms */
-  static spawn(root: TempDir, args: readonly string[] = []): DaemonProcess {
-    const child = new Deno.Command(Deno.execPath(), {
+  /**
+   * @param root what stands for /vms
+   * @param under a command that is to run it
+   */
+  static spawn(root: TempDir, args: readonly string[] = [], under: readonly string[] = []): DaemonProcess {
+    const [program = "", ...words] = [...under, Deno.execPath()];
+    const child = new Deno.Command(program, {
       args: [
+        ...words,
         ...["run", "--allow-all", "--quiet", MAIN],
         ...[
           "--libvirt-uri",

@@ -33,6 +33,16 @@ Deno.test("it starts, says so, serves, and ends with 0 at SIGTERM or SIGINT", as
   }
 });
 
+Deno.test("the log is JSON, line by line, also on a host whose name does not resolve, of which libvirt complains", async () => {
+  await using root = await daemonStorage();
+  const elsewhere = ["unshare", "--uts", "sh", "-c", 'hostname no-such-host && exec "$@"', "sh"];
+  await using daemon = DaemonProcess.spawn(root, [], elsewhere);
+  await daemon.ready();
+  assert.equal((await daemon.line("monitoring")).name, "no-such-host");
+  daemon.kill("SIGTERM");
+  assert.equal(await daemon.ended(), 0);
+});
+
 Deno.test("it serves its unix socket, and removes it at the end", async () => {
   await using root = await daemonStorage();
   const path = root.at("run/virtxd.sock");
