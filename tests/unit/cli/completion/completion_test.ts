@@ -69,7 +69,7 @@ Deno.test("the script of bash completes words, values behind an equals sign, and
   const main = fileURLToPath(new URL("../../../../main.ts", import.meta.url));
   await Deno.writeTextFile(
     dir.at("virtx"),
-    `#!/bin/sh\nVIRTX_ARGV0=virtx exec ${Deno.execPath()} run -A --no-check --quiet ${main} "$@"\n`,
+    `#!/bin/sh\nVIRTX_ARGV0=virtx exec "${Deno.execPath()}" run -A --no-check --quiet "${main}" "$@"\n`,
     { mode: 0o755 },
   );
   await Deno.writeTextFile(dir.at("script"), completionScript("bash", "virtx"));
