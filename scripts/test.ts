@@ -31,9 +31,15 @@ async function deno(...args: readonly string[]): Promise<boolean> {
   return (await child.status).success;
 }
 
-/** Runs Deno as root, remembering what it says. */
-async function overheard(...args: readonly string[]): Promise<{ success: boolean; said: string }> {
-  const [program = "", ...rest] = await asRoot([Deno.execPath(), ...args]);
+/**
+ * Runs a command with a network of its own, of a loopback device alone: with its usual addresses, whatever the machine's are, and
+ * with ports that nobody else has.
+ */
+const WITH_OWN_LOOPBACK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
+
+/** Runs a command as root, remembering what it says. */
+async function overheard(argv: readonly string[]): Promise<{ success: boolean; said: string }> {
+  const [program = "", ...rest] = await asRoot(argv);
   const child = new Deno.Command(program, {
     args: rest,
     cwd: ROOT,
@@ -90,13 +96,15 @@ async function runProcess(path: string): Promise<Outcome> {
   const scratch = await Deno.makeTempDir({ prefix: "virtxd-tests-" });
   const report = `${scratch}/junit.xml`;
   try {
-    const { success, said } = await overheard(
+    const { success, said } = await overheard([
+      ...(path.startsWith("tests/unit") ? WITH_OWN_LOOPBACK : []),
+      Deno.execPath(),
       "test",
       "--allow-all",
       "--no-check",
       `--junit-path=${report}`,
       path,
-    );
+    ]);
     const junit = await Deno.readTextFile(report).catch(() => "");
     const counts = junit === "" ? BROKEN : readCounts(junit); // it ended before its tests did
     if (success) return { ...counts, failures: [] };
