@@ -4,7 +4,9 @@
  */
 import { type Bench, type BenchRow, medianRow } from "./bench/row.ts";
 import { formatTable } from "./bench/support/table.ts";
+import { ensurePackages } from "./packages.ts";
 import { print, printedProgress } from "./progress.ts";
+import { throughSudo } from "./root.ts";
 
 const MODULES = new URL("bench/", import.meta.url);
 const RESULTS = new URL("../dist/bench.json", import.meta.url);
@@ -50,4 +52,7 @@ function moduleNames(filter: string): string[] {
     .sort();
 }
 
-if (import.meta.main) Deno.exit(await main(Deno.args));
+if (import.meta.main) {
+  await ensurePackages(printedProgress);
+  Deno.exit(await throughSudo(import.meta.url) ?? await main(Deno.args));
+}
