@@ -15,6 +15,11 @@ export class AnswerError extends VirtxError {
     super(kind, message, details);
     this.requestId = details.requestId;
   }
+
+  /** The server has seen to its own. */
+  override get isDefect(): boolean {
+    return false;
+  }
 }
 
 /** The error that an answer tells of: problem details (RFC 9457), or less from what is not virtxd. */

@@ -1,4 +1,5 @@
 import type { Clock } from "../model/clock.ts";
+import { isDefect } from "../model/defect.ts";
 import { VirtxError } from "../model/error.ts";
 import type { LogFields, Logger, LogLevel } from "../model/log.ts";
 import { type BrowserGuard, isSafe } from "./browser_guard.ts";
@@ -141,18 +142,14 @@ export class Perimeter {
     if (failure === undefined) {
       if (readsOnly) this.#o.log.debug("request", fields);
       else this.#o.log.info("request", fields);
-    } else if (isDefect(failure)) {
-      this.#o.log.error("request failed by a defect", { ...fields, error: failure.stack ?? String(failure) });
+    } else if (!(failure instanceof HttpError) && isDefect(failure)) {
+      this.#o.log.defect("request failed by a defect", failure, fields);
     } else if (status >= 500) {
       this.#o.log.warn("request failed", { ...fields, error: failure.message });
     } else {
       this.#o.log.info("request refused", { ...fields, error: failure.message });
     }
   }
-}
-
-function isDefect(failure: Error): boolean {
-  return !(failure instanceof HttpError) && !(failure instanceof VirtxError && failure.kind !== "internal");
 }
 
 function seconds(since: number, now: number): string {

@@ -1,4 +1,5 @@
 import type { Clock } from "../model/clock.ts";
+import { errorMessage } from "../model/error.ts";
 import { LOG_LEVELS, type LogFields, type Logger, type LogLevel } from "../model/log.ts";
 
 /** One line before it is written. */
@@ -50,6 +51,8 @@ export function createLogger(o: {
   readonly clock: Clock;
   /** Takes a line with its newline. */
   readonly write: (line: string) => void;
+  /** Counts defects; whether this one is worth a line. */
+  readonly onDefect?: (message: string, error: unknown) => boolean;
 }): Logger {
   const bound = (context: LogFields): Logger => {
     const at = (level: LogLevel) => (message: string, fields: LogFields = {}) => {
@@ -61,6 +64,11 @@ export function createLogger(o: {
       info: at("info"),
       warn: at("warn"),
       error: at("error"),
+      defect(message, error, fields) {
+        if (o.onDefect?.(message, error) === false) return;
+        const stack = error instanceof Error ? error.stack : undefined;
+        at("error")(message, { ...fields, error: errorMessage(error), stack });
+      },
       with: (fields) => bound({ ...context, ...fields }),
     };
   };

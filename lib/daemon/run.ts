@@ -1,15 +1,16 @@
 import { inBackground } from "../model/background.ts";
 import { systemClock } from "../model/clock.ts";
-import { type ErrorKind, errorMessage } from "../model/error.ts";
+import type { ErrorKind } from "../model/error.ts";
 import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { Daemon } from "./daemon.ts";
+import { Defects } from "./defects.ts";
 import { createLogger, jsonFormat, type LogFormat, LogThreshold, textFormat } from "./log.ts";
 import { LogWriter } from "./log_writer.ts";
 import type { Config } from "./settings.ts";
 import { listenForSignals } from "./signals.ts";
 import { StartFailure } from "./start_failure.ts";
-import { testHooks } from "./test_hooks.ts";
+import { raiseOnDemand, type TestHooks, testHooks } from "./test_hooks.ts";
 
 /** How long the last lines of the log may take to be written. */
 const FLUSH_TIMEOUT_MS = 2_000;
@@ -21,7 +22,8 @@ const SIGNALLED = { SIGINT: 130, SIGTERM: 143 } as const;
 /**
  * The daemon's life: start, serve until SIGTERM or SIGINT, stop in order.
  *
- * @returns undefined, or why it could not start. A second signal, or a defect, ends the process from within.
+ * @returns undefined, or why it could not start. A second signal, and too many errors that nobody
+ *   catches, end the process from within.
  */
 export async function runDaemon(config: Config, version: string): Promise<ErrorKind | undefined> {
   const logLevel = new LogThreshold(config.logLevel);
@@ -33,14 +35,16 @@ export async function runDaemon(config: Config, version: string): Promise<ErrorK
       message: "log lines lost, as nobody read them",
       fields: { count },
     }) + "\n");
+  const health = new Health();
+  const defects = new Defects(health, systemClock);
   const log = createLogger({
     threshold: logLevel,
     format,
     clock: systemClock,
     write: (line) => writer.write(line),
+    onDefect: (message, error) => defects.note(message, error),
   });
 
-  const health = new Health();
   const endAtOnce = (code: number) => {
     inBackground(writer.flush(FLUSH_TIMEOUT_MS).finally(() => Deno.exit(code)));
   };
@@ -58,12 +62,29 @@ export async function runDaemon(config: Config, version: string): Promise<ErrorK
       log.info("log level changed", { level: logLevel.toggleDebug() });
     },
   });
-  using _defects = listenForDefects(log, () => endAtOnce(CRASHED));
+  let started = false;
+  using _defects = listenForUncaught((error) => {
+    log.defect("unexpected error", error);
+    if (started && !defects.escaped()) return;
+    log.error(started ? "ended by too many unexpected errors" : "ended by an unexpected error in the start");
+    endAtOnce(CRASHED);
+  });
+  const hooks = testHooks(Deno.env);
+  using _hook = raiseOnDemand(hooks);
 
   try {
-    return await serve({ config, version, log, logLevel, health, signal: stopped.signal });
+    return await serve({
+      config,
+      version,
+      log,
+      logLevel,
+      health,
+      hooks,
+      signal: stopped.signal,
+      onStarted: () => started = true,
+    });
   } catch (error) {
-    logDefect(log, error);
+    log.defect("unexpected error", error);
     return "internal";
   } finally {
     await writer.flush(FLUSH_TIMEOUT_MS);
@@ -76,12 +97,14 @@ async function serve(o: {
   readonly log: Logger;
   readonly logLevel: LogThreshold;
   readonly health: Health;
+  readonly hooks: TestHooks;
   readonly signal: AbortSignal;
+  readonly onStarted: () => void;
 }): Promise<ErrorKind | undefined> {
   const { config, log, signal } = o;
   log.info("starting", { version: o.version, pid: Deno.pid, libvirt: config.libvirtUri });
   const aborted = untilAborted(signal);
-  const starting = Daemon.start({ ...o, hooks: testHooks(Deno.env) });
+  const starting = Daemon.start(o);
   let daemon: Daemon | undefined;
   try {
     starting.catch(() => {}); // nobody waits for it any more once the signal has come
@@ -92,6 +115,7 @@ async function serve(o: {
     return error.kind;
   }
   if (daemon === undefined) return undefined; // nothing is served yet, and what is half done is in the journal
+  o.onStarted();
   const ms = Math.round(performance.now());
   log.info("ready", { addresses: daemon.addresses.join(" "), ms });
   await aborted;
@@ -109,12 +133,11 @@ function untilAborted(signal: AbortSignal): Promise<undefined> {
   return promise;
 }
 
-/** An error that nobody has caught may have left anything behind: it is logged, and the process ends. */
-function listenForDefects(log: Logger, crash: () => void): Disposable {
-  const report = (error: unknown) => {
-    logDefect(log, error);
-    crash();
-  };
+/**
+ * Has errors told that nobody has caught. Each belongs to one piece of work, which has failed by it; the others, and the
+ * guests' users, are served better by a daemon that goes on.
+ */
+function listenForUncaught(report: (error: unknown) => void): Disposable {
   const onError = (event: ErrorEvent) => {
     event.preventDefault();
     report(event.error ?? event.message);
@@ -131,11 +154,6 @@ function listenForDefects(log: Logger, crash: () => void): Disposable {
       globalThis.removeEventListener("unhandledrejection", onRejection);
     },
   };
-}
-
-function logDefect(log: Logger, error: unknown): void {
-  const stack = error instanceof Error ? error.stack : undefined;
-  log.error("unexpected error", { error: errorMessage(error), stack });
 }
 
 function logFormat({ logFormat }: Config): LogFormat {

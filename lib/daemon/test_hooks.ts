@@ -10,10 +10,30 @@ export interface TestHooks {
    * second time that it is reached.
    */
   readonly stopAt: string | undefined;
+  /** VIRTX_TEST_DEFECT: an error that nobody catches is raised, in the "start" or at each "SIGUSR2". */
+  readonly defect: string | undefined;
 }
 
 export function testHooks(env: { get(name: string): string | undefined }): TestHooks {
-  return { root: env.get("VIRTX_TEST_ROOT"), stopAt: env.get("VIRTX_TEST_STOP_AT") };
+  return {
+    root: env.get("VIRTX_TEST_ROOT"),
+    stopAt: env.get("VIRTX_TEST_STOP_AT"),
+    defect: env.get("VIRTX_TEST_DEFECT"),
+  };
+}
+
+/** Raises the errors of the hook, until disposed. */
+export function raiseOnDemand({ defect }: TestHooks): Disposable {
+  const error = () => new TypeError("a defect for a test");
+  const raise = () => Promise.withResolvers().reject(error());
+  if (defect === "start") {
+    queueMicrotask(() => {
+      throw error();
+    });
+  }
+  if (defect !== "SIGUSR2") return { [Symbol.dispose]() {} };
+  Deno.addSignalListener(defect, raise);
+  return { [Symbol.dispose]: () => Deno.removeSignalListener(defect, raise) };
 }
 
 /** Halts whoever reaches the point, and says so in the log; undefined if there is no point to halt at. */

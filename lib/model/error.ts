@@ -57,6 +57,11 @@ export class VirtxError extends Error {
     this.retryAfterS = details.retryAfterS;
   }
 
+  /** Whether it is a fault of virtxd itself; not one that another host, or the operating system, has told of. */
+  get isDefect(): boolean {
+    return this.kind === "internal" && !(this.cause instanceof VirtxError && !this.cause.isDefect);
+  }
+
   /** The same failure told from further out: kind, issues and reason stay, the message grows a prefix. */
   static wrap(error: unknown, message: string): VirtxError {
     if (!(error instanceof VirtxError)) {

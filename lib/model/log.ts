@@ -10,15 +10,18 @@ export interface Logger {
   info(message: string, fields?: LogFields): void;
   warn(message: string, fields?: LogFields): void;
   error(message: string, fields?: LogFields): void;
+  /** What should never happen (see defect.ts): at level error with its stack, and counted for /readyz. */
+  defect(message: string, error: unknown, fields?: LogFields): void;
   /** A logger that adds these fields to each of its lines. */
   with(fields: LogFields): Logger;
 }
 
-/** Says nothing; for tests and for tools. */
+/** Says nothing, for tests and for tools; a defect is an error that nobody has caught all the same. */
 export const silentLogger: Logger = {
   debug() {},
   info() {},
   warn() {},
   error() {},
+  defect: (_message, error) => reportError(error),
   with: () => silentLogger,
 };

@@ -49,6 +49,10 @@ export class PosixError extends VirtxError {
     super(kind, message);
     this.code = code;
   }
+
+  override get isDefect(): boolean {
+    return false;
+  }
 }
 
 /**

@@ -24,6 +24,8 @@ export function recordingLogger(lines: LogLine[], common: LogFields = {}): Logge
     info: at("info"),
     warn: at("warn"),
     error: at("error"),
+    defect: (message, error, fields) =>
+      at("error")(message, { ...fields, error: error instanceof Error ? error.stack : String(error) }),
     with: (fields) => recordingLogger(lines, { ...common, ...fields }),
   };
 }

@@ -67,6 +67,11 @@ export class DaemonProcess implements AsyncDisposable {
     }
   }
 
+  /** All lines so far. */
+  get lines(): readonly LogLine[] {
+    return this.#lines;
+  }
+
   /** Waits until it serves; the URL of its first address. */
   async ready(): Promise<string> {
     return String((await this.line("ready")).addresses).split(" ")[0] ?? "";

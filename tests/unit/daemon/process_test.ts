@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { until } from "../../../scripts/lab/until.ts";
 import { DaemonProcess, daemonStorage } from "../../support/daemon_process.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
@@ -196,4 +197,62 @@ Deno.test("it outlives the reader of its log", async () => {
   }
   daemon.kill("SIGTERM");
   assert.equal(await daemon.ended(), 0);
+});
+
+const PATIENCE_MS = 20_000;
+
+/** What /readyz answers. */
+async function readiness(address: string): Promise<{ status: number; degraded: string[] }> {
+  const response = await fetch(`${address}/readyz`);
+  const { degraded } = await response.json();
+  return { status: response.status, degraded };
+}
+
+Deno.test("it outlives an error that nobody catches, and says so until it is started again", async () => {
+  await using root = await daemonStorage();
+  await using daemon = DaemonProcess.spawn(root, [], ["env", "VIRTX_TEST_DEFECT=SIGUSR2"]);
+  const address = await daemon.ready();
+  assert.deepEqual(await readiness(address), { status: 200, degraded: [] });
+  for (const words of ["1 unexpected error", "2 unexpected errors", "3 unexpected errors"]) {
+    daemon.kill("SIGUSR2");
+    const degraded = await until("the error to be counted", async () => {
+      const [first = ""] = (await readiness(address)).degraded;
+      return first.startsWith(words) ? first : undefined;
+    }, PATIENCE_MS);
+    assert.match(degraded, /^\d unexpected errors? since 20\S+Z: restart virtxd, and report them/);
+  }
+  const { level, error, stack } = await daemon.line("unexpected error");
+  assert.deepEqual([level, error], ["error", "a defect for a test"]);
+  assert.match(String(stack), /^TypeError: a defect for a test\n +at .*test_hooks\.ts/);
+  assert.equal(
+    daemon.lines.filter(({ msg }) => msg === "unexpected error").length,
+    1,
+    "the same is told once",
+  );
+  daemon.kill("SIGTERM");
+  assert.equal(await daemon.ended(), 0);
+});
+
+Deno.test("ten of them within a minute end it with 70", async () => {
+  await using root = await daemonStorage();
+  await using daemon = DaemonProcess.spawn(root, [], ["env", "VIRTX_TEST_DEFECT=SIGUSR2"]);
+  const address = await daemon.ready();
+  for (let count = 1; count < 10; count++) {
+    daemon.kill("SIGUSR2");
+    await until("the error to be counted", async () => {
+      const [first = ""] = (await readiness(address)).degraded;
+      return first.startsWith(`${count} `) || undefined;
+    }, PATIENCE_MS);
+  }
+  daemon.kill("SIGUSR2");
+  assert.equal(await daemon.ended(), 70);
+  await daemon.line("ended by too many unexpected errors");
+});
+
+Deno.test("one that comes before it serves ends it with 70", async () => {
+  await using root = await daemonStorage();
+  await using daemon = DaemonProcess.spawn(root, [], ["env", "VIRTX_TEST_DEFECT=start"]);
+  assert.equal(await daemon.ended(), 70);
+  assert.match(String((await daemon.line("unexpected error")).stack), /test_hooks\.ts/);
+  await daemon.line("ended by an unexpected error in the start");
 });
