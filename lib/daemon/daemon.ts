@@ -95,6 +95,7 @@ export class Daemon {
         inventory,
         libc,
         domainType: config.domainType,
+        health,
         sampleIntervalMs: config.sampleInterval,
         clock,
         log,

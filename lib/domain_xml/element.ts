@@ -134,16 +134,17 @@ const ENTITIES: ReadonlyMap<string, string> = new Map(
   Object.entries({ amp: "&", lt: "<", gt: ">", quot: '"', apos: "'" }),
 );
 
-/**
- * Undoes the five predefined entities and character references (XML 1.0 §4.1, §4.6). Any other entity would need
- * a DTD, which is not read: throws `internal`.
- */
-export function unescapeXml(text: string): string {
+/** What is done with an entity that only a DTD could tell, which is not read: throw `internal`, or keep the reference as it is. */
+export type UnknownEntities = "refused" | "kept";
+
+/** Undoes the five predefined entities and character references (XML 1.0 §4.1, §4.6). */
+export function unescapeXml(text: string, unknown: UnknownEntities = "refused"): string {
   if (!text.includes("&")) return text;
   return text.replace(/&(?:#x([0-9a-fA-F]{1,6})|#([0-9]{1,7})|([^;&]*));?/g, (all, hex, decimal, name) => {
     const code = hex !== undefined ? parseInt(hex, 16) : decimal !== undefined ? parseInt(decimal, 10) : -1;
     const plain = code < 0 ? ENTITIES.get(name) : code <= 0x10ffff ? String.fromCodePoint(code) : undefined;
     if (plain === undefined || !all.endsWith(";")) {
+      if (unknown === "kept") return all;
       throw new VirtxError("internal", `Cannot read XML: it has the unknown entity ${JSON.stringify(all)}`);
     }
     return plain;

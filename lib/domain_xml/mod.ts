@@ -11,7 +11,8 @@ export {
 export type { DomainContext, DomainType } from "./context.ts";
 export { type DomainCapabilities, parseDomainCapabilities } from "./domain_capabilities.ts";
 export { operationMetadata } from "./metadata.ts";
-export { type ParsedDomain, parseDomainXml } from "./parse.ts";
+export { showDomain } from "./show.ts";
+export { operationsOf, type ParsedDomain, parseDomainXml } from "./parse.ts";
 export { seedDeviceXml } from "./seed.ts";
 export { hostCpuOf, parsePlatform, type Platform } from "./platform.ts";
 export { type DomainSummary, parseSummary } from "./summary.ts";

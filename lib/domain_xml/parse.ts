@@ -1,4 +1,5 @@
 import { Firmware } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Operation } from "../model/operation.ts";
 import { type Cpudef, vcpus, type Vmdef } from "../model/vm.ts";
 import { CPU_MODES, FALLBACK_CPU_MODE } from "./build_cpu.ts";
@@ -26,7 +27,7 @@ export interface ParsedDomain {
  * @throws VirtxError `internal` if the document is not well-formed or no `<domain>`.
  */
 export function parseDomainXml(xml: string): ParsedDomain {
-  const domain = readXml(xml, "domain");
+  const domain = readXml(xml, "domain", "kept");
   const devices = child(domain, "devices");
   const metadata = readMetadata(domain);
   const [osdisk, ...disks] = parseDisks(devices);
@@ -51,6 +52,16 @@ export function parseDomainXml(xml: string): ParsedDomain {
     },
     operations: metadata.operations,
   };
+}
+
+/** The operations alone; none, if the definition cannot be read. */
+export function operationsOf(xml: string): readonly Operation[] {
+  try {
+    return parseDomainXml(xml).operations;
+  } catch (error) {
+    if (error instanceof VirtxError) return [];
+    throw error;
+  }
 }
 
 /** An empty `<genid>` is one that libvirt has not filled in yet. */

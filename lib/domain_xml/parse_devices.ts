@@ -5,7 +5,7 @@ import { attribute, child, children, integer, type XmlElement } from "./element.
 import { isSeed } from "./seed.ts";
 
 /** Stands where a definition must have an OS disk and the domain has none. */
-const NO_DISK: Disk = {
+export const NO_DISK: Disk = {
   path: "",
   device: DiskDevice.disk,
   bus: DiskBus.virtioBlk,

@@ -20,7 +20,7 @@ export interface Platform {
 
 /** Reads a domain's XML as libvirt prints it. @throws VirtxError `internal` if it is not well-formed or no `<domain>` */
 export function parsePlatform(xml: string): Platform {
-  const domain = readXml(xml, "domain");
+  const domain = readXml(xml, "domain", "kept");
   const type = descend(domain, "os", "type");
   return {
     arch: attribute(type, "arch") ?? "",

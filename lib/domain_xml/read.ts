@@ -1,6 +1,6 @@
 import { XMLParser, XMLValidator } from "fast-xml-parser";
 import { errorMessage, VirtxError } from "../model/error.ts";
-import { unescapeXml, type XmlElement } from "./element.ts";
+import { unescapeXml, type UnknownEntities, type XmlElement } from "./element.ts";
 
 /** fast-xml-parser's ordered form: one key that is the element's name, beside the attributes under ":@". */
 type Ordered = Readonly<Record<string, unknown>>;
@@ -10,12 +10,13 @@ const CDATA = "#cdata";
 
 /**
  * Reads a document into a tree. The parser alone would accept ill-formed input and convert what looks like numbers;
- * so the validator goes first (it overlooks a single character after the end), and every value stays text. A DTD is refused, and entities other than XML's own
- * five with it.
+ * so the validator goes first (it overlooks a single character after the end), and every value stays text. A DTD is
+ * refused, and entities other than XML's own five with it, unless they are to be kept: libvirt reads the DTD of what it is
+ * given, and prints the references without it.
  *
  * @throws VirtxError `internal` if the document is not well-formed or its root has another name.
  */
-export function readXml(xml: string, rootName: string): XmlElement {
+export function readXml(xml: string, rootName: string, unknown: UnknownEntities = "refused"): XmlElement {
   const verdict = XMLValidator.validate(xml);
   if (verdict !== true) {
     const { line, msg } = verdict.err;
@@ -48,21 +49,21 @@ export function readXml(xml: string, rootName: string): XmlElement {
   if (root === undefined || roots.length > 1 || !Array.isArray(root[rootName])) {
     throw new VirtxError("internal", `Cannot read <${rootName}>: the document is something else`);
   }
-  return convert(root, rootName);
+  return convert(root, rootName, unknown);
 }
 
-function convert(node: Ordered, name: string): XmlElement {
+function convert(node: Ordered, name: string, unknown: UnknownEntities): XmlElement {
   const attributes = new Map<string, string>();
   for (const [key, value] of Object.entries((node[":@"] ?? {}) as Record<string, string>)) {
-    attributes.set(key.slice(ATTRIBUTE_PREFIX.length), unescapeXml(value));
+    attributes.set(key.slice(ATTRIBUTE_PREFIX.length), unescapeXml(value, unknown));
   }
   const children: XmlElement[] = [];
   let text = "";
   for (const inner of node[name] as readonly Ordered[]) {
     const key = Object.keys(inner).find((candidate) => candidate !== ":@");
-    if (key === "#text") text += unescapeXml(String(inner[key]));
+    if (key === "#text") text += unescapeXml(String(inner[key]), unknown);
     else if (key === CDATA) text += plainText(inner[key] as readonly Ordered[]);
-    else if (key !== undefined) children.push(convert(inner, key));
+    else if (key !== undefined) children.push(convert(inner, key, unknown));
   }
   return { name, attributes, children, text };
 }

@@ -1,4 +1,6 @@
-import { type DomainSummary, parseSummary } from "../domain_xml/mod.ts";
+import { type DomainSummary, parseSummary, showDomain } from "../domain_xml/mod.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import { vcpus } from "../model/vm.ts";
 
 /** What a definition says about a VM's figures. */
 export interface DomainHardware {
@@ -15,10 +17,21 @@ export interface Definition {
   readonly xml: string;
   readonly summary: DomainSummary;
   readonly hardware: DomainHardware;
+  /** Why it cannot be read, or not in full; undefined: it can. Then the rest is what can be told nevertheless. */
+  readonly flaw: string | undefined;
 }
 
-export function readDefinition(xml: string): Definition {
-  return { xml, summary: parseSummary(xml), hardware: readHardware(xml) };
+/** Never fails: a definition that nobody can read is that of a VM all the same. */
+export function readDefinition(xml: string, uuid = ""): Definition {
+  const hardware = readHardware(xml);
+  try {
+    return { xml, summary: parseSummary(xml), hardware, flaw: undefined };
+  } catch (error) {
+    if (!(error instanceof VirtxError)) throw error;
+    const { def: { name, vlanid, custom, cpudef } } = showDomain(uuid, xml);
+    const summary = { uuid, name, vlanid, custom, vcpus: vcpus(cpudef) };
+    return { xml, summary, hardware, flaw: errorMessage(error) };
+  }
 }
 
 const NO_TARGETS: ReadonlySet<string> = new Set();

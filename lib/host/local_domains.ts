@@ -11,6 +11,8 @@ export interface LocalDomain {
   readonly uuid: string;
   /** The inactive definition, as libvirt prints it. */
   readonly xml: string;
+  /** Why the definition cannot be read, or not in full; undefined: it can. */
+  readonly flaw: string | undefined;
   readonly runstate: Runstate;
   readonly stats: VmFigures;
   /** When its definition or run state last changed, UTC milliseconds. */
@@ -53,6 +55,7 @@ const ACTIVE: ReadonlySet<Runstate> = new Set([
 export class LocalDomains {
   readonly #host: string;
   readonly #inventory: Inventory;
+  readonly #onDefinition: (uuid: string, definition: Definition | undefined) => void;
   readonly #entries = new Map<string, Entry>();
   /** Domains that migrate away; see {@link leaving}. */
   readonly #leaving = new Set<string>();
@@ -60,9 +63,15 @@ export class LocalDomains {
   #gone: Set<string> = new Set();
   #moment: Moment = 0;
 
-  constructor(host: string, inventory: Inventory) {
+  /** @param onDefinition is told when a domain has another definition; undefined: the domain is gone */
+  constructor(
+    host: string,
+    inventory: Inventory,
+    onDefinition: (uuid: string, definition: Definition | undefined) => void = () => {},
+  ) {
     this.#host = host;
     this.#inventory = inventory;
+    this.#onDefinition = onDefinition;
   }
 
   /** Now, in the order of what was heard. */
@@ -81,7 +90,7 @@ export class LocalDomains {
   /** What this XML defines; what is known already is not read again. */
   definitionOf(uuid: string, xml: string): Definition {
     const known = this.#entries.get(uuid)?.definition;
-    return known?.xml === xml ? known : readDefinition(xml);
+    return known?.xml === xml ? known : readDefinition(xml, uuid);
   }
 
   /** Whether a run state of this domain was heard of after the moment. */
@@ -112,9 +121,14 @@ export class LocalDomains {
     const entries = readings.map((reading) =>
       this.#entryOf(reading, this.#entries.get(reading.uuid), asked, ts)
     );
+    const known = new Set(this.#entries.keys());
     this.#entries.clear();
     this.#gone = this.#leaving.difference(new Set(readings.map(({ uuid }) => uuid)));
     for (const entry of [...kept, ...entries]) this.#entries.set(entry.domain.uuid, entry);
+    for (const { domain: { uuid }, definition } of this.#entries.values()) {
+      this.#onDefinition(uuid, definition);
+    }
+    for (const uuid of known) if (!this.#entries.has(uuid)) this.#onDefinition(uuid, undefined);
     this.#inventory.replaceVmsOf(
       this.#host,
       Array.from(this.#entries.values(), (entry) => this.#infoOf(entry)),
@@ -178,6 +192,7 @@ export class LocalDomains {
     this.#moment++;
     if (this.#leaving.has(uuid)) return void this.#gone.add(uuid);
     if (!this.#entries.delete(uuid)) return;
+    this.#onDefinition(uuid, undefined);
     this.#inventory.removeVm(uuid, Infinity, this.#host);
   }
 
@@ -198,10 +213,10 @@ export class LocalDomains {
   #entryOf(reading: DomainReading, before: Entry | undefined, asked: Moment, ts: number): Entry {
     const { uuid, definition } = reading;
     const read = this.#shown(uuid, reading.runstate);
-    const { xml, hardware: { memoryMiB } } = definition;
+    const { xml, flaw, hardware: { memoryMiB } } = definition;
     if (!before) {
       const stats = Object.freeze({ ...NO_FIGURES, memory_capacity: memoryMiB });
-      const domain = Object.freeze({ uuid, xml, runstate: read, stats, ts });
+      const domain = Object.freeze({ uuid, xml, flaw, runstate: read, stats, ts });
       return { domain, definition, counters: undefined, heard: 0 };
     }
     const runstate = before.heard > asked ? before.domain.runstate : read;
@@ -209,13 +224,15 @@ export class LocalDomains {
     return {
       ...before,
       definition,
-      domain: Object.freeze({ ...before.domain, xml, runstate, ts: Math.max(ts, before.domain.ts) }),
+      domain: Object.freeze({ ...before.domain, xml, flaw, runstate, ts: Math.max(ts, before.domain.ts) }),
       counters: ACTIVE.has(runstate) ? before.counters : undefined,
     };
   }
 
   #put(entry: Entry): void {
-    this.#entries.set(entry.domain.uuid, entry);
+    const { domain: { uuid }, definition } = entry;
+    if (this.#entries.get(uuid)?.definition !== definition) this.#onDefinition(uuid, definition);
+    this.#entries.set(uuid, entry);
     this.#inventory.putVm(this.#infoOf(entry));
   }
 

@@ -9,12 +9,14 @@ import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
 import { enumName, type Firmware, HostState } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { Mutex } from "../model/mutex.ts";
 import type { Libc } from "../posix/libc.ts";
 import { Coalescer } from "./coalescer.ts";
 import { type Definition, readDefinition } from "./definition.ts";
 import { hostResources, type HostSample } from "./figures.ts";
+import { FlawedDefinitions } from "./flawed_definitions.ts";
 import { type LocalDomain, LocalDomains, type Moment } from "./local_domains.ts";
 import { type DomainTypeSetting, learnLocalHost, type LocalHost } from "./local_host.ts";
 import { parseCpuTimes, parseMeminfo } from "./proc.ts";
@@ -28,6 +30,8 @@ export interface HostMonitorOptions {
   readonly inventory: Inventory;
   readonly libc: Libc;
   readonly domainType: DomainTypeSetting;
+  /** Where definitions that cannot be read are reported. */
+  readonly health?: Health | undefined;
   readonly clock: Clock;
   readonly log: Logger;
   /** Between two samples of the figures. */
@@ -95,7 +99,13 @@ export class HostMonitor implements AsyncDisposable {
       this.#lookAtAll(),
     ]);
     signal.throwIfAborted();
-    this.#state = { host, domains: new LocalDomains(host.uuid, inventory) };
+    const flaws = new FlawedDefinitions(this.#o.health ?? new Health(), this.#o.log);
+    const domains = new LocalDomains(
+      host.uuid,
+      inventory,
+      (uuid, definition) => flaws.note(uuid, definition),
+    );
+    this.#state = { host, domains };
     this.#takeAll(everything);
     signal.throwIfAborted();
     this.#sampler = this.#sampleRegularly();
@@ -244,7 +254,7 @@ export class HostMonitor implements AsyncDisposable {
   async #lookAtAll(): Promise<FullLook> {
     const { hypervisor } = this.#o;
     const read = (xml: string, uuid: string) =>
-      this.#state?.domains.definitionOf(uuid, xml) ?? readDefinition(xml);
+      this.#state?.domains.definitionOf(uuid, xml) ?? readDefinition(xml, uuid);
     const readAll = async () =>
       hypervisor.definitions((await hypervisor.domains()).map(({ uuid }) => uuid), read);
     const [look, definitions] = await Promise.all([this.#look(), readAll()]);

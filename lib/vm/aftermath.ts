@@ -1,4 +1,4 @@
-import { parseDomainXml } from "../domain_xml/parse.ts";
+import { operationsOf } from "../domain_xml/parse.ts";
 import type { LocalDomain } from "../host/monitor.ts";
 import { VirtxError } from "../model/error.ts";
 import type { TrackedOperation } from "./operation_record.ts";
@@ -28,7 +28,7 @@ export function aftermathOf({ op, vm, started }: TrackedOperation, domain: Local
 
 /** Why a VM is still here that was to migrate. */
 function stayed({ xml }: LocalDomain, started: number): VirtxError {
-  const record = parseDomainXml(xml).operations.find(({ op, ts }) => op === "VmMigrate" && ts >= started);
+  const record = operationsOf(xml).find(({ op, ts }) => op === "VmMigrate" && ts >= started);
   if (!record || record.status !== "failed") return interrupted("VmMigrate", "it was not begun");
   return new VirtxError("refused", `Cannot migrate: ${record.msg}`);
 }

@@ -51,12 +51,22 @@ export class DiskClaims {
     const text = escapeXml(path);
     for (const { uuid, xml } of this.#monitor.domains()) {
       if (uuid === except || !xml.includes(text)) continue;
-      if (allDisks(parseDomainXml(xml).def).some((disk) => disk.path === path && isExclusive(disk))) {
-        return uuid;
-      }
+      if (usesDisk(xml, path)) return uuid;
     }
     return undefined;
   }
+}
+
+/** Whether a definition that has the path in it has it as that of a disk; one that cannot be read may. */
+function usesDisk(xml: string, path: string): boolean {
+  let parsed;
+  try {
+    parsed = parseDomainXml(xml);
+  } catch (error) {
+    if (error instanceof VirtxError) return true;
+    throw error;
+  }
+  return allDisks(parsed.def).some((disk) => disk.path === path && isExclusive(disk));
 }
 
 function isExclusive(disk: Disk): boolean {

@@ -1,5 +1,5 @@
 import type { Inventory } from "../cluster/inventory.ts";
-import { parseDomainXml } from "../domain_xml/parse.ts";
+import { operationsOf } from "../domain_xml/parse.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { inBackground } from "../model/background.ts";
@@ -121,7 +121,7 @@ export class RegistryKeeper implements AsyncDisposable {
   async #bringUpToDate(vm: string, recorded: string | undefined): Promise<void> {
     const { hypervisor, monitor, oplog } = this.#o;
     const xml = monitor.domain(vm)?.xml;
-    const arrived = xml?.includes(STARTED) && parseDomainXml(xml).operations.find(isOpenMigration);
+    const arrived = xml?.includes(STARTED) && operationsOf(xml).find(isOpenMigration);
     if (xml === undefined || (!arrived && xml === recorded)) return;
     const known = (await hypervisor.domains()).find(({ uuid }) => uuid === vm);
     if (!known?.persistent) return;

@@ -2,8 +2,9 @@ import { v4 as newUuid } from "uuid";
 import type { Inventory } from "../cluster/inventory.ts";
 import { buildDomainXml } from "../domain_xml/build.ts";
 import { editDomainXml } from "../domain_xml/edit.ts";
-import { parseDomainXml } from "../domain_xml/parse.ts";
-import { parseSummary } from "../domain_xml/summary.ts";
+import { operationsOf, type ParsedDomain, parseDomainXml } from "../domain_xml/parse.ts";
+import { showDomain } from "../domain_xml/show.ts";
+import { readDefinition } from "../host/definition.ts";
 import type { HostMonitor, LocalDomain } from "../host/monitor.ts";
 import { runstateOf } from "../host/runstate.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
@@ -129,7 +130,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       await this.#locks.run(uuid, async () => {
         try {
           await this.#seed.detach(uuid, xml);
-          if (interrupted) await this.#oplog.closeInterrupted(uuid, parseDomainXml(xml).operations);
+          if (interrupted) await this.#oplog.closeInterrupted(uuid, operationsOf(xml));
           await this.#published(uuid);
         } catch (error) {
           this.#o.log.warn("cannot close an interrupted operation", {
@@ -194,7 +195,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async get(uuid: string): Promise<Vm> {
     const domain = this.#local(uuid, "get");
-    const { def, operations } = parseDomainXml(domain.xml);
+    const { def, operations } = showDomain(uuid, domain.xml);
     return {
       uuid,
       def: await this.#sized(def),
@@ -238,7 +239,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       const started = clock();
       const domain = await this.#require(uuid, "delete", OFF);
       await this.#endCrashed(domain);
-      const { def } = parseDomainXml(domain.xml);
+      const { def } = readable(domain, "delete");
       const outcome = await this.#changes.apply({
         op: "delete",
         vm: uuid,
@@ -288,7 +289,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       }
       const registered = await registry.read(uuid);
       if (registered === undefined) throw unknownVm(uuid, "register");
-      const found = parseDomainXml(registered).uuid;
+      const found = uuidIn(uuid, registered);
       if (found !== uuid) {
         throw new VirtxError("conflict", `Cannot register VM ${uuid}: its registry file defines ${found}`);
       }
@@ -307,7 +308,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const { monitor, clock } = this.#o;
     return await this.#exclusively(uuid, "migrate", async () => {
       const domain = await this.#require(uuid, "migrate", migratable(options));
-      const { name } = parseSummary(domain.xml);
+      const { def: { name } } = readable(domain, "migrate");
       const { target, unlocked } = await this.#planner.plan(
         uuid,
         domain.xml,
@@ -335,6 +336,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async migrationTargets(uuid: string, options: VmMigrateOptions): Promise<readonly MigrationVerdict[]> {
     const domain = await this.#require(uuid, "migrate", migratable(options));
+    readable(domain, "migrate");
     return await this.#planner.verdicts(uuid, domain.xml, options);
   }
 
@@ -343,7 +345,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const known = this.#migrations.info(uuid);
     if (known !== undefined) return known;
     const { hypervisor, monitor, inventory } = this.#o;
-    const record = parseDomainXml(domain.xml).operations.find(({ op }) => op === "VmMigrate");
+    const record = operationsOf(domain.xml).find(({ op }) => op === "VmMigrate");
     const arrived = record && record.status !== "failed" && ACTIVE.some((state) => state === domain.runstate);
     const job = arrived ? await hypervisor.completedJob(uuid) : undefined;
     const isLeaving = (host: string) => inventory.claimsOf(host).get(uuid)?.runstate === Runstate.migrating;
@@ -491,14 +493,15 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
    * The definition as libvirt has it now, whoever has changed it meanwhile. One with passwords cannot be changed: the journal
    * on the shared storage would have to keep them.
    */
-  async #editable({ uuid, xml: known }: LocalDomain): Promise<string> {
+  async #editable({ uuid }: LocalDomain): Promise<string> {
     const { hypervisor } = this.#o;
     const xml = await hypervisor.definition(uuid);
+    const { flaw, summary } = readDefinition(xml, uuid);
+    if (flaw !== undefined) throw unreadable(summary.name, "update", flaw);
     if (await hypervisor.definitionWithSecrets(uuid) === xml) return xml;
-    const { name } = parseSummary(known);
     throw new VirtxError(
       "conflict",
-      `Cannot update VM "${name}": its definition has passwords, which would be lost; use virsh edit`,
+      `Cannot update VM "${summary.name}": its definition has passwords, which would be lost; use virsh edit`,
     );
   }
 
@@ -563,6 +566,33 @@ function requireName(name: string, old: string): void {
 
 function stateName(runstate: Runstate): string {
   return enumName(Runstate, runstate);
+}
+
+/** What a VM's definition says, for an operation that cannot do without it. */
+function readable({ uuid, xml }: LocalDomain, verb: string): ParsedDomain {
+  try {
+    return parseDomainXml(xml);
+  } catch (error) {
+    if (!(error instanceof VirtxError)) throw error;
+    throw unreadable(showDomain(uuid, xml).def.name, verb, error.message);
+  }
+}
+
+/** The UUID of what a registry file defines. */
+function uuidIn(uuid: string, registered: string): string {
+  try {
+    return parseDomainXml(registered).uuid;
+  } catch (error) {
+    if (!(error instanceof VirtxError)) throw error;
+    throw new VirtxError(
+      "conflict",
+      `Cannot register VM ${uuid}: its registry file cannot be read: ${error.message}`,
+    );
+  }
+}
+
+function unreadable(name: string, verb: string, flaw: string): VirtxError {
+  return new VirtxError("conflict", `Cannot ${verb} VM "${name}": its definition cannot be read: ${flaw}`);
 }
 
 function unknownVm(uuid: string, verb: string): VirtxError {

@@ -2,6 +2,7 @@ import { Inventory } from "../../lib/cluster/inventory.ts";
 import { HostMonitor } from "../../lib/host/monitor.ts";
 import { Hypervisor } from "../../lib/libvirt/hypervisor.ts";
 import { systemClock } from "../../lib/model/clock.ts";
+import { Health } from "../../lib/model/health.ts";
 import { silentLogger } from "../../lib/model/log.ts";
 import { Libc } from "../../lib/posix/libc.ts";
 
@@ -11,6 +12,7 @@ export class MonitoredHost implements AsyncDisposable {
     readonly hypervisor: Hypervisor,
     readonly inventory: Inventory,
     readonly monitor: HostMonitor,
+    readonly health: Health,
     readonly resources: AsyncDisposableStack,
   ) {}
 
@@ -21,19 +23,21 @@ export class MonitoredHost implements AsyncDisposable {
     const libc = resources.use(Libc.open());
     const hypervisor = resources.use(await Hypervisor.open({ uri, log, reconnectMs: 50 }));
     const inventory = new Inventory();
+    const health = new Health();
     const monitor = resources.use(
       new HostMonitor({
         hypervisor,
         inventory,
         libc,
         domainType: "auto",
+        health,
         clock: systemClock,
         log,
         sampleIntervalMs,
       }),
     );
     await monitor.start(AbortSignal.timeout(30_000));
-    return new MonitoredHost(hypervisor, inventory, monitor, resources.move());
+    return new MonitoredHost(hypervisor, inventory, monitor, health, resources.move());
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

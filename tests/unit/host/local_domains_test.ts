@@ -1,9 +1,12 @@
 import assert from "node:assert/strict";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { readDefinition } from "../../../lib/host/definition.ts";
+import { FlawedDefinitions } from "../../../lib/host/flawed_definitions.ts";
 import { type DomainReading, LocalDomains } from "../../../lib/host/local_domains.ts";
 import type { DomainStats } from "../../../lib/libvirt/stats.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
+import { Health } from "../../../lib/model/health.ts";
+import { silentLogger } from "../../../lib/model/log.ts";
 import { testDomainXml } from "../../support/test_driver.ts";
 import { numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
@@ -138,4 +141,30 @@ Deno.test("rates begin anew with each run of a VM", () => {
   assert.equal(use(), 0);
   domains.measure(stats(20.5e9), 5000, 3000);
   assert.equal(use(), 50);
+});
+
+Deno.test("definitions that cannot be read are one condition, until they can be or their domains are gone", () => {
+  const health = new Health();
+  const flaws = new FlawedDefinitions(health, silentLogger);
+  const inventory = new Inventory();
+  const domains = new LocalDomains(HERE, inventory, (uuid, definition) => flaws.note(uuid, definition));
+  const reasons = () => health.conditions.map(({ reason }) => reason).join();
+  const learn = (number: number, text: string) => {
+    const uuid = numberedUuid(number);
+    const xml =
+      `<domain>\n  <name>vm${number}</name>\n  <metadata>\n    <n>${text}</n>\n  </metadata>\n  <vcpu>1</vcpu>\n</domain>\n`;
+    const definition = domains.definitionOf(uuid, xml);
+    domains.learn({ uuid, definition, runstate: Runstate.running }, domains.moment, 5);
+  };
+  for (let number = 1; number <= 9; number++) learn(number, "&site;");
+  assert.match(reasons(), /"vm1" .*&site;.*4 more VMs/);
+  assert.equal(health.conditions[0]?.blocking, false);
+  assert.equal(inventory.vm(numberedUuid(3))?.name, "vm3");
+  assert.match(domains.get(numberedUuid(3))?.flaw ?? "", /&site;/);
+  for (let number = 1; number <= 7; number++) learn(number, "read");
+  assert.equal(domains.get(numberedUuid(3))?.flaw, undefined);
+  domains.forget(numberedUuid(8));
+  assert.match(reasons(), /^definitions cannot be read: VM "vm9" [^;]*&site;[^;]*$/);
+  domains.learnAll([], domains.moment, 6);
+  assert.deepEqual(health.conditions, []);
 });

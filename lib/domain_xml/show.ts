@@ -1,0 +1,46 @@
+import { Firmware } from "../model/enums.ts";
+import { VirtxError } from "../model/error.ts";
+import { unescapeXml } from "./element.ts";
+import { type ParsedDomain, parseDomainXml } from "./parse.ts";
+import { NO_DISK } from "./parse_devices.ts";
+import { shownName } from "./summary.ts";
+
+/**
+ * What can be told of a definition, even if it cannot be read. Never fails. It is for showing the VM; what the definition is
+ * needed for cannot be done with it.
+ */
+export function showDomain(uuid: string, xml: string): ParsedDomain {
+  try {
+    return parseDomainXml(xml);
+  } catch (error) {
+    if (error instanceof VirtxError) return glimpse(uuid, xml);
+    throw error;
+  }
+}
+
+/** By the indentation that libvirt prints, as far as that goes. */
+function glimpse(uuid: string, xml: string): ParsedDomain {
+  const text = (name: string) => {
+    const [, found = ""] = new RegExp(`\\n {2}<${name}(?: [^<>]*)?>([^<]*)<`).exec(xml) ?? [];
+    return unescapeXml(found, "kept");
+  };
+  const number = (name: string) => Math.trunc(Number(text(name)) || 0);
+  const total = Math.max(1, Math.min(0x7fff, number("vcpu")));
+  return {
+    uuid,
+    def: {
+      name: shownName(text("title") || text("name") || uuid),
+      cpudef: { model: "", nodes: 1, sockets: total, cores: 1, threads: 1 },
+      memory: { total: Math.min(0x7fff_ffff, Math.ceil(number("memory") / 1024)), hp: false },
+      numa: { placement: false },
+      osdisk: NO_DISK,
+      disks: [],
+      nets: [],
+      vlanid: 0,
+      firmware: Firmware.bios,
+      genid: "",
+      custom: [],
+    },
+    operations: [],
+  };
+}
