@@ -8,7 +8,7 @@ import { parseDuration } from "./output/duration.ts";
 import { Printer } from "./output/printer.ts";
 import { type Mistake, parse } from "./parse.ts";
 import type { Cluster } from "./server/cluster.ts";
-import { terminalOf } from "./terminal.ts";
+import { OutputClosed, type Terminal, terminalOf } from "./terminal.ts";
 
 /** How the client was called. */
 export interface Call {
@@ -28,12 +28,13 @@ export async function client(call: Call): Promise<ExitCode> {
       const { help } = await import("./help.ts");
       const out = terminalOf(Deno.stdout, wantsColour(call.args));
       out.write(help(request.about, call.program, out));
-      return ExitCode.ok;
+      return finish(ExitCode.ok, out, call);
     }
     case "version": {
       const { versionText } = await import("./version.ts");
-      terminalOf(Deno.stdout, false).write(versionText(call.version));
-      return ExitCode.ok;
+      const out = terminalOf(Deno.stdout, false);
+      out.write(versionText(call.version));
+      return finish(ExitCode.ok, out, call);
     }
     case "mistake":
       return reportMistake(request, call);
@@ -46,7 +47,7 @@ export async function client(call: Call): Promise<ExitCode> {
 async function complete({ args, version }: Call): Promise<ExitCode> {
   const { answer } = await import("./completion/answer.ts");
   const env = (name: string) => Deno.env.get(name);
-  terminalOf(Deno.stdout, false).write(await answer(args.slice(2), { env, version, now: Date.now() }));
+  terminalOf(Deno.stdout, false).data(await answer(args.slice(2), { env, version, now: Date.now() }));
   return ExitCode.ok;
 }
 
@@ -84,15 +85,23 @@ async function run(input: Input, call: Call): Promise<ExitCode> {
       cluster: () => cluster ??= connect(input, call, interrupts.signal, resources),
     };
     const { run } = await input.command.load();
-    return await run(context, input);
+    return finish(await run(context, input), out, call);
   } catch (error) {
+    if (error instanceof OutputClosed) return finish(ExitCode.ok, out, call);
     return reportFailure(error, call.program, err);
   }
 }
 
+/** The exit code of a command that has ended so, unless what it said was lost: then it has not succeeded. */
+function finish(code: ExitCode, out: Terminal, { args, program }: Call): ExitCode {
+  if (out.failure === undefined) return code;
+  reportFailure(out.failure, program, terminalOf(Deno.stderr, wantsColour(args)));
+  return code === ExitCode.ok ? ExitCode.output : code;
+}
+
 /** NO_COLOR as no-color.org has it: any value but an empty one. */
 function wantsColour(args: readonly string[]): boolean {
-  return !Deno.env.get("NO_COLOR") && Deno.env.get("TERM") !== "dumb" && !args.includes("--no-color");
+  return !Deno.env.get("NO_COLOR") && !args.includes("--no-color");
 }
 
 async function connect(

@@ -15,6 +15,8 @@ export const ExitCode = {
   unavailable: 69,
   /** EX_SOFTWARE: a defect of virtxd. */
   internal: 70,
+  /** EX_IOERR: the output could not be written. */
+  output: 74,
   /** EX_TEMPFAIL: not done in the time that it was given. */
   timeout: 75,
   /** EX_NOPERM: not enough rights. */
@@ -63,6 +65,7 @@ export const CLIENT_EXIT_CODES: readonly (readonly [code: string, meaning: strin
   ["64", "wrong usage, or a definition that breaks a rule"],
   ["69", "no server answers, or the host that is needed is away"],
   ["70", "a defect of virtxd"],
+  ["74", "the output could not be written: the disk is full"],
   ["75", "not done in the time given by --timeout"],
   ["77", "not enough rights"],
   ["78", "wrong configuration"],

@@ -1,5 +1,6 @@
 import { AnswerError } from "../api/answer_error.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { Unattended } from "./changes/attended.ts";
 import { ConfigurationError } from "./configuration_error.ts";
 import { clientExitCodeOf, ExitCode } from "./exit_code.ts";
 import { Interrupted } from "./interrupts.ts";
@@ -9,7 +10,8 @@ import type { Terminal } from "./terminal.ts";
 /** Says why a command failed: what, why, and what could be done about it. How the process is to end. */
 export function reportFailure(error: unknown, program: string, err: Terminal): ExitCode {
   if (error instanceof Interrupted) {
-    if (err.isTerminal) err.line(); // behind the ^C that the terminal shows
+    // Behind the ^C that the terminal shows, unless there were words about what goes on.
+    if (err.isTerminal && !(error instanceof Unattended)) err.line();
     return ExitCode.interrupted;
   }
   err.write(failureText(error, program, err));
@@ -35,9 +37,19 @@ function failureText(error: unknown, program: string, err: Terminal): string {
   return lines.map((line) => `${line}\n`).join("");
 }
 
-/** One line for a message, as it stands in a list of several results. */
+/** One line for a message, as it stands in a list of several results: the first, with what it announces. */
 export function shortFailure(error: unknown): string {
-  return plain(errorMessage(error).split("\n")[0] ?? "") + requestOf(error);
+  return plain(oneLine(errorMessage(error))) + requestOf(error);
+}
+
+/** What is said while the server that is followed is away. */
+export function awayText(reason: string): string {
+  return `The server is away: ${plain(oneLine(reason))}`;
+}
+
+function oneLine(message: string): string {
+  const [first = "", ...rest] = message.split("\n").map((line) => line.trim());
+  return first.endsWith(":") ? `${first} ${rest.join("; ")}` : first;
 }
 
 /** Messages of our own have line breaks; what is between them may be of anybody's making. */

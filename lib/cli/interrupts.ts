@@ -15,16 +15,19 @@ export function isEndOfWatching(error: unknown, signal: AbortSignal): boolean {
     (error instanceof Interrupted || (error instanceof VirtxError && error.kind === "timeout"));
 }
 
+/** What asks this program to end: Ctrl-C, or kill(1). */
+export type EndingSignal = "SIGINT" | "SIGTERM";
+
 /** Turns Ctrl-C, a request to terminate, and the time limit into one signal, which a command may put off. */
 export class Interrupts implements Disposable {
   readonly #ended = new AbortController();
   readonly #held = new DisposableStack();
-  #handler: (() => void) | undefined;
+  #handler: ((signal: EndingSignal) => void) | undefined;
 
   /** @param timeoutMs undefined: no limit */
   constructor(timeoutMs: number | undefined) {
-    this.#listen("SIGINT", () => this.#handler === undefined ? this.abort() : this.#handler());
-    this.#listen("SIGTERM", () => this.abort());
+    this.#listen("SIGINT");
+    this.#listen("SIGTERM");
     if (timeoutMs !== undefined) {
       const late = new VirtxError("timeout", `Not done within ${timeoutMs / 1000} s (--timeout)`);
       const timer = setTimeout(() => this.#ended.abort(late), timeoutMs);
@@ -37,8 +40,8 @@ export class Interrupts implements Disposable {
     return this.#ended.signal;
   }
 
-  /** Until disposed, Ctrl-C calls this instead: something is under way that the user has to be asked about. */
-  divert(handler: () => void): Disposable {
+  /** Until disposed, Ctrl-C and SIGTERM call this instead: something is under way that the user has to be told of, or asked. */
+  divert(handler: (signal: EndingSignal) => void): Disposable {
     const before = this.#handler;
     this.#handler = handler;
     return { [Symbol.dispose]: () => this.#handler = before };
@@ -53,7 +56,8 @@ export class Interrupts implements Disposable {
     this.#held.dispose();
   }
 
-  #listen(signal: Deno.Signal, listener: () => void): void {
+  #listen(signal: EndingSignal): void {
+    const listener = () => this.#handler === undefined ? this.abort() : this.#handler(signal);
     Deno.addSignalListener(signal, listener);
     this.#held.defer(() => Deno.removeSignalListener(signal, listener));
   }

@@ -51,11 +51,16 @@ function ambiguous<T extends Named>(
   what: string,
   describe: (candidate: T) => string,
 ): VirtxError {
-  const lines = found.slice(0, LISTED).map((one) => `  ${one.uuid}  ${one.name}  ${describe(one)}`.trimEnd());
+  const lines = found.slice(0, LISTED).map((one) =>
+    `  ${[one.uuid, ...(one.name === one.uuid ? [] : [one.name]), describe(one)].join("  ")}`.trimEnd()
+  );
+  const named = found.some(({ name, uuid }) => name !== uuid);
   if (found.length > LISTED) lines.push(`  … and ${found.length - LISTED} more`);
   return new VirtxError(
     "conflict",
-    `${JSON.stringify(word)} could be any of ${found.length} ${what}s; use more of the name, or the UUID:\n` +
+    `${JSON.stringify(word)} could be any of ${found.length} ${what}s; use more of ${
+      named ? "the name, or the UUID" : "it"
+    }:\n` +
       lines.join("\n"),
   );
 }

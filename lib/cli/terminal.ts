@@ -1,4 +1,7 @@
+import { VirtxError } from "../model/error.ts";
 import { Colours } from "./output/colours.ts";
+import { ascii, asciiSigns, isUtf8 } from "./output/locale.ts";
+import { reasonOf } from "./reason.ts";
 
 /** A stream that can be a terminal: Deno.stdout, Deno.stderr, or what a test has in their place. */
 export interface Stream {
@@ -12,18 +15,36 @@ export interface TerminalOptions {
   readonly colour: boolean;
   /** Columns and rows, if it is a terminal. */
   readonly size: () => { readonly columns: number; readonly rows: number };
+  /** Whether what people read may be more than ASCII; left out: it may. */
+  readonly utf8?: boolean;
+  /** TERM; left out: that of some terminal. Without it, or where it is "dumb", a cursor cannot be moved. */
+  readonly term?: string | undefined;
 }
+
+/** Thrown where a command that goes on until it is ended finds that nothing of it can be read any more. */
+export class OutputClosed extends Error {
+  override readonly name = "OutputClosed";
+}
+
+/** Where a stream is full that somebody else has made non-blocking: how long until it is tried again. */
+const FULL_MS = 5;
 
 /** Where output goes: a terminal with a size and colours, or a pipe or file with neither. */
 export class Terminal {
   readonly #o: TerminalOptions;
   readonly isTerminal: boolean;
+  /** Whether it is a terminal whose cursor can be moved. */
+  readonly isAddressable: boolean;
   readonly colours: Colours;
+  #gone = false;
+  #failure: VirtxError | undefined;
 
   constructor(options: TerminalOptions) {
     this.#o = options;
+    const { term = "" } = { term: "unknown", ...options };
     this.isTerminal = options.stream.isTerminal();
-    this.colours = new Colours(options.colour && this.isTerminal);
+    this.isAddressable = this.isTerminal && term !== "" && term !== "dumb";
+    this.colours = new Colours(options.colour && this.isAddressable);
   }
 
   /** Columns of the terminal as it is now; undefined: it is none, and lines may be as long as they like. */
@@ -36,25 +57,67 @@ export class Terminal {
     return this.isTerminal ? this.#o.size().rows || undefined : undefined;
   }
 
-  /** Writes a text, whole. A reader that has gone (`virtx vm list | head -1`) is no error. */
+  /** Whether nobody reads any more (`virtx vm list | head -1`), or nothing can be written. */
+  get isClosed(): boolean {
+    return this.#gone || this.#failure !== undefined;
+  }
+
+  /** @throws OutputClosed */
+  throwIfClosed(): void {
+    if (this.isClosed) throw new OutputClosed("nobody reads the output any more");
+  }
+
+  /** Why something was not written; undefined: all was, or nobody wanted to read it. */
+  get failure(): VirtxError | undefined {
+    return this.#failure;
+  }
+
+  /**
+   * A text for people as it will be written: in ASCII where the locale has nothing else. On a terminal that is all of it; into
+   * a pipe names go as they are, since they may be read by programs.
+   */
+  shown(text: string): string {
+    if (this.#o.utf8 ?? true) return text;
+    return this.isTerminal ? ascii(text) : asciiSigns(text);
+  }
+
+  /** Writes a text for people, whole. See {@link data} for what becomes of failures. */
   write(text: string): void {
-    let bytes = new TextEncoder().encode(text);
-    try {
-      while (bytes.length > 0) bytes = bytes.subarray(this.#o.stream.writeSync(bytes));
-    } catch (error) {
-      if (!(error instanceof Deno.errors.BrokenPipe)) throw error;
-    }
+    this.data(this.shown(text));
   }
 
   /** Writes a line. */
   line(text = ""): void {
     this.write(`${text}\n`);
   }
+
+  /**
+   * Writes a text for programs, whole and as it is. Never fails: what is under way has to go on. A reader that has gone is no
+   * error; any other failure is kept, and nothing more is written.
+   */
+  data(text: string): void {
+    let bytes = new TextEncoder().encode(text);
+    while (bytes.length > 0 && !this.isClosed) {
+      try {
+        bytes = bytes.subarray(this.#o.stream.writeSync(bytes));
+      } catch (error) {
+        if (error instanceof Deno.errors.WouldBlock) {
+          Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_MS);
+        } else if (error instanceof Deno.errors.BrokenPipe) this.#gone = true;
+        else {
+          this.#failure = new VirtxError("refused", `Cannot write the output: ${reasonOf(error)}`, {
+            cause: error,
+          });
+        }
+      }
+    }
+  }
 }
 
 /** The terminal that a standard stream of this process is. */
 export function terminalOf(stream: Stream, colour: boolean): Terminal {
-  return new Terminal({ stream, colour, size: consoleSize });
+  const env = (name: string) => Deno.env.get(name);
+  return new Terminal({ stream, colour, size: consoleSize, utf8: isUtf8(env), term: env("TERM") });
 }
 
 function consoleSize(): { columns: number; rows: number } {

@@ -4,6 +4,7 @@ import type { Input } from "../input.ts";
 import type { Named } from "../resolve.ts";
 import type { Cluster } from "../server/cluster.ts";
 import type { Attendance } from "./attendance.ts";
+import type { Afterwards } from "./attended.ts";
 import type { Outcome } from "./outcome.ts";
 
 /** On an answer: the id of the operation. */
@@ -24,7 +25,11 @@ export interface Change {
   /** What is said if it is not waited for: "starting". */
   readonly begun: string;
   /** What has to come true behind the operation's end. */
-  readonly after?: (signal: AbortSignal) => Promise<void>;
+  readonly after?: {
+    readonly until: (signal: AbortSignal) => Promise<void>;
+    /** What is to be said if that is not waited for; undefined: the change is done by then, and it only has to be seen. */
+    readonly words: Afterwards | undefined;
+  };
 }
 
 /** How changes are carried out. */
@@ -43,30 +48,45 @@ export function leaves(input: Input): boolean {
 
 /**
  * Asks for a change and, unless told otherwise, waits until it is done.
- * @throws VirtxError why it was not done
+ * @throws VirtxError why it was not done; Unattended
  */
 export async function carryOut(
   change: Change,
   { context, cluster, attendance, leave }: Manner,
 ): Promise<Outcome> {
-  const { vm, title, method, path, body = null } = change;
+  const { vm, title, method, path, body = null, after } = change;
   return await attendance.attend(title, async (attended) => {
+    // Not even Ctrl-C cuts the answer off at once: it comes within moments, and has the id by which to cancel.
+    context.signal.throwIfAborted();
+    attended.stage = { kind: "asked" };
     const reply = await cluster.change(method, path, body, {
       headers: { prefer: leave ? "respond-async" : PREFER_SOON },
-      // The answer comes within moments, and has the id by which Ctrl-C can cancel: it is not cut off.
-      signal: new AbortController().signal,
+      signal: attendance.cutOff,
     });
     const operation = reply.headers.get(OPERATION_HEADER) ?? undefined;
-    attended.operation = operation;
+    attended.stage = operation === undefined ? { kind: "waiting" } : { kind: "operation", id: operation };
     if (leave) return { vm, said: change.begun, operation, state: "running" };
     const ended = reply.status === 202 && operation !== undefined
       ? (await attendance.end(operation, attended)).result
       : resultOf(reply);
-    // What follows is the guest's affair, not an operation's: Ctrl-C just leaves.
-    attended.operation = undefined;
-    await change.after?.(context.signal);
-    return { vm, said: change.done(ended), operation, state: "completed" };
+    const outcome = { vm, said: change.done(ended), operation, state: "completed" } as const;
+    if (after === undefined) return outcome;
+    attended.stage = { kind: "afterwards", words: after.words };
+    try {
+      attended.givenUp.signal.throwIfAborted();
+      await after.until(AbortSignal.any([context.signal, attended.givenUp.signal]));
+    } catch (error) {
+      if (after.words !== undefined || !isUnwaited(error, context.signal, attended.givenUp.signal)) {
+        throw error;
+      }
+    }
+    return outcome;
   });
+}
+
+/** Whether one of these signals has ended a wait. */
+function isUnwaited(error: unknown, ...signals: readonly AbortSignal[]): boolean {
+  return signals.some((signal) => signal.aborted && signal.reason === error);
 }
 
 /** What an answer says that came when all was done: as an operation's result does. */

@@ -8,9 +8,10 @@ export interface Outcome {
   readonly vm: Named;
   /** In a few words: "started", "moved to virt2". */
   readonly said: string;
-  /** Where the change could be looked up; undefined: nothing was asked for. */
+  /** Where the change could be looked up; undefined: nothing was asked for, or nobody answered. */
   readonly operation: string | undefined;
-  readonly state: "completed" | "running" | "failed";
+  /** running: it is not waited for; unknown: nobody has answered; unbegun: it was not asked for. */
+  readonly state: "completed" | "running" | "failed" | "cancelled" | "unknown" | "unbegun";
   /** Why it failed. */
   readonly error?: unknown;
 }
@@ -32,4 +33,22 @@ export const OUTCOME_VIEW: View<Outcome> = {
 /** "web1: started". */
 export function outcomeLine({ vm, said }: Outcome): string {
   return `${plain(vm.name)}: ${plain(said)}`;
+}
+
+/** What is said of how many, in that order. */
+const WORDS: readonly (readonly [state: Outcome["state"], words: string])[] = [
+  ["completed", "done"],
+  ["cancelled", "cancelled"],
+  ["failed", "failed"],
+  ["running", "under way"],
+  ["unknown", "not answered"],
+  ["unbegun", "not begun"],
+];
+
+/** "3 done, 2 cancelled, 7 not begun". */
+export function tally(outcomes: readonly Outcome[]): string {
+  return WORDS.flatMap(([state, words]) => {
+    const count = outcomes.filter((outcome) => outcome.state === state).length;
+    return count === 0 ? [] : [`${count} ${words}`];
+  }).join(", ");
 }

@@ -1,20 +1,32 @@
 import { VirtxError } from "../../model/error.ts";
 import type { Context } from "../context.ts";
 
+/** A read that nobody waits for any more: the runtime cannot take it back, so the next question gets what it brings. */
+let pending: Promise<string | undefined> | undefined;
+
 /**
  * Reads a line that somebody types; undefined: the input ended, or the signal was aborted.
  */
 export async function readLine(signal?: AbortSignal): Promise<string | undefined> {
   const { promise: aborted, resolve } = Promise.withResolvers<undefined>();
   const onAbort = () => resolve(undefined);
+  if (signal?.aborted) return undefined;
   signal?.addEventListener("abort", onAbort);
+  pending ??= readInput();
   try {
-    const buffer = new Uint8Array(1024);
-    const count = await Promise.race([Deno.stdin.read(buffer), aborted]);
-    if (count === null || count === undefined) return undefined;
-    return new TextDecoder().decode(buffer.subarray(0, count)).trim();
+    return await Promise.race([pending, aborted]);
   } finally {
     signal?.removeEventListener("abort", onAbort);
+  }
+}
+
+async function readInput(): Promise<string | undefined> {
+  try {
+    const buffer = new Uint8Array(1024);
+    const count = await Deno.stdin.read(buffer);
+    return count === null ? undefined : new TextDecoder().decode(buffer.subarray(0, count)).trim();
+  } finally {
+    pending = undefined;
   }
 }
 

@@ -3,6 +3,11 @@ import { cut } from "./table.ts";
 
 /** Sequences of ECMA-48: the rest of the line erased, and the cursor up by so many lines. */
 const END_OF_LINE = "\x1b[K";
+/** What Colours puts between characters: it takes no room. */
+// deno-lint-ignore no-control-regex -- sequences begin with one
+const SEQUENCE = /(\x1b\[\d+m)/g;
+/** Ends every style. */
+const PLAIN = "\x1b[m";
 
 function up(lines: number): string {
   return lines === 0 ? "" : `\x1b[${lines}A\r`;
@@ -16,12 +21,14 @@ function blank(lines: number): string {
 /**
  * Lines at the bottom of a terminal that are written anew in place. They are cut to the terminal, so that none ever takes
  * two rows: otherwise the way back up would be too short. Whoever prints something else meanwhile does it through
- * {@link above}. On what is no terminal nothing is shown.
+ * {@link above}. Where a terminal becomes narrower it breaks the lines that are there, as most do: the way back up is as
+ * much longer. On what is no terminal, or cannot move its cursor, nothing is shown.
  */
 export class Live implements Disposable {
   readonly #terminal: Terminal;
   readonly #measure: (text: string) => number;
-  #shown = 0;
+  /** How many columns each line takes that is on the screen. */
+  #shown: readonly number[] = [];
   #lines: readonly string[] = [];
   #suspended = false;
 
@@ -31,21 +38,27 @@ export class Live implements Disposable {
   }
 
   get enabled(): boolean {
-    return this.#terminal.isTerminal;
+    return this.#terminal.isAddressable;
   }
 
-  /** Shows these lines, which hold no sequences, in place of those before. */
+  /** How many columns and rows there are for lines. The last column is left free: some terminals would begin a new row there. */
+  get room(): { readonly columns: number; readonly rows: number } {
+    const { columns = 80, rows = 24 } = this.#terminal;
+    return { columns: Math.max(1, columns - 1), rows: Math.max(1, rows - 1) };
+  }
+
+  /**
+   * Shows these lines in place of those before; they may have colours, and no other sequences. Of too many, those in the
+   * middle are left out.
+   */
   show(lines: readonly string[]): void {
-    const columns = this.#terminal.columns ?? 80;
-    // The last column is left free: some terminals would begin a new row there.
-    this.draw(lines.map((line) => cut(line, columns - 1, this.#measure)));
-  }
-
-  /** Shows lines that fit the terminal already, with colours maybe. Of too many, those in the middle are left out. */
-  draw(lines: readonly string[]): void {
     if (!this.enabled) return;
-    const rows = (this.#terminal.rows ?? 24) - 1;
-    this.#lines = lines.length <= rows ? lines : [...lines.slice(0, rows - 2), "…", ...lines.slice(-1)];
+    const { rows } = this.room;
+    this.#lines = lines.length <= rows
+      ? lines
+      : rows < 3
+      ? lines.slice(-rows)
+      : [...lines.slice(0, rows - 2), "…", ...lines.slice(-1)];
     this.#paint();
   }
 
@@ -69,7 +82,7 @@ export class Live implements Disposable {
 
   /** Leaves the lines as they are, and begins anew below them. */
   keep(): void {
-    this.#shown = 0;
+    this.#shown = [];
     this.#lines = [];
   }
 
@@ -80,16 +93,52 @@ export class Live implements Disposable {
 
   #paint(): void {
     if (this.#suspended) return;
-    if (this.#shown === 0 && this.#lines.length === 0) return;
+    if (this.#shown.length === 0 && this.#lines.length === 0) return;
+    const lines = this.#lines.map((line) => this.#fitted(line));
+    const rows = this.#rows();
     // Line by line over what is there: nothing flickers, and no terminal takes an emptied screen for history.
-    const text = this.#lines.map((line) => `${line}${END_OF_LINE}\n`).join("");
-    const rest = blank(Math.max(0, this.#shown - this.#lines.length));
-    this.#terminal.write(up(this.#shown) + text + rest);
-    this.#shown = this.#lines.length;
+    const text = lines.map((line) => `${line}${END_OF_LINE}\n`).join("");
+    this.#terminal.write(up(rows) + text + blank(Math.max(0, rows - lines.length)));
+    this.#shown = lines.map((line) => this.#columns(line));
   }
 
   #erase(): void {
-    if (this.#shown > 0) this.#terminal.write(up(this.#shown) + blank(this.#shown));
-    this.#shown = 0;
+    const rows = this.#rows();
+    // The row of the cursor, too: a terminal shows ^C there.
+    if (rows > 0) this.#terminal.write(`\r${END_OF_LINE}${up(rows)}${blank(rows)}`);
+    this.#shown = [];
+  }
+
+  /** How many rows of the terminal, as it is now, what was shown takes. */
+  #rows(): number {
+    const { columns = 80 } = this.#terminal;
+    return this.#shown.reduce((sum, width) => sum + Math.max(1, Math.ceil(width / columns)), 0);
+  }
+
+  /** How many columns a text takes as it will be written. */
+  columns(text: string): number {
+    return this.#measure(this.#terminal.shown(text));
+  }
+
+  #columns(line: string): number {
+    return this.#measure(line.replace(SEQUENCE, ""));
+  }
+
+  /** As much of a line as there are columns for. */
+  #fitted(line: string): string {
+    const shown = this.#terminal.shown(line);
+    const { columns } = this.room;
+    if (this.#columns(shown) <= columns) return shown;
+    const parts = shown.split(SEQUENCE);
+    if (parts.length === 1) return cut(shown, columns, this.#measure, this.#terminal.shown("…"));
+    let left = columns;
+    let kept = "";
+    for (const part of parts) {
+      const isSequence = part.startsWith("\x1b");
+      const fitting = isSequence ? part : cut(part, left, this.#measure, "");
+      kept += fitting;
+      if (!isSequence) left -= this.#measure(fitting);
+    }
+    return kept + PLAIN;
   }
 }

@@ -2,7 +2,7 @@ import type { Terminal } from "../terminal.ts";
 import type { Format } from "./format.ts";
 import { plain, plainLines } from "./plain.ts";
 import { type Column, renderTable } from "./table.ts";
-import { measureFor } from "./width.ts";
+import { type Measure, measureFor } from "./width.ts";
 
 /** How things of one kind are printed. */
 export interface View<T> {
@@ -40,13 +40,26 @@ export class Printer {
    */
   async table<T>({ columns }: Pick<View<T>, "columns">, items: readonly T[], indent = 0): Promise<string> {
     const shown = columns.filter(({ wide }) => !wide || this.format.kind === "wide");
-    const measure = await measureFor(this.#texts(shown, items));
+    return this.#render(shown, items, await measureFor(this.#texts(shown, items)), indent);
+  }
+
+  /**
+   * The lines of a table, at once.
+   * @param measure for any text, see measureAll
+   */
+  lines<T>({ columns }: Pick<View<T>, "columns">, items: readonly T[], measure: Measure): readonly string[] {
+    const shown = columns.filter(({ wide }) => !wide || this.format.kind === "wide");
+    return this.#render(shown, items, measure, 1).split("\n").slice(0, -1);
+  }
+
+  #render<T>(shown: readonly Column<T>[], items: readonly T[], measure: Measure, indent: number): string {
     return renderTable(shown, items, {
       headers: this.headers,
       // Wide is for those who scroll.
       width: this.format.kind === "wide" ? undefined : this.#width(indent),
       colours: this.terminal.colours,
       measure,
+      shown: (text) => this.terminal.shown(text),
     });
   }
 
@@ -61,17 +74,17 @@ export class Printer {
 
   async #data<T>(view: Pick<View<T>, "name" | "record">, items: readonly T[], data: unknown): Promise<void> {
     const { format } = this;
-    if (format.kind === "json") this.terminal.line(jsonText(data));
+    if (format.kind === "json") this.terminal.data(`${jsonText(data)}\n`);
     else if (format.kind === "yaml") {
       const { yamlText } = await import("./yaml.ts");
-      this.terminal.write(this.#harmless(yamlText(data)));
+      this.terminal.data(this.#harmless(yamlText(data)));
     } else if (format.kind === "template") {
       const { fillTemplate } = await import("./template.ts");
       for (const item of items) {
         const text = fillTemplate(format.template, view.record(item));
-        this.terminal.write(this.#harmless(/\n$/.test(text) ? text : `${text}\n`));
+        this.terminal.data(this.#harmless(/\n$/.test(text) ? text : `${text}\n`));
       }
-    } else for (const item of items) this.terminal.line(plain(view.name(item)));
+    } else for (const item of items) this.terminal.data(`${plain(view.name(item))}\n`);
   }
 
   /** For a program the text as it is; for a terminal, line by line, what cannot act on it. */

@@ -1,19 +1,20 @@
 import type { Progress } from "../server/operations.ts";
 import { amount, percent, span } from "./human.ts";
+import type { Measure } from "./width.ts";
 
 /** Columns of a bar where there is room, and the fewest that make sense. */
 const WIDEST = 30;
 const NARROWEST = 8;
 
 /** "Migrating web1  ━━━━━━──────  45 %  58 of 128 MiB  30 MiB/s  2s left", as much of it as there is room for. */
-export function progressLine(title: string, progress: Progress, width: number): string {
+export function progressLine(title: string, progress: Progress, width: number, measure: Measure): string {
   const { total, done } = progress;
   const part = total > 0 ? Math.min(1, Math.max(0, done / total)) : 0;
   const figures = figuresOf(progress);
   // From all figures to the percentage alone: the last ones go first.
   for (let count = figures.length; count > 0; count--) {
     const behind = figures.slice(0, count).join("  ");
-    const bar = Math.min(WIDEST, width - title.length - behind.length - 4);
+    const bar = Math.min(WIDEST, width - measure(title) - behind.length - 4);
     if (bar >= NARROWEST || count === 1) {
       return [title, ...(bar >= NARROWEST ? [barOf(part, bar)] : []), behind].join("  ");
     }

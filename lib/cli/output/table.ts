@@ -1,5 +1,6 @@
 import type { Colours, Style } from "./colours.ts";
 import { plain } from "./plain.ts";
+import { wrapTo } from "./wrap.ts";
 
 /** A column of a table of T. */
 export interface Column<T> {
@@ -16,6 +17,8 @@ export interface Column<T> {
   readonly spare?: number;
   /** Where that is not enough, cells may be cut to as few columns as this. */
   readonly least?: number;
+  /** Sentences, which go on in the lines below rather than being cut. Only the last column can be such. */
+  readonly wraps?: boolean;
 }
 
 export interface TableOptions {
@@ -25,42 +28,57 @@ export interface TableOptions {
   readonly colours: Colours;
   /** How many columns of a terminal a text takes. */
   readonly measure: (text: string) => number;
+  /** A text as it will be written, see Terminal; left out: as it is. */
+  readonly shown?: (text: string) => string;
 }
 
 const GAP = 2;
 /** At the end of what was cut. */
 const CUT = "…";
+/** Where nothing else helps, columns are cut to this, although they have to be wider to make sense. */
+const NARROWEST = 3;
 
 /** Lays a table out in aligned columns, without lines; each line ends with a line break. */
 export function renderTable<T>(columns: readonly Column<T>[], rows: readonly T[], o: TableOptions): string {
+  const { measure, shown = (text) => text } = o;
+  const mark = shown(CUT);
   const cells = columns.map((column) => ({
     column,
-    texts: rows.map((row) => plain(column.text(row)) || "-"),
+    texts: rows.map((row) => shown(plain(column.text(row)) || "-")),
   }));
   const fitted = fit(
     cells.map(({ column, texts }) => ({
       column,
       texts,
-      width: Math.max(o.headers ? column.heading.length : 0, 1, ...texts.map(o.measure)),
+      width: Math.max(o.headers ? column.heading.length : 0, 1, ...texts.map(measure)),
     })),
     o.width,
   );
   const lines: string[] = [];
   if (o.headers) {
-    const heading = fitted.map(({ column, width }) => cell(column.heading, width, column.right, o.measure));
+    const heading = fitted.map(({ column, width }) =>
+      cell(column.heading, width, column.right, measure, mark)
+    );
     lines.push(o.colours.paint(joined(heading), "bold"));
   }
   rows.forEach((row, i) => {
-    lines.push(joined(fitted.map(({ column, texts, width }) => {
-      const text = cell(texts[i] ?? "", width, column.right, o.measure);
+    const columns = fitted.map(({ column, texts, width }) => {
+      const text = texts[i] ?? "";
+      const parts = column.wraps ? wrapTo(text, width, measure) : [text];
       const style = column.style?.(row);
-      // Only the words are painted, so that what is trimmed at the end of a line is never inside a sequence.
-      return style === undefined
-        ? text
-        : text.replace(/\S(?:.*\S)?/u, (words) => o.colours.paint(words, style));
-    })));
+      return parts.map((part) => painted(cell(part, width, column.right, measure, mark), style, o.colours));
+    });
+    const height = Math.max(1, ...columns.map((parts) => parts.length));
+    for (let n = 0; n < height; n++) {
+      lines.push(joined(columns.map((parts, at) => parts[n] ?? " ".repeat(fitted[at]?.width ?? 0))));
+    }
   });
   return lines.map((line) => `${line}\n`).join("");
+}
+
+/** Only the words are painted, so that what is trimmed at the end of a line is never inside a sequence. */
+function painted(text: string, style: Style | undefined, colours: Colours): string {
+  return style === undefined ? text : text.replace(/\S(?:.*\S)?/u, (words) => colours.paint(words, style));
 }
 
 interface Fitted<T> {
@@ -79,13 +97,20 @@ function fit<T>(all: readonly Fitted<T>[], limit: number | undefined): readonly 
     if (spare === undefined) break;
     columns = columns.filter((column) => column !== spare);
   }
-  let excess = totalOf(columns, ({ width }) => width) - limit;
-  // The widest gives way first, one column at a time: so what is cut is cut evenly.
-  while (excess > 0) {
-    const widest = columns.filter((each) => each.width > leastOf(each)).sort((a, b) => b.width - a.width)[0];
+  return narrowed(narrowed(columns, limit, leastOf), limit, () => NARROWEST);
+}
+
+/** The widest gives way first, one column at a time: so what is cut is cut evenly. */
+function narrowed<T>(
+  fitted: readonly Fitted<T>[],
+  limit: number,
+  least: (column: Fitted<T>) => number,
+): readonly Fitted<T>[] {
+  let columns = fitted;
+  for (let excess = totalOf(columns, ({ width }) => width) - limit; excess > 0; excess--) {
+    const widest = columns.filter((each) => each.width > least(each)).sort((a, b) => b.width - a.width)[0];
     if (widest === undefined) break;
     columns = columns.map((each) => each === widest ? { ...each, width: each.width - 1 } : each);
-    excess--;
   }
   return columns;
 }
@@ -107,19 +132,24 @@ function cell(
   width: number,
   right: boolean | undefined,
   measure: TableOptions["measure"],
+  mark: string,
 ): string {
-  const fitting = cut(text, width, measure);
+  const fitting = cut(text, width, measure, mark);
   const blank = " ".repeat(Math.max(0, width - measure(fitting)));
   return right ? blank + fitting : fitting + blank;
 }
 
-/** As much of a text as the columns hold, with an ellipsis where it was cut; no character is torn apart. */
-export function cut(text: string, width: number, measure: (text: string) => number): string {
+/**
+ * As much of a text as the columns hold; no character is torn apart.
+ * @param mark what stands at the end of what was cut, if there is room for it beside a character
+ */
+export function cut(text: string, width: number, measure: (text: string) => number, mark = CUT): string {
   if (measure(text) <= width) return text;
+  const end = mark.length < width || mark === CUT ? mark : "";
   let kept = "";
   for (const { segment } of new Intl.Segmenter().segment(text)) {
-    if (measure(kept + segment) + 1 > width) break;
+    if (measure(kept + segment) + end.length > width) break;
     kept += segment;
   }
-  return kept + CUT;
+  return kept + end;
 }

@@ -102,6 +102,7 @@ const DIFFERENCE_VIEW: View<Disagreement> = {
       heading: "SAID",
       text: ({ said }) => said.map(({ address, value }) => `${address}: ${value}`).join("; "),
       least: 20,
+      wraps: true,
     },
   ],
   record: (disagreement) => ({ ...disagreement }),

@@ -9,6 +9,6 @@ const SHELLS: readonly Shell[] = ["bash", "zsh", "fish"];
 export function run({ out, program }: Context, input: Input): Promise<ExitCode> {
   const word = input.required("shell");
   const shell = SHELLS.find((shell) => shell === word) ?? "bash";
-  out.write(completionScript(shell, program));
+  out.data(completionScript(shell, program));
   return Promise.resolve(ExitCode.ok);
 }

@@ -1,6 +1,7 @@
 import { VirtxError } from "../../model/error.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
+import { awayText } from "../failure.ts";
 import type { Input } from "../input.ts";
 import { isEndOfWatching } from "../interrupts.ts";
 import { instant } from "../output/human.ts";
@@ -35,13 +36,14 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
       },
       signal,
       onLost: (reason) => {
-        if (!options.quiet) err.line(`The server is away: ${plain(reason)}`);
+        if (!options.quiet) err.line(awayText(reason));
       },
       onEvent: (event) => {
         const line = options.format.kind === "json"
           ? jsonLine({ type: event.type, ...parsed(event) })
-          : `${instant(now())} ${describe(event, directory)}`;
-        out.line(line);
+          : out.shown(`${instant(now())} ${describe(event, directory)}`);
+        out.data(`${line}\n`);
+        out.throwIfClosed();
         if (--left === 0) throw new Enough();
       },
     });

@@ -9,7 +9,7 @@ import { parse } from "../parse.ts";
 export async function run({ out, program }: Context, input: Input): Promise<ExitCode> {
   if (input.flag("markdown")) {
     const { referencePage } = await import("../reference.ts");
-    out.write(referencePage());
+    out.data(referencePage());
     return ExitCode.ok;
   }
   const words = input.words("command");

@@ -5,9 +5,10 @@ import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
 import { isEndOfWatching } from "../interrupts.ts";
 import { parseDuration } from "../output/duration.ts";
-import { Live } from "../output/live.ts";
+import { LiveView, type Picture } from "../output/live_view.ts";
 import { plain } from "../output/plain.ts";
-import { resolve } from "../resolve.ts";
+import { type Measure, measureAll } from "../output/width.ts";
+import { type Named, resolve } from "../resolve.ts";
 import type { Cluster } from "../server/cluster.ts";
 import { hostUses, hostUseView, vmUses, vmUseView } from "../views/uses.ts";
 
@@ -21,19 +22,28 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const sort = input.string("sort") ?? "cpu";
   const word = input.argument("host");
   const host = word === undefined ? undefined : resolve(word, await cluster.hosts(), "host");
-  const inPlace = out.isTerminal && options.format.kind === "table" && !input.flag("once");
+  const inPlace = out.isAddressable && options.format.kind === "table" && !input.flag("once");
   if (!inPlace) {
     await printOnce(context, cluster, host?.uuid, sort);
     return ExitCode.ok;
   }
-  using live = new Live(out);
+  const measure = await measureAll();
+  let uses: Uses | undefined;
+  let lost: string | undefined;
+  using view = new LiveView(out, measure, () => picture(context, { host, uses, lost, measure }));
   try {
     for (;;) {
-      live.draw([...await picture(context, cluster, host, sort), "", "Ctrl-C ends."]);
+      try {
+        uses = await look(context, cluster, host, sort);
+        lost = undefined;
+      } catch (error) {
+        if (!(error instanceof VirtxError) || signal.aborted) throw error;
+        lost = errorMessage(error);
+      }
+      view.draw();
       await delay(intervalMs, signal);
     }
   } catch (error) {
-    live.keep();
     if (!isEndOfWatching(error, signal)) throw error;
     out.line(); // behind the ^C that the terminal shows
     return ExitCode.ok;
@@ -50,23 +60,43 @@ async function printOnce(
   else await printer.list(vmUseView, await vmUses(cluster, host, sort));
 }
 
-/** The lines of the moment; while no server answers, why. */
-async function picture(
-  context: Context,
+/** What was seen at a moment. */
+interface Uses {
+  /** UTC milliseconds. */
+  readonly at: number;
+  readonly lines: (measure: Measure) => readonly string[];
+}
+
+/** @throws VirtxError if nobody can tell */
+async function look(
+  { printer, now }: Context,
   cluster: Cluster,
-  host: { readonly uuid: string; readonly name: string } | undefined,
+  host: Named | undefined,
   sort: string,
-): Promise<readonly string[]> {
-  const { printer, now } = context;
-  const time = new Date(now()).toISOString().slice(11, 19);
-  try {
-    const table = host === undefined
-      ? await printer.table(hostUseView, await hostUses(cluster, sort))
-      : await printer.table(vmUseView, await vmUses(cluster, host.uuid, sort));
-    const title = host === undefined ? "Hosts" : `VMs on ${plain(host.name)}`;
-    return [`${title} at ${time} UTC`, "", ...table.trimEnd().split("\n")];
-  } catch (error) {
-    if (!(error instanceof VirtxError) || context.signal.aborted) throw error;
-    return [`${time} UTC: ${plain(errorMessage(error).split("\n")[0] ?? "")}`];
+): Promise<Uses> {
+  if (host === undefined) {
+    const uses = await hostUses(cluster, sort);
+    return { at: now(), lines: (measure) => printer.lines(hostUseView, uses, measure) };
   }
+  const uses = await vmUses(cluster, host.uuid, sort);
+  return { at: now(), lines: (measure) => printer.lines(vmUseView, uses, measure) };
+}
+
+/** What was seen last and when, and, while no server answers, why there is nothing newer. */
+function picture(
+  { now }: Context,
+  { host, uses, lost, measure }: {
+    readonly host: Named | undefined;
+    readonly uses: Uses | undefined;
+    readonly lost: string | undefined;
+    readonly measure: Measure;
+  },
+): Picture {
+  const title = host === undefined ? "Hosts" : `VMs on ${plain(host.name)}`;
+  const time = new Date(uses?.at ?? now()).toISOString().slice(11, 19);
+  return {
+    lines: [`${title} at ${time} UTC`, "", ...uses?.lines(measure) ?? []],
+    lost,
+    foot: "Ctrl-C ends.",
+  };
 }

@@ -4,6 +4,6 @@ import { manPage } from "../man.ts";
 
 /** `man`. */
 export function run({ out, version }: Context): Promise<ExitCode> {
-  out.write(manPage(version));
+  out.data(manPage(version));
   return Promise.resolve(ExitCode.ok);
 }

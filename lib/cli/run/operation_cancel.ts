@@ -1,6 +1,6 @@
+import { doEach } from "../changes/bulk.ts";
 import type { Context } from "../context.ts";
-import { ExitCode } from "../exit_code.ts";
-import { shortFailure } from "../failure.ts";
+import type { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
 import { findOperations } from "../server/find_operation.ts";
 
@@ -8,16 +8,14 @@ import { findOperations } from "../server/find_operation.ts";
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const ids = await findOperations(cluster, input.words("operation"));
-  let failed = 0;
-  await Promise.all(ids.map(async (id) => {
-    try {
-      await cluster.cancel(id);
-      if (!context.options.quiet) context.out.line(`${id}: cancelled`);
-    } catch (error) {
-      if (ids.length === 1 || context.signal.aborted) throw error;
-      failed++;
-      context.err.line(`${id}: ${shortFailure(error)}`);
-    }
-  }));
-  return failed > 0 ? ExitCode.refused : ExitCode.ok;
+  const vms = [...new Set(ids)].map((id) => ({ uuid: id, name: id }));
+  return await doEach({ context, input, cluster, vms }, async (operation, { attendance }) => {
+    const { uuid: id } = operation;
+    await attendance.attend(`Cancelling ${id}`, async (attended) => {
+      context.signal.throwIfAborted();
+      attended.stage = { kind: "asked" };
+      await cluster.cancel(id, { signal: attendance.cutOff });
+    });
+    return { vm: operation, said: "cancelled", operation: id, state: "completed" };
+  });
 }

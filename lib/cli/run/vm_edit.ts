@@ -79,7 +79,7 @@ async function openEditor(context: Context, path: string): Promise<void> {
   const argv = [...editor.trim().split(/\s+/), path];
   const env = { ...Deno.env.toObject(), HOME: homeOf(context.env) };
   // What is pressed in the editor is for the editor.
-  using _ = context.interrupts.divert(() => {});
+  using _ = context.interrupts.divert((signal) => signal === "SIGTERM" && context.interrupts.abort());
   const code = await runInForeground({ argv, env: without(env, OURS) }).catch((error) => {
     throw new VirtxError(
       "unavailable",

@@ -12,7 +12,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const { uuid } = await findVm(cluster, input.required("vm"));
   const { def } = await cluster.vm(uuid);
   const text = await printDefinition(def, formatFlag(input, context), { comments: input.flag("comments") });
-  context.out.write(context.out.isTerminal ? plainLines(text) : text);
+  context.out.data(context.out.isTerminal ? plainLines(text) : text);
   return ExitCode.ok;
 }
 

@@ -1,17 +1,17 @@
-import { inBackground } from "../../model/background.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
 import { counted, instant } from "../output/human.ts";
 import { isEndOfWatching } from "../interrupts.ts";
-import { Live } from "../output/live.ts";
+import { LiveView } from "../output/live_view.ts";
 import { plain } from "../output/plain.ts";
-import { Printer } from "../output/printer.ts";
 import { Changing } from "../server/changing.ts";
 import { directoryOf } from "../server/find.ts";
+import { awayText } from "../failure.ts";
 import type { VmItem } from "../server/vms.ts";
 import { vmListView } from "../views/vm_list.ts";
 import { jsonLine } from "../output/printer.ts";
+import { measureAll } from "../output/width.ts";
 import { runstateWord } from "../views/words.ts";
 
 /** Ages grow, so the list is drawn again now and then though nothing has changed. */
@@ -24,7 +24,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const wanted = new Set(input.words("vm").map((word) => directory.vm(word).uuid));
   const isWanted = (uuid: string) => wanted.size === 0 || wanted.has(uuid);
   const changing = new Changing(cluster, context.signal);
-  const inPlace = context.out.isTerminal && context.options.format.kind === "table";
+  const inPlace = context.out.isAddressable && context.options.format.kind === "table";
   try {
     await (inPlace ? watchInPlace(context, changing, isWanted) : watchLines(context, changing, isWanted));
   } catch (error) {
@@ -39,27 +39,27 @@ async function watchInPlace(
   changing: Changing,
   isWanted: (uuid: string) => boolean,
 ): Promise<void> {
-  const { out, options, now } = context;
-  using live = new Live(out);
-  const printer = new Printer(out, options.format, options.headers);
-  const draw = async () => {
+  const { out, printer, now } = context;
+  const measure = await measureAll();
+  using view = new LiveView(out, measure, () => {
     const vms = changing.vms().filter(({ uuid }) => isWanted(uuid));
-    const table = await printer.table(vmListView({ hostName: changing.hostName, now: now() }), vms);
-    const lost = changing.lost === undefined ? [] : [`The server is away: ${plain(changing.lost)}`];
-    live.draw([...table.split("\n").slice(0, -1), "", ...lost, `${counted(vms.length, "VM")}. Ctrl-C ends.`]);
-  };
-  const timer = setInterval(() => inBackground(draw()), REDRAW_MS);
+    return {
+      lines: printer.lines(vmListView({ hostName: changing.hostName, now: now() }), vms, measure),
+      lost: changing.lost,
+      foot: `${counted(vms.length, "VM")}. Ctrl-C ends.`,
+    };
+  });
+  const timer = setInterval(() => view.draw(), REDRAW_MS);
   try {
-    await changing.follow(() => inBackground(draw()));
+    await changing.follow(() => view.draw());
   } finally {
     clearInterval(timer);
-    live.keep();
   }
 }
 
 /** A line for each VM, and then for each change. */
 async function watchLines(
-  { out, options, now }: Context,
+  { out, err, options, now }: Context,
   changing: Changing,
   isWanted: (uuid: string) => boolean,
 ): Promise<void> {
@@ -75,9 +75,16 @@ async function watchLines(
     if (told.get(uuid) === essence || (vm === undefined && !told.has(uuid))) return;
     if (vm === undefined) told.delete(uuid);
     else told.set(uuid, essence);
-    out.line(options.format.kind === "json" ? line : `${instant(now())} ${line}`);
+    if (options.format.kind === "json") out.data(`${line}\n`);
+    else out.line(`${instant(now())} ${line}`);
+    out.throwIfClosed();
   };
+  let lost: string | undefined;
   await changing.follow((uuids) => {
+    if (changing.lost !== undefined && changing.lost !== lost && !options.quiet) {
+      err.line(awayText(changing.lost));
+    }
+    lost = changing.lost;
     for (const uuid of uuids) if (isWanted(uuid)) tell(changing.vm(uuid), uuid);
   });
 }

@@ -33,13 +33,13 @@ export function operationListView(directory: Directory, now: number): View<Opera
     columns: [
       // An id begins with its host: what tells it apart comes behind 14 characters.
       { heading: "ID", text: ({ id }) => id, least: 19 },
-      { heading: "OPERATION", text: ({ op }) => operationWord(op) },
-      { heading: "VM", text: ({ vm }) => vmName(vm), least: 8, spare: 1 },
-      { heading: "HOST", text: ({ host }) => hostName(host), spare: 3 },
+      { heading: "OPERATION", text: ({ op }) => operationWord(op), least: 9, spare: 1 },
+      { heading: "VM", text: ({ vm }) => vmName(vm), least: 8, spare: 2 },
+      { heading: "HOST", text: ({ host }) => hostName(host), least: 8, spare: 4 },
       { heading: "STATE", text: ({ state }) => state, style: ({ state }) => operationStyle(state), least: 5 },
-      { heading: "AGO", text: ({ started }) => age(started, now), right: true, spare: 2 },
-      { heading: "TOOK", text: (operation) => tookText(operation, now), right: true, spare: 4 },
-      { heading: "WHY", text: ({ error }) => error?.message ?? "-", least: 12, spare: 5 },
+      { heading: "AGO", text: ({ started }) => age(started, now), right: true, spare: 3 },
+      { heading: "TOOK", text: (operation) => tookText(operation, now), right: true, spare: 5 },
+      { heading: "WHY", text: ({ error }) => error?.message ?? "-", least: 12, wraps: true },
     ],
     record: (operation) => operationRecord(operation, directory),
   };

@@ -12,6 +12,7 @@ export const VERDICT_VIEW: View<MigrationVerdict> = {
       heading: "OBSTACLES",
       text: ({ obstacles }) => obstacles.map(({ message }) => message).join("; ") || "-",
       least: 20,
+      wraps: true,
     },
   ],
   record: ({ host, name, fits, load, obstacles }) => ({ uuid: host, name, fits, load, obstacles }),

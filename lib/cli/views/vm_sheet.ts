@@ -133,7 +133,7 @@ function operationColumns(now: number) {
     },
     { heading: "AGO", text: ({ ts }: Operation) => age(ts, now), right: true },
     { heading: "TOOK", text: ({ ts, te }: Operation) => te > 0 ? took(te - ts) : "-", right: true, spare: 1 },
-    { heading: "MESSAGE", text: ({ msg }: Operation) => msg, least: 10, spare: 2 },
+    { heading: "MESSAGE", text: ({ msg }: Operation) => msg, least: 10, wraps: true },
   ];
 }
 

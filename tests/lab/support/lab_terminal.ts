@@ -2,7 +2,15 @@ import { must, run } from "../../../scripts/command.ts";
 import type { LabHost } from "../../../scripts/lab/host.ts";
 import { until } from "../../../scripts/lab/until.ts";
 
-/** A person's terminal on a lab host, with a shell in it: tmux shows what that person would see. */
+/** Columns and rows of a terminal. */
+export interface TerminalSize {
+  readonly columns: number;
+  readonly rows: number;
+}
+
+const SIZE: TerminalSize = { columns: 100, rows: 30 };
+
+/** A person's terminal, on a lab host or here, with a shell in it: tmux shows what that person would see. */
 export class LabTerminal implements AsyncDisposable {
   readonly #server: string;
 
@@ -10,11 +18,35 @@ export class LabTerminal implements AsyncDisposable {
     this.#server = server;
   }
 
-  static async open(host: LabHost, size = { columns: 100, rows: 30 }): Promise<LabTerminal> {
+  /** One on a lab host. */
+  static async open(host: LabHost, size = SIZE): Promise<LabTerminal> {
+    return await LabTerminal.#start(await host.command(["env", "PS1=ready> ", "sh"]), size);
+  }
+
+  /** One on this machine, with nothing in its environment but what is given. */
+  static async local(env: Readonly<Record<string, string>>, size = SIZE): Promise<LabTerminal> {
+    const given = Object.entries({ PATH: "/usr/bin:/bin", TERM: "screen", ...env, PS1: "ready> " });
+    const shell = ["env", "-i", ...given.map(([name, value]) => `${name}=${value}`), "sh"];
+    return await LabTerminal.#start(shell, size);
+  }
+
+  static async #start(shell: readonly string[], size: TerminalSize): Promise<LabTerminal> {
     const server = `virtx-test-${crypto.randomUUID()}`;
-    const shell = await host.command(["env", "PS1=ready> ", "sh"]);
     const place = ["-x", String(size.columns), "-y", String(size.rows)];
-    await must(["tmux", "-L", server, "-f", "/dev/null", "new-session", "-d", ...place, "--", ...shell]);
+    // -u: what is shown is UTF-8, whatever the locale of who runs the tests.
+    await must([
+      "tmux",
+      "-u",
+      "-L",
+      server,
+      "-f",
+      "/dev/null",
+      "new-session",
+      "-d",
+      ...place,
+      "--",
+      ...shell,
+    ]);
     const terminal = new LabTerminal(server);
     await terminal.shows(/ready>/);
     return terminal;
@@ -44,9 +76,19 @@ export class LabTerminal implements AsyncDisposable {
     await this.line(line);
   }
 
+  /** Makes the window another size. */
+  async resize({ columns, rows }: TerminalSize): Promise<void> {
+    await this.#tmux(["resize-window", "-x", String(columns), "-y", String(rows)]);
+  }
+
   /** What is on the screen, and has been. */
   async screen(): Promise<string> {
     return await this.#tmux(["capture-pane", "-p", "-J", "-S", "-500"]);
+  }
+
+  /** The rows that are on the screen now, each as it stands there, without the empty ones at the end. */
+  async rows(): Promise<readonly string[]> {
+    return (await this.#tmux(["capture-pane", "-p"])).trimEnd().split("\n");
   }
 
   /** Waits until the screen shows something. */

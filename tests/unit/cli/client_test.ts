@@ -25,7 +25,12 @@ async function connected(...names: string[]) {
   }
   const virtx = async (line: string, o: { stdin?: string; timeoutMs?: number } = {}) =>
     await run([Deno.execPath(), "run", "--allow-all", "--no-check", "--quiet", MAIN, ...split(line)], {
-      env: { VIRTX_ARGV0: "/usr/bin/virtx", VIRTX_API_SERVER: listeners.addresses[0] ?? "", HOME: home.path },
+      env: {
+        VIRTX_ARGV0: "/usr/bin/virtx",
+        VIRTX_API_SERVER: listeners.addresses[0] ?? "",
+        HOME: home.path,
+        LC_ALL: "C.UTF-8",
+      },
       ...o,
     });
   return { ...fixture, uuids, virtx, home, [Symbol.asyncDispose]: () => stack.disposeAsync() };
@@ -241,6 +246,7 @@ Deno.test("an editor changes a definition; what it leaves is checked, and nothin
         HOME: api.home.path,
         VIRTX_API_SERVER: (await api.virtx("config show -o name")).stdout.trim(),
         XDG_RUNTIME_DIR: "",
+        LC_ALL: "C.UTF-8",
       },
     });
   };

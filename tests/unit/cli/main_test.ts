@@ -11,7 +11,7 @@ const HELP = new URL("../../fixtures/cli/help.txt", import.meta.url);
 /** The real main.ts as a process, with nothing of ours in its environment but what is given. */
 function virtxd(args: readonly string[], env: Record<string, string> = {}) {
   return run([Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/main.ts`, ...args], {
-    env: { NO_COLOR: "1", ...env },
+    env: { NO_COLOR: "1", LC_ALL: "C.UTF-8", ...env },
   });
 }
 

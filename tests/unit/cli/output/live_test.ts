@@ -93,7 +93,7 @@ Deno.test("lines never take two rows, nor more of them than the terminal has", (
   using live = new Live(screen.terminal(4));
   live.show(["a line that is too long", "x"]);
   assert.deepEqual(screen.lines, ["a line t…", "x"]);
-  live.draw(["1", "2", "3", "4", "5"]);
+  live.show(["1", "2", "3", "4", "5"]);
   assert.deepEqual(screen.lines, ["1", "…", "5"]);
   live.keep();
 });
