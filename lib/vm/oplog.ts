@@ -1,7 +1,7 @@
 import { operationMetadata } from "../domain_xml/metadata.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
-import { errorMessage } from "../model/error.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Operation, RecordedOperation } from "../model/operation.ts";
 
@@ -20,9 +20,16 @@ export class Oplog {
     this.#log = options.log;
   }
 
-  /** Runs the work between a "started" and a "completed" or "failed" record, and logs the outcome. */
+  /**
+   * Runs the work between a "started" and a "completed" or "failed" record, and logs the outcome. If libvirt does not answer when
+   * that is to be recorded it will not do the work either, which is not begun then.
+   */
   async around(op: RecordedOperation, vm: string, work: () => Promise<void>): Promise<void> {
-    const ts = await this.begin(op, vm);
+    const ts = this.#clock();
+    const failure = await this.#record(vm, { op, ts, te: 0, status: "started", msg: "" });
+    if (failure instanceof VirtxError && (failure.kind === "timeout" || failure.kind === "unavailable")) {
+      throw failure;
+    }
     try {
       await work();
     } catch (error) {
@@ -65,7 +72,8 @@ export class Oplog {
     }
   }
 
-  async #record(vm: string, operation: Operation): Promise<void> {
+  /** Why it could not be recorded; undefined: it was. */
+  async #record(vm: string, operation: Operation): Promise<unknown> {
     try {
       await this.#hypervisor.setMetadata(vm, {
         ...operationMetadata(operation),
@@ -73,6 +81,7 @@ export class Oplog {
       });
     } catch (error) {
       this.#log.warn("cannot record operation", { op: operation.op, vm, reason: errorMessage(error) });
+      return error;
     }
   }
 }

@@ -47,8 +47,10 @@ import { MigrationTarget } from "./migration_target.ts";
 import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import type { TrackedOperation } from "./operation_record.ts";
 import { Oplog } from "./oplog.ts";
+import { PowerOffs } from "./power_off.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
+import { VmTurns } from "./turns.ts";
 import type { BegunMigration, ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
 
 /** What {@link VmService} stands on; `fault` is called at each named step of a change. */
@@ -81,7 +83,13 @@ const ACTIVE = [
 /** How long until changes that could not be settled (libvirt is away, say) are tried again. */
 const SETTLE_RETRY_MS = 5_000;
 
-/** The use cases for the VMs of this host. Operations on one VM happen one after the other. */
+/** How long an operation waits for others on the same VM. */
+const TURN_TIMEOUT_MS = 60_000;
+
+/**
+ * The use cases for the VMs of this host. Operations on one VM happen one after the other; but for a power-off by force, which
+ * waits for nothing.
+ */
 export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisposable {
   readonly #o: VmServiceOptions;
   readonly #changes: Changes;
@@ -93,6 +101,10 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #target: MigrationTarget;
   readonly #keeper: RegistryKeeper;
   readonly #locks = new KeyedMutex();
+  readonly #turns = new VmTurns(this.#locks, TURN_TIMEOUT_MS);
+  readonly #powerOffs: PowerOffs;
+  /** VMs whose migration is just being recorded. */
+  readonly #departing = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
   #closing = false;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
@@ -112,6 +124,16 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       isLeaving: (vm) => this.#migrations.isUnderWay(vm),
     });
     this.#keeper = new RegistryKeeper({ ...parts, isOpen: (vm) => this.#migrations.isUnderWay(vm) });
+    this.#powerOffs = new PowerOffs({
+      ...options,
+      isLeaving: (vm) => this.#departing.has(vm) || this.#migrations.isUnderWay(vm),
+      cutOff: (vm) => this.#turns.cutOff(vm),
+      record: (vm, ts, failure) =>
+        locked(vm, async () => {
+          await this.#oplog.end("VmShutdown", vm, ts, failure);
+          await this.#published(vm);
+        }),
+    });
   }
 
   /**
@@ -230,7 +252,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       await this.#refresh(uuid);
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
       return outcome;
-    });
+    }, { signal: control?.signal });
   }
 
   async delete(uuid: string, { deletestorage }: VmDeleteOptions): Promise<ChangeOutcome> {
@@ -263,11 +285,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async shutdown(uuid: string, { force }: VmShutdownOptions): Promise<void> {
     const { hypervisor } = this.#o;
-    const allowed = force === 0 ? [Runstate.running] : ACTIVE;
-    await this.#operate("VmShutdown", uuid, force === 0 ? "shut down" : "power off", allowed, async () => {
-      if (force === 0) await hypervisor.shutdown(uuid);
-      else await hypervisor.destroy(uuid, { graceful: force === 1 });
-    });
+    if (force !== 0) return await this.#powerOff(uuid, force === 1);
+    await this.#operate("VmShutdown", uuid, "shut down", [Runstate.running], () => hypervisor.shutdown(uuid));
   }
 
   async pause(uuid: string): Promise<void> {
@@ -319,19 +338,27 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       // What was true before may have changed while hosts were asked.
       const now = await this.#require(uuid, "migrate", migratable(options));
       await this.#endCrashed(now);
-      await this.#migrations.begin({
-        vm: uuid,
-        source: monitor.uuid,
-        target,
-        running: now.runstate === Runstate.running,
-        held: unlocked,
-        startedAt: clock(),
-        options: { ...options, host: target },
-      });
+      if (this.#powerOffs.isUnderWay(uuid)) {
+        throw new VirtxError("conflict", `Cannot migrate VM "${name}": it is being powered off`);
+      }
+      this.#departing.add(uuid);
+      try {
+        await this.#migrations.begin({
+          vm: uuid,
+          source: monitor.uuid,
+          target,
+          running: now.runstate === Runstate.running,
+          held: unlocked,
+          startedAt: clock(),
+          options: { ...options, host: target },
+        });
+      } finally {
+        this.#departing.delete(uuid);
+      }
       const ended = this.#attend(uuid, control);
       ended.catch(() => {}); // its end is recorded, whether or not somebody waits for it
       return { ended };
-    });
+    }, { signal: control?.signal });
   }
 
   async migrationTargets(uuid: string, options: VmMigrateOptions): Promise<readonly MigrationVerdict[]> {
@@ -403,25 +430,56 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       } finally {
         await this.#published(uuid);
       }
-    });
+    }, { onGuest: true });
   }
 
-  /** Runs the task under the VM's lock, counted among what a shutdown waits for. */
-  async #exclusively<T>(uuid: string, verb: string, task: () => Promise<T>): Promise<T> {
+  /** Ends the guest, whatever else is done with it. */
+  async #powerOff(uuid: string, graceful: boolean): Promise<void> {
+    const verb = "power off";
+    this.#requireService(verb);
+    const { runstate } = this.#local(uuid, verb);
+    const check = (found: Runstate) => this.#requireState(uuid, verb, found, ACTIVE);
+    await this.#counted(this.#powerOffs.run(uuid, { graceful, runstate, check }));
+  }
+
+  /** Runs the task when nothing else is done with the VM. */
+  async #exclusively<T>(
+    uuid: string,
+    verb: string,
+    task: () => Promise<T>,
+    options: { readonly onGuest?: boolean; readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
+    this.#requireService(verb);
+    const what = verb.includes("VM") ? verb : `${verb} VM "${this.#nameOf(uuid)}"`;
+    try {
+      return await this.#counted(this.#turns.run(uuid, task, { ...options, what }));
+    } finally {
+      if (this.#changes.unsettled) this.#settleLater();
+    }
+  }
+
+  /** @throws VirtxError unavailable, when nothing can be done with any VM now */
+  #requireService(verb: string): void {
     if (this.#closing) {
       throw new VirtxError("unavailable", `Cannot ${verb}: virtxd is stopping`, { retryAfterS: 10 });
     }
     if (!this.#o.hypervisor.connected) {
       throw new VirtxError("unavailable", `Cannot ${verb}: libvirt is away`, { retryAfterS: 5 });
     }
-    const running = this.#locks.run(uuid, task);
-    this.#running.add(running);
+  }
+
+  /** Counts the work among what a shutdown waits for. */
+  async #counted<T>(work: Promise<T>): Promise<T> {
+    this.#running.add(work);
     try {
-      return await running;
+      return await work;
     } finally {
-      this.#running.delete(running);
-      if (this.#changes.unsettled) this.#settleLater();
+      this.#running.delete(work);
     }
+  }
+
+  #nameOf(uuid: string): string {
+    return this.#o.inventory.vm(uuid)?.name ?? uuid;
   }
 
   #local(uuid: string, verb: string): LocalDomain {
@@ -432,19 +490,20 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   /** This host's VM, if libvirt says right now that it is in one of these states. */
   async #require(uuid: string, verb: string, allowed: readonly Runstate[]): Promise<LocalDomain> {
-    const { inventory } = this.#o;
     const domain = this.#local(uuid, verb);
     const runstate = await this.#runstate(uuid);
-    if (!allowed.includes(runstate)) {
-      const name = inventory.vm(uuid)?.name ?? uuid;
-      throw new VirtxError(
-        "conflict",
-        `Cannot ${verb} VM "${name}": it is ${stateName(runstate)}, not ${
-          allowed.map(stateName).join(" or ")
-        }`,
-      );
-    }
+    this.#requireState(uuid, verb, runstate, allowed);
     return { ...domain, runstate };
+  }
+
+  #requireState(uuid: string, verb: string, runstate: Runstate, allowed: readonly Runstate[]): void {
+    if (allowed.includes(runstate)) return;
+    throw new VirtxError(
+      "conflict",
+      `Cannot ${verb} VM "${this.#nameOf(uuid)}": it is ${stateName(runstate)}, not ${
+        allowed.map(stateName).join(" or ")
+      }`,
+    );
   }
 
   async #runstate(uuid: string): Promise<Runstate> {

@@ -106,6 +106,8 @@ export class LibvirtServer implements AsyncDisposable {
   opened = 0;
   /** Those that have been opened; the last one is the one in use. */
   readonly consoles: ServedConsole[] = [];
+  /** virDomainConsoleFlags of each opening, and how many consoles had not been given back by then. */
+  readonly openings: { readonly flags: number; readonly before: number }[] = [];
   /** Set: nothing is read from connections with a console until it resolves. */
   deafness: Promise<void> | undefined;
 
@@ -206,6 +208,8 @@ export class LibvirtServer implements AsyncDisposable {
           continue;
         }
         if (procedure === Procedure.openConsole) {
+          const before = this.consoles.filter(({ aborted }) => !aborted).length;
+          this.openings.push({ flags: call.body.getUint32(call.body.byteLength - 4), before });
           terminal = new ServedConsole((bytes) => writeAll(socket, bytes), serial);
           this.consoles.push(terminal);
         }

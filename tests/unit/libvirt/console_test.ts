@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import type { Console } from "../../../lib/libvirt/console.ts";
+import { ConsoleFlag, ErrorCode } from "../../../lib/libvirt/constants.ts";
 import { Hypervisor } from "../../../lib/libvirt/hypervisor.ts";
 import { inBackground } from "../../../lib/model/background.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
@@ -143,6 +144,36 @@ Deno.test("typing is as fast as a serial line, not faster", async () => {
   const start = performance.now();
   await opened.console.write(bytes("x".repeat(11_520)));
   assert.ok(performance.now() - start > 900);
+});
+
+Deno.test("a console that other users of ours have is given back before it is opened anew, without libvirt's force", async () => {
+  await using opened = await Opened.open();
+  const { hypervisor, server } = opened;
+  const takers = Array.from({ length: 3 }, async () => {
+    for (let round = 0; round < 30; round++) {
+      const taken = await hypervisor.console(uuid, { force: true });
+      if (round % 3 === 0) taken.end({ kind: "closed", reason: "enough" });
+    }
+  });
+  assert.equal((await opened.console.ended).kind, "taken");
+  await Promise.all(takers);
+  assert.equal(server.openings.length, 1 + 3 * 30);
+  assert.deepEqual([...new Set(server.openings.map(({ before }) => before))], [0]);
+  assert.deepEqual([...new Set(server.openings.map(({ flags }) => flags))], [ConsoleFlag.safe]);
+});
+
+Deno.test("a console that somebody else has is taken by libvirt's force, if that is wanted", async () => {
+  await using opened = await Opened.open();
+  const { hypervisor, server } = opened;
+  await opened.console[Symbol.asyncDispose]();
+  server.failures.set(Procedure.openConsole, {
+    code: ErrorCode.operationFailed,
+    message: "Active console session exists for this domain",
+  });
+  assert.equal((await refusal(hypervisor.console(uuid, { force: false }))).kind, "conflict");
+  assert.equal((await refusal(hypervisor.console(uuid, { force: true }))).kind, "conflict");
+  const flags = server.openings.slice(1).map(({ flags }) => flags);
+  assert.deepEqual(flags, [ConsoleFlag.safe, ConsoleFlag.safe, ConsoleFlag.safe | ConsoleFlag.force]);
 });
 
 Deno.test("a console that is taken, or whose guest is off, is a conflict; other failures are told as they are", async () => {
