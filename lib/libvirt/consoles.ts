@@ -1,11 +1,10 @@
-import { setTimeout as delay } from "node:timers/promises";
 import { VirtxError } from "../model/error.ts";
 import { KeyedMutex, Mutex } from "../model/mutex.ts";
 import { Semaphore } from "../model/semaphore.ts";
 import type { Connection } from "./connection.ts";
 import { Console, type ConsoleEnd } from "./console.ts";
 import { ConsoleFlag, ErrorCode } from "./constants.ts";
-import { settlesWithin } from "./deadline.ts";
+import { pause, settlesWithin } from "./deadline.ts";
 import { withDomain } from "./domain.ts";
 import type { Runtime } from "./runtime.ts";
 import { Stream, StreamEvents } from "./stream.ts";
@@ -108,13 +107,13 @@ export class Consoles implements AsyncDisposable {
         if (!isTaken(error) || (retries === 0 && !force)) throw error;
         if (retries === 0) return await this.#takeFromOthers(uuid, signal);
       }
-      await delay(RETRY_MS);
+      await pause(RETRY_MS, signal);
     }
   }
 
   async #takeFromOthers(uuid: string, signal: AbortSignal): Promise<Console> {
     using _turn = await this.#forcing.lock({ signal });
-    await delay(Math.max(0, this.#forcedAt + FORCE_PAUSE_MS - performance.now()), undefined, { signal });
+    await pause(Math.max(0, this.#forcedAt + FORCE_PAUSE_MS - performance.now()), signal);
     this.#forcedAt = performance.now();
     return await this.#connect(uuid, ConsoleFlag.safe | ConsoleFlag.force);
   }

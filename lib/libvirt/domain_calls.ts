@@ -105,13 +105,13 @@ export class DomainCalls {
   #report(uuid: string, what: string): void {
     const { health, log, nameOf } = this.#o;
     const reason = `libvirt does not answer about ${nameOf(uuid)} (to ${what} it)`;
-    const isNew = health?.report(`domain ${uuid}`, { reason, blocking: false }) ?? true;
+    const isNew = health?.report(`domain ${uuid}`, { reason, blocking: false });
     if (isNew) log.warn("libvirt does not answer about a VM; is its QEMU hung?", { vm: uuid, what });
   }
 
   #clear(uuid: string): void {
     if (this.stuck.includes(uuid)) return;
-    if (this.#o.health?.clear(`domain ${uuid}`) ?? true) {
+    if (this.#o.health?.clear(`domain ${uuid}`)) {
       this.#o.log.info("libvirt answers about a VM again", { vm: uuid });
     }
   }

@@ -345,6 +345,11 @@ export class Hypervisor implements AsyncDisposable {
     return this.#change("undefine", uuid, (domain) => domain.undefine(flags));
   }
 
+  /** @throws VirtxError `unavailable`, if libvirt does not answer an earlier call about the domain, and so would not a change */
+  requireAnswers(uuid: string): void {
+    this.#calls.require(uuid, "job");
+  }
+
   start(uuid: string): Promise<void> {
     return this.#withDomain(this.#starts, "start", uuid, "start", (domain) => domain.start());
   }

@@ -452,6 +452,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#requireService(verb);
     const what = verb.includes("VM") ? verb : `${verb} VM "${this.#nameOf(uuid)}"`;
     try {
+      this.#o.hypervisor.requireAnswers(uuid);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot ${what}`);
+    }
+    try {
       return await this.#counted(this.#turns.run(uuid, task, { ...options, what }));
     } finally {
       if (this.#changes.unsettled) this.#settleLater();

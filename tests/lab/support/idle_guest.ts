@@ -13,6 +13,7 @@ export async function defineIdleGuest(host: LabHost, uuid: string = crypto.rando
   <memory unit="MiB">64</memory>
   <vcpu>1</vcpu>
   <os><type arch="x86_64" machine="pc">hvm</type></os>
+  <devices><serial type="pty"/></devices>
 </domain>`;
   await host.exec(["tee", `/tmp/${uuid}.xml`], { stdin: xml });
   await host.exec(["virsh", "define", `/tmp/${uuid}.xml`]);
