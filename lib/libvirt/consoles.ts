@@ -12,7 +12,7 @@ import { Stream, StreamEvents } from "./stream.ts";
 /** Consoles that can be open at a time, each with its connection to libvirtd. */
 const CONSOLES_MAX = 64;
 /** Calls for consoles that may be under way at a time, each on one of Deno's few blocking threads. */
-const CALLS_MAX = 3;
+const CALLS_MAX = 2;
 /** libvirt may take a moment to see that a console was given back: so often it is asked again, and after how long. */
 const RETRIES = 10, RETRY_MS = 50;
 /** Between two consoles that are taken from others by force. */

@@ -3,6 +3,7 @@ import { type Clock, systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
+import { KeyedMutex } from "../model/mutex.ts";
 import { Queue } from "../model/queue.ts";
 import type { Connection } from "./connection.ts";
 import { Connections } from "./connections.ts";
@@ -61,10 +62,14 @@ export interface KnownDomain {
 
 /**
  * How many calls of each sort may be under way at a time, and how many if libvirt does not answer some of them. All together,
- * with the event loop's and the link's, take 28 of Deno's 32 blocking threads at the very worst.
+ * with the event loop's, the link's and those of the consoles, take 30 of Deno's 32 blocking threads at the very worst. A domain
+ * holds up one look and one change at most.
  */
 const LANES = {
-  queries: { size: 3, most: 4 },
+  /** About the host, or all domains. */
+  queries: { size: 3 },
+  /** About one domain, without its QEMU. */
+  looks: { size: 2, most: 4 },
   samples: { size: 2 },
   changes: { size: 6, most: 14 },
   starts: { size: 4, most: 8 },
@@ -100,6 +105,7 @@ export class Hypervisor implements AsyncDisposable {
   readonly #link: Link;
   readonly #connections: Connections;
   readonly #queries: Lane;
+  readonly #looks: Lane;
   readonly #samples: Lane;
   readonly #changes: Lane;
   readonly #starts: Lane;
@@ -110,6 +116,8 @@ export class Hypervisor implements AsyncDisposable {
   readonly #patienceMs: number;
   readonly #nameOf: (uuid: string) => string;
   readonly #health: Health | undefined;
+  readonly #looking = new KeyedMutex();
+  readonly #queryTimeoutMs: number;
   readonly #changeTimeoutMs: number;
   readonly #consoles: Consoles;
   /** Looks at all domains' figures that libvirt has not answered yet. */
@@ -123,6 +131,7 @@ export class Hypervisor implements AsyncDisposable {
     const { queryTimeoutMs = QUERY_TIMEOUT_MS, operationTimeoutMs = OPERATION_TIMEOUT_MS } = o;
     const { patienceMs = PATIENCE_MS, nameOf = (uuid) => `domain ${uuid}`, health } = o;
     this.#patienceMs = patienceMs;
+    this.#queryTimeoutMs = queryTimeoutMs;
     this.#nameOf = nameOf;
     this.#health = health;
     this.#changeTimeoutMs = Math.min(CHANGE_TIMEOUT_MS, operationTimeoutMs);
@@ -143,14 +152,15 @@ export class Hypervisor implements AsyncDisposable {
       const common = { connections: this.#connections, unanswered };
       const only = new Lane({ ...common, size: 1, timeoutMs: operationTimeoutMs });
       this.#lanes = [only];
-      [this.#queries, this.#samples, this.#changes] = [only, only, only];
+      [this.#queries, this.#looks, this.#samples, this.#changes] = [only, only, only, only];
       [this.#starts, this.#migrations, this.#powerOff] = [only, only, only];
     } else {
       this.#connections = new Connections(() => this.#link.open());
       const common = { connections: this.#connections, unanswered };
       const patient = { ...common, patienceMs: patienceMs * SLOW_SHARE };
       const budget = new Budget(BUDGET);
-      this.#queries = new Lane({ ...patient, ...LANES.queries, timeoutMs: queryTimeoutMs });
+      this.#queries = new Lane({ ...common, ...LANES.queries, timeoutMs: queryTimeoutMs });
+      this.#looks = new Lane({ ...patient, ...LANES.looks, timeoutMs: queryTimeoutMs });
       this.#samples = new Lane({ ...common, ...LANES.samples, timeoutMs: queryTimeoutMs });
       this.#changes = new Lane({ ...patient, ...LANES.changes, budget, timeoutMs: operationTimeoutMs });
       this.#starts = new Lane({ ...patient, ...LANES.starts, budget, timeoutMs: operationTimeoutMs });
@@ -158,6 +168,7 @@ export class Hypervisor implements AsyncDisposable {
       this.#powerOff = new Lane({ ...common, ...LANES.powerOff, timeoutMs: POWER_OFF_TIMEOUT_MS });
       this.#lanes = [
         this.#queries,
+        this.#looks,
         this.#samples,
         this.#changes,
         this.#starts,
@@ -484,8 +495,23 @@ export class Hypervisor implements AsyncDisposable {
     return this.#use(this.#queries, what, task);
   }
 
-  #askDomain<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
-    return this.#withDomain(this.#queries, what, uuid, "look", task);
+  /** What needs no job on the domain. One at a time about each: they would wait for the same lock. */
+  async #askDomain<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
+    const expired = new AbortController();
+    const timeoutMs = this.#queryTimeoutMs;
+    const timer = setTimeout(() => {
+      const why = `libvirt did not answer for ${timeoutMs / 1000} s`;
+      expired.abort(new VirtxError("timeout", `Cannot ${what} ${this.#nameOf(uuid)}: ${why}`));
+    }, timeoutMs);
+    try {
+      return await this.#looking.run(
+        uuid,
+        () => this.#withDomain(this.#looks, what, uuid, "look", task),
+        { signal: expired.signal },
+      );
+    } finally {
+      clearTimeout(timer);
+    }
   }
 
   /** What needs libvirt's job on the domain, and is over soon if its QEMU answers. */

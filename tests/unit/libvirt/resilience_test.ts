@@ -48,8 +48,9 @@ Deno.test("calls under way fail as soon as libvirt goes away", async () => {
   await using server = await LibvirtServer.start();
   await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
   server.hold(Procedure.getState);
-  const calls = Array.from({ length: 10 }, () => refusal(hypervisor.state(uuid)));
-  await untilOpen(server, 4); // the link's, and three that ask
+  const calls = Array.from({ length: 10 }, (_, number) => refusal(hypervisor.state(otherDomain(number))));
+  calls.push(refusal(hypervisor.state(otherDomain(0)))); // waits for the first
+  await untilOpen(server, 3); // the link's, and two that ask
   await server.die();
   for (const error of await Promise.all(calls)) assert.equal(error.kind, "unavailable");
 });
@@ -68,9 +69,9 @@ Deno.test("a call that is not answered fails in time, others go on, and its conn
     assert.equal(error.kind, "timeout");
     assert.match(error.message, /^Cannot get the state of domain .*: libvirt did not answer for 0.3 s$/);
   }
-  assert.equal(server.connections, 4);
-  assert.equal(await hypervisor.isActive(otherDomain(1)), false); // beside those that are slow
-  assert.equal(server.connections, 5);
+  assert.equal(server.connections, 2); // the link's, and one for the domain that hangs
+  assert.equal(await hypervisor.isActive(otherDomain(1)), false);
+  assert.equal(server.connections, 3);
 
   const refused = await refusal(hypervisor.isActive(uuid)); // it would wait behind them
   assert.equal(refused.kind, "unavailable");
@@ -83,6 +84,24 @@ Deno.test("a call that is not answered fails in time, others go on, and its conn
   server.release(Procedure.getState);
   await untilOpen(server, 2);
   assert.equal((await hypervisor.state(uuid)).state, 5);
+});
+
+Deno.test("domains that not even a look at is answered hold up a connection each, and not all of them", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({
+    uri: server.uri,
+    log,
+    queryTimeoutMs: 300,
+    patienceMs: 50,
+  });
+  const stuck = [0, 1, 2].map(otherDomain);
+  server.hold(Procedure.getState, (body) => stuck.some((uuid) => isAbout(uuid)(body)));
+  await Promise.all(stuck.flatMap((uuid) => [1, 2, 3].map(() => refusal(hypervisor.state(uuid)))));
+  assert.equal(server.calls(Procedure.getState), stuck.length);
+  assert.equal((await hypervisor.state(uuid)).state, 5);
+  await hypervisor.suspend(uuid);
+  assert.equal((await refusal(hypervisor.suspend(stuck[0] ?? ""))).kind, "unavailable");
+  server.release(Procedure.getState);
 });
 
 Deno.test("a task that was given up makes no further call", async () => {
