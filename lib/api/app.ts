@@ -49,6 +49,8 @@ export interface ApiOptions extends ServiceOptions {
   readonly transport?: Transport | undefined;
   /** How long a host may take to write a disk; requests that it is passed have this time and {@link CHANGE_MS} more. */
   readonly provisionTimeoutMs?: number;
+  /** How much room there is on the shared storage, MiB; undefined: it is not known. Must not take long. */
+  readonly storageMiB?: () => Promise<number | undefined>;
   /** Since when libvirt has been away, UTC milliseconds; undefined: it is here. */
   readonly stale: () => number | undefined;
   readonly log: Logger;

@@ -173,6 +173,7 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
   const uuid = c.req.param("uuid") ?? "";
   if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: UUID_RULE });
   const query = readQuery(exchange.request.url, operation.query, issues);
+  if (issues.length === 0 && "dry_run" in query && query.dry_run === "true") exchange.readsOnly = true;
   const input = {
     uuid,
     query,

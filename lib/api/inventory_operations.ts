@@ -25,7 +25,13 @@ export type ApiOf = (host: string) => string;
 /** What is answered from the inventory alone (interop.md §1): both lists, hosts, and the states of VMs. */
 export function addInventoryOperations(
   endpoints: Endpoints,
-  o: { readonly inventory: Inventory; readonly apiOf: ApiOf; readonly clock: Clock },
+  o: {
+    readonly inventory: Inventory;
+    readonly apiOf: ApiOf;
+    /** Room on the shared storage, MiB; undefined: it is not known. */
+    readonly storageMiB?: (() => Promise<number | undefined>) | undefined;
+    readonly clock: Clock;
+  },
 ): void {
   const { inventory, apiOf, clock } = o;
   const vms = new ListAnswers<VmQuery, VmEntry>({
@@ -105,11 +111,17 @@ export function addInventoryOperations(
     tag: "Hosts",
     summary: "Hardware, state and resources of a host",
     answers: { 200: { description: "The host", schema: HostSchema } },
-  }, ({ uuid }) => {
+  }, async ({ uuid }) => {
+    const storageavailable = await o.storageMiB?.();
     const host = inventory.host(uuid);
     if (host === undefined) {
-      throw new VirtxError("not_found", `Cannot get host ${uuid}: no such host is known`);
+      throw new VirtxError("not_found", `Cannot get host ${uuid}: there is no such host; GET /hosts has all`);
     }
-    return respondJson(200, { ...host, seen: inventory.seen(uuid) ?? 0, api: apiOf(uuid) });
+    return respondJson(200, {
+      ...host,
+      seen: inventory.seen(uuid) ?? 0,
+      api: apiOf(uuid),
+      ...(storageavailable !== undefined && { storageavailable }),
+    });
   });
 }

@@ -98,6 +98,13 @@ export class Passing {
     const { exchange, bytes, patience, tracked } = request;
     const { peer, transport } = this.#require(uuid, others);
     const { pathname, search } = new URL(exchange.request.url);
+    if (peer.prototype && new URLSearchParams(search).get("dry_run") === "true") {
+      // It does not know the parameter, and would do it.
+      throw new VirtxError(
+        "unimplemented",
+        `Cannot ask host "${peer.name}" what it would do: it runs the prototype`,
+      );
+    }
     exchange.passedTo = peer.name;
     // The prototype reads a body with each request that is not a GET, and `null` where there is nothing to say.
     const none = peer.prototype && exchange.request.method !== "GET" ? "null" : undefined;

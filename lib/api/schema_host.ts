@@ -63,6 +63,9 @@ export const HostSchema = z.object({
   ts: timestamp("When this was measured"),
   seen,
   api,
+  storageavailable: int64(
+    "Room on the shared storage, which the host that answers sees, MiB; absent: unknown",
+  ).optional(),
 }).openapi("Host") satisfies z.ZodType<model.Host>;
 
 export const HostListSchema = z.object({

@@ -112,9 +112,14 @@ export function toHostQuery({ cursor, ...query }: z.output<typeof HostListQuery>
   return { ...query, after: cursor };
 }
 
+function dryRun(description: string) {
+  return z.object({
+    dry_run: z.enum(["true", "false"]).optional().openapi({ description: `true: ${description}` }),
+  });
+}
+
 /** The query parameter of VmMigrate. */
-export const MigrateQuerySchema = z.object({
-  dry_run: z.enum(["true", "false"]).optional().openapi({
-    description: "true: only tell whether it could be done, and where",
-  }),
-});
+export const MigrateQuerySchema = dryRun("only tell whether it could be done, and where");
+
+/** The query parameter of VmCreate and VmUpdate. */
+export const DefinitionQuerySchema = dryRun("only tell what would be in the way; nothing is done");

@@ -250,6 +250,21 @@ export const MigrationInfoSchema = z.object({
   reason: text("Why it failed or was cancelled; else empty"),
 }).openapi("MigrationInfo") satisfies z.ZodType<model.MigrationInfo>;
 
+const DefinitionIssue = z.object({
+  field: text("The field of the request that it is about"),
+  message: text("What there is to say of it"),
+}).openapi("DefinitionIssue");
+
+export const DefinitionVerdictSchema = z.object({
+  host: Uuid,
+  name: text("Name of the host"),
+  fits: flag("Whether it could be done"),
+  obstacles: z.array(DefinitionIssue).openapi({ description: "All that is in the way; empty if it fits" }),
+  warnings: z.array(DefinitionIssue).openapi({
+    description: "What is not in the way but may surprise, such as a VM that could not start there",
+  }),
+}).openapi("DefinitionVerdict") satisfies z.ZodType<model.DefinitionVerdict>;
+
 export const MigrationVerdictSchema = z.object({
   host: Uuid,
   name: text("Name of the host"),

@@ -6,7 +6,9 @@ import type { Endpoints } from "./endpoints.ts";
 import type { Answer } from "./operation.ts";
 import { respondEmpty, respondJson } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
+import { DefinitionQuerySchema } from "./schema_query.ts";
 import {
+  DefinitionVerdictSchema,
   VmCreateOptionsSchema,
   VmDeleteOptionsSchema,
   VmRegisterOptionsSchema,
@@ -19,12 +21,17 @@ import { VM_CREATE_EXAMPLE } from "./vm_example.ts";
 const OFF = "Needs a VM that is off: poweroff or crashed.";
 
 /** Of a change that took effect. */
-const CHANGED: Readonly<Record<number, Answer>> = {
+const CHANGED = {
   200: {
     description: "Done, but some storage could not be removed",
     headers: { Warning: "What was left, and why" },
   },
   204: { description: "Done" },
+} as const satisfies Readonly<Record<number, Answer>>;
+
+const DRY_RUN: Answer = {
+  description: "With dry_run: what would be in the way, and what may surprise",
+  schema: DefinitionVerdictSchema,
 };
 
 /** What is done with definitions of VMs (interop.md §1): create, get, update, delete, register. */
@@ -42,23 +49,27 @@ export function addVmOperations(
     summary: "Create a VM",
     description:
       "Provisions the disks, defines the VM and registers it on shared storage; answers when all is done.",
+    query: DefinitionQuerySchema,
     body: {
       schema: VmCreateOptionsSchema,
       rules: checkNewVmdef,
       example: VM_CREATE_EXAMPLE,
     },
     answers: {
+      200: DRY_RUN,
       201: { description: "The UUID of the new VM", schema: Uuid, headers: { Location: "Its path" } },
     },
     at: ({ body }) => body.host,
     tracked: true,
     patience: "storage",
     failures: ["cancelled", "conflict", "refused", "unavailable", "timeout", "storage"],
-  }, (input) =>
-    tracking.answer(input, {
+  }, async (input) => {
+    if (input.query.dry_run === "true") return respondJson(200, await vms.checkCreate(input.body));
+    return await tracking.answer(input, {
       run: (uuid, control) => vms.create(input.body, uuid, control),
       answer: respondCreated,
-    }));
+    });
+  });
 
   endpoints.add({
     id: "VmGet",
@@ -81,22 +92,34 @@ export function addVmOperations(
       tag: "VMs",
       summary: "Replace the definition of a VM",
       description: OFF,
+      query: DefinitionQuerySchema,
       body: {
         schema: VmUpdateOptionsSchema,
         rules: checkVmdef,
         example: { vmdef: VM_CREATE_EXAMPLE.vmdef, deletestorage: false },
       },
-      answers: CHANGED,
+      answers: {
+        ...CHANGED,
+        200: {
+          ...CHANGED[200],
+          description: `${CHANGED[200].description}; or with dry_run what would be in the way`,
+          schema: DefinitionVerdictSchema.optional(),
+        },
+      },
       at: "vm",
       tracked: true,
       patience: "storage",
       failures: ["cancelled", "conflict", "refused", "unavailable", "timeout", "storage"],
     },
-    (input) =>
-      tracking.answer(input, {
+    async (input) => {
+      if (input.query.dry_run === "true") {
+        return respondJson(200, await vms.checkUpdate(input.uuid, input.body));
+      }
+      return await tracking.answer(input, {
         run: (uuid, control) => vms.update(uuid, input.body, control),
         answer: respondChanged,
-      }),
+      });
+    },
   );
 
   endpoints.add(

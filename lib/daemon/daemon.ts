@@ -16,6 +16,7 @@ import { Libc } from "../posix/libc.ts";
 import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
 import { Registry } from "../registry/registry.ts";
+import { StorageRoom } from "../storage/room.ts";
 import { Storage } from "../storage/storage.ts";
 import { VmConsoles } from "../vm/consoles.ts";
 import { Operations } from "../vm/operations.ts";
@@ -136,6 +137,7 @@ export class Daemon {
       log,
       fault,
     });
+    const room = new StorageRoom(() => storage.freeMiB(), clock);
     const registry = new Registry({ root, hostUuid, fault });
     const journal = new Journal({ root, hostUuid, log, fault });
     const migrations = new MigrationRecords({ root, hostUuid, log, fault });
@@ -180,6 +182,7 @@ export class Daemon {
       provisionTimeoutMs: config.provisionTimeout,
       version,
       stale: () => monitor.staleSince,
+      storageMiB: () => room.mib(),
       readiness: () => readiness({ hypervisor, monitor, cluster, health }),
       logLevel,
       clock,

@@ -18,6 +18,8 @@ export interface DomainCapabilities {
   readonly loaders: readonly string[];
   /** host-passthrough, maximum, host-model, custom. */
   readonly cpuModes: ReadonlySet<string>;
+  /** Named models that libvirt knows; empty: not told. */
+  readonly knownCpuModels: ReadonlySet<string>;
   /** Named models that this host can run. */
   readonly cpuModels: ReadonlySet<string>;
   readonly diskDevices: ReadonlySet<string>;
@@ -46,6 +48,7 @@ export function parseDomainCapabilities(xml: string): DomainCapabilities {
     cpuModes: new Set(
       children(cpu, "mode").filter(isSupported).map((mode) => attribute(mode, "name") ?? ""),
     ),
+    knownCpuModels: new Set(children(custom, "model").map(trimmedText)),
     cpuModels: new Set(
       children(custom, "model").filter((model) => attribute(model, "usable") === "yes").map(trimmedText),
     ),

@@ -42,11 +42,10 @@ export function validateVmdef(def: Vmdef): readonly FieldIssue[] {
 
 /**
  * What is wrong with a name for a VM that has not had it so far: beside what {@link validateVmdef} asks of every name, it is
- * not to be taken for a flag, or for the UUID of another.
+ * not to be taken for a flag.
  */
 export function newNameProblem(name: string): string | undefined {
   if (name.startsWith("-")) return 'must not begin with "-", as flags do';
-  if (isUuid(name.toLowerCase())) return "must not look like a UUID, which names another VM";
   return undefined;
 }
 

@@ -10,6 +10,7 @@ import type {
   NetType,
   Runstate,
 } from "./enums.ts";
+import type { FieldIssue } from "./error.ts";
 import type { Operation } from "./operation.ts";
 
 /**
@@ -184,6 +185,18 @@ export interface MigrationVerdict {
   readonly obstacles: readonly MigrationObstacle[];
   /** How loaded the host would be, 0 to 1 and beyond: of memory and CPU what is scarcer. */
   readonly load: number;
+}
+
+/** What a host says to a definition that a VM is to have. */
+export interface DefinitionVerdict {
+  /** UUID of the host. */
+  readonly host: string;
+  readonly name: string;
+  readonly fits: boolean;
+  /** All that is in the way; empty if it fits. */
+  readonly obstacles: readonly FieldIssue[];
+  /** What is not in the way but may surprise, such as a VM that could not start there. */
+  readonly warnings: readonly FieldIssue[];
 }
 
 export interface VmRegisterOptions {

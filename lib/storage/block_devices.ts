@@ -21,7 +21,10 @@ export class BlockDevices {
   /** VirtxError: denied (not allowed), invalid (no such device, or none at all), storage. */
   inspect(path: string): DiskFacts {
     if (!this.#allowed.some((pattern) => pattern.test(path))) {
-      throw new VirtxError("denied", "the configuration does not allow this block device");
+      throw new VirtxError(
+        "denied",
+        "the configuration of this host does not allow this block device; --block-devices of virtxd would",
+      );
     }
     const sizeMiB = toMiB(this.#bytes(path));
     if (sizeMiB === 0) throw new VirtxError("invalid", "it is empty");

@@ -48,13 +48,15 @@ export class Creation {
     this.#fault = fault;
   }
 
-  /** The names for a new file; nothing is made yet. */
+  /** The names for a new file, whose own must not be taken; nothing is made yet. */
   async plan(path: string, tag: string): Promise<CreatedDisk> {
     if (!TAG.test(tag)) throw new VirtxError("internal", `"${tag}" cannot be part of a file name`);
     const { directory, base } = splitName(fileName(path));
     const temp = pathOf(join(directory, `.${base}.${tag}.tmp`));
     nameBelowRoot(temp); // may be too long
-    return { path, temp, directories: (await this.#tree.missing(directory)).map(pathOf) };
+    const missing = await this.#tree.missing(directory);
+    if (missing.length === 0 && await lstatIfAny(this.#tree.at(fileName(path)))) throw taken();
+    return { path, temp, directories: missing.map(pathOf) };
   }
 
   /**
@@ -168,7 +170,7 @@ export class Creation {
 }
 
 function taken(): VirtxError {
-  return new VirtxError("storage", "it already exists");
+  return new VirtxError("storage", "it already exists; without a size it is used as it is");
 }
 
 function fileName(path: string): string {

@@ -185,12 +185,18 @@ export class Storage {
     return { identity: found === undefined ? "" : `inode ${found.inode}`, sizeMiB };
   }
 
+  /** How much room there is for images, MiB; undefined: that cannot be told. */
+  async freeMiB(): Promise<number | undefined> {
+    const bytes = await this.#libc.availableBytes(this.#tree.root);
+    return bytes === undefined ? undefined : Math.floor(bytes / (1 << 20));
+  }
+
   /** How much room there is belongs to the message that it is not enough. */
   async #withFreeSpace(error: unknown): Promise<unknown> {
     if (!(error instanceof VirtxError) || !/no space|quota/i.test(error.message)) return error;
-    const bytes = await this.#libc.availableBytes(this.#tree.root);
-    if (bytes === undefined) return error;
-    return new VirtxError("storage", `${error.message} (${Math.floor(bytes / (1 << 20))} MiB are free)`, {
+    const free = await this.freeMiB();
+    if (free === undefined) return error;
+    return new VirtxError("storage", `${error.message} (${free} MiB are free)`, {
       cause: error,
     });
   }

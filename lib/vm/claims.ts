@@ -1,18 +1,20 @@
 import { parseDomainXml } from "../domain_xml/parse.ts";
+import { parseSummary } from "../domain_xml/summary.ts";
 import { escapeXml } from "../domain_xml/element.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import { DiskDevice } from "../model/enums.ts";
-import { VirtxError } from "../model/error.ts";
-import { allDisks, type Disk, type Vmdef } from "../model/vm.ts";
+import { type FieldIssue, VirtxError } from "../model/error.ts";
+import type { Disk, Vmdef } from "../model/vm.ts";
 import { namedDisks } from "./disks.ts";
 
 /**
- * Who writes to which disk on this host. Two guests that write to one image destroy it, so a disk belongs to one VM;
+ * Who has what only one VM of this host can have: disks, MAC addresses, generation ids. Two guests that write to one image
+ * destroy it, so a disk belongs to one VM;
  * CD-ROMs are read-only and LUNs arbitrate by persistent reservations, so those may be shared.
  */
 export class DiskClaims {
   readonly #monitor: HostMonitor;
-  /** Paths in changes under way, and the VM that is to have each. */
+  /** What is claimed in changes under way (see keyOf), and the VM that is to have it. */
   readonly #taken = new Map<string, string>();
 
   constructor(monitor: HostMonitor) {
@@ -20,45 +22,63 @@ export class DiskClaims {
   }
 
   /**
-   * Claims the disks of a definition for a VM until the handle is disposed. Throws conflict, naming each field, if another
-   * VM has one of them or is just getting it.
+   * Claims for a VM what only one can have, until the handle is disposed; its issues name each field that another VM of this
+   * host has, or is just getting, which then is not claimed.
+   *
+   * @param old the definition that the VM has: an address that it has already is not looked at again
    */
-  take(vm: string, def: Vmdef): Disposable {
-    const exclusive = namedDisks(def).filter(([, disk]) => isExclusive(disk));
-    const issues = exclusive.flatMap(([field, { path }]) => {
-      const user = this.#taken.get(path) ?? this.userOf(path, vm);
-      return user === undefined || user === vm
-        ? []
-        : [{ field: `${field}.path`, message: `VM ${user} uses it` }];
-    });
-    if (issues.length > 0) {
-      throw new VirtxError("conflict", `Cannot give VM "${def.name}" a disk that another VM uses`, {
-        issues,
-      });
-    }
-    const paths = exclusive.map(([, disk]) => disk.path).filter((path) => !this.#taken.has(path));
-    for (const path of paths) this.#taken.set(path, vm);
+  take(vm: string, def: Vmdef, old?: Vmdef): Disposable & { readonly issues: readonly FieldIssue[] } {
+    const issues = this.issues(vm, def, old);
+    const keys = exclusives(def, old).map(keyOf).filter((key) => !this.#taken.has(key));
+    for (const key of keys) this.#taken.set(key, vm);
     return {
+      issues,
       [Symbol.dispose]: () => {
-        for (const path of paths) this.#taken.delete(path);
+        for (const key of keys) this.#taken.delete(key);
       },
     };
   }
 
+  /** What other VMs of this host have of what only one can have. */
+  issues(vm: string, def: Vmdef, old?: Vmdef): readonly FieldIssue[] {
+    return exclusives(def, old).flatMap((wanted) => {
+      const getting = this.#taken.get(keyOf(wanted));
+      const user = this.#user(wanted, vm) ?? (getting === vm ? undefined : getting);
+      return user === undefined
+        ? []
+        : [{ field: wanted.field, message: `${this.#named(user)} ${wanted.rule}` }];
+    });
+  }
+
   /** Another VM of this host than `except` that has the disk. */
   userOf(path: string, except: string): string | undefined {
+    return this.#user({ what: "disk", value: path }, except);
+  }
+
+  /** What a VM of this host is called, with its UUID. */
+  #named(vm: string): string {
+    const xml = this.#monitor.domain(vm)?.xml;
+    try {
+      if (xml !== undefined) return `VM "${parseSummary(xml).name}" (${vm})`;
+    } catch (error) {
+      if (!(error instanceof VirtxError)) throw error; // a definition that cannot be read
+    }
+    return `VM ${vm}`;
+  }
+
+  #user(wanted: Pick<Exclusive, "what" | "value">, except: string): string | undefined {
     // Most definitions do not even contain the text, which is far quicker to see than to parse them.
-    const text = escapeXml(path);
+    const text = escapeXml(wanted.value);
     for (const { uuid, xml } of this.#monitor.domains()) {
       if (uuid === except || !xml.includes(text)) continue;
-      if (usesDisk(xml, path)) return uuid;
+      if (has(xml, wanted)) return uuid;
     }
     return undefined;
   }
 }
 
-/** Whether a definition that has the path in it has it as that of a disk; one that cannot be read may. */
-function usesDisk(xml: string, path: string): boolean {
+/** Whether a definition that has the text in it has it as this; one that cannot be read may. */
+function has(xml: string, wanted: Pick<Exclusive, "what" | "value">): boolean {
   let parsed;
   try {
     parsed = parseDomainXml(xml);
@@ -66,7 +86,42 @@ function usesDisk(xml: string, path: string): boolean {
     if (error instanceof VirtxError) return true;
     throw error;
   }
-  return allDisks(parsed.def).some((disk) => disk.path === path && isExclusive(disk));
+  return exclusives(parsed.def).some(({ what, value }) => what === wanted.what && value === wanted.value);
+}
+
+/** Something that no two VMs can have. */
+interface Exclusive {
+  readonly what: "disk" | "mac" | "genid";
+  readonly value: string;
+  /** Its name in a request. */
+  readonly field: string;
+  /** What is said of another VM that has it. */
+  readonly rule: string;
+}
+
+function exclusives(def: Vmdef, old?: Vmdef): readonly Exclusive[] {
+  const disks = namedDisks(def).filter(([, disk]) => isExclusive(disk)).map((
+    [field, { path }],
+  ): Exclusive => ({
+    what: "disk",
+    value: path,
+    field: `${field}.path`,
+    rule: `uses disk "${path}"`,
+  }));
+  const had = new Set(old?.nets.map(({ mac }) => mac));
+  const macs = def.nets.flatMap(({ mac }, index): readonly Exclusive[] => {
+    if (mac === "" || had.has(mac)) return [];
+    const rule = `has the MAC address ${mac}; without one it gets one of its own`;
+    return [{ what: "mac", value: mac, field: `vmdef.nets[${index}].mac`, rule }];
+  });
+  const { genid } = def;
+  if (["", "auto", old?.genid].includes(genid)) return [...disks, ...macs];
+  const rule = `has the generation id ${genid}; "auto" gives it one of its own`;
+  return [...disks, ...macs, { what: "genid", value: genid, field: "vmdef.genid", rule }];
+}
+
+function keyOf({ what, value }: Exclusive): string {
+  return `${what} ${value}`;
 }
 
 function isExclusive(disk: Disk): boolean {

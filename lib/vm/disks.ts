@@ -1,8 +1,9 @@
 import { DiskDevice, DiskManagement, DiskProvisioning } from "../model/enums.ts";
-import { type FieldIssue, VirtxError } from "../model/error.ts";
+import { type ErrorKind, VirtxError } from "../model/error.ts";
 import { allDisks, type Disk, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { PlannedDisk } from "./change.ts";
+import type { DefinitionObstacle } from "./definition_check.ts";
 import type { OperationProgress } from "./operation_course.ts";
 
 /** A definition whose disks are known: which exist, which are to be made, which fall away. */
@@ -29,47 +30,57 @@ export function isProvisioned(disk: Disk): boolean {
 
 /**
  * Compares the disks of a new definition with those of the old one (undefined: a new VM) and with what storage has.
- * `tag` makes the temporary names of this change unique. Throws invalid, with each field at fault, if a disk that the
- * VM already has is to change its size or provisioning, and storage errors if an existing image cannot be used.
+ * `tag` makes the temporary names of this change unique. Each disk that cannot be as it is to be is an obstacle: one that
+ * exists and is to change its size or provisioning, or cannot be used, and one to be made whose path is taken.
+ * @throws VirtxError when storage cannot be asked
  */
 export async function planDisks(
-  storage: Storage,
+  storage: Pick<Storage, "plan" | "inspect">,
   def: Vmdef,
   old: Vmdef | undefined,
   tag: string,
-): Promise<DiskPlan> {
+): Promise<{ readonly plan: DiskPlan; readonly obstacles: readonly DefinitionObstacle[] }> {
   const before = new Map(old === undefined ? [] : allDisks(old).map((disk) => [disk.path, disk]));
   const provision: PlannedDisk[] = [];
-  const issues: FieldIssue[] = [];
+  const obstacles: DefinitionObstacle[] = [];
   const disks: Disk[] = [];
   for (const [field, disk] of namedDisks(def)) {
     const kept = before.get(disk.path);
     before.delete(disk.path);
-    if (kept === undefined && isProvisioned(disk)) {
-      provision.push({ disk, created: await storage.plan(disk, `${tag}.${provision.length}`) });
+    try {
+      if (kept === undefined && isProvisioned(disk)) {
+        provision.push({ disk, created: await storage.plan(disk, `${tag}.${provision.length}`) });
+        disks.push(disk);
+        continue;
+      }
+      const facts = await storage.inspect(disk);
+      const prov = ownsStorage(disk) ? kept?.prov || facts.prov : DiskProvisioning.none;
+      if (disk.size !== 0 && disk.size !== facts.sizeMiB) {
+        const message = `is ${facts.sizeMiB} MiB and cannot be changed`;
+        obstacles.push({ kind: "invalid", field: `${field}.size`, message });
+      }
+      if (kept !== undefined && disk.prov !== DiskProvisioning.none && disk.prov !== prov) {
+        const message = "cannot be changed once the disk exists";
+        obstacles.push({ kind: "invalid", field: `${field}.prov`, message });
+      }
+      disks.push({ ...disk, prov, size: facts.sizeMiB });
+    } catch (error) {
+      if (!(error instanceof VirtxError) || !TELLING.includes(error.kind)) throw error;
+      obstacles.push({ kind: error.kind, field: `${field}.path`, message: error.message });
       disks.push(disk);
-      continue;
     }
-    const facts = await storage.inspect(disk);
-    const prov = ownsStorage(disk) ? kept?.prov || facts.prov : DiskProvisioning.none;
-    if (disk.size !== 0 && disk.size !== facts.sizeMiB) {
-      issues.push({ field: `${field}.size`, message: `is ${facts.sizeMiB} MiB and cannot be changed` });
-    }
-    if (kept !== undefined && disk.prov !== DiskProvisioning.none && disk.prov !== prov) {
-      issues.push({ field: `${field}.prov`, message: "cannot be changed once the disk exists" });
-    }
-    disks.push({ ...disk, prov, size: facts.sizeMiB });
-  }
-  if (issues.length > 0) {
-    throw new VirtxError("invalid", `Cannot change an existing disk of VM "${def.name}"`, { issues });
   }
   const [osdisk, ...rest] = disks;
-  return {
+  const plan = {
     def: { ...def, osdisk: osdisk ?? def.osdisk, disks: rest },
     provision,
     dropped: [...before.values()].filter(ownsStorage),
   };
+  return { plan, obstacles };
 }
+
+/** Failures that say something of the disk rather than of the storage or of us. */
+const TELLING: readonly ErrorKind[] = ["invalid", "denied", "not_found", "conflict", "storage"];
 
 /** How much of the space for thick disks is there; undefined: there are none, and the rest takes no time. */
 export async function provisioned(

@@ -18,6 +18,7 @@ import { newNameProblem } from "../model/validate.ts";
 import type { RecordedOperation } from "../model/operation.ts";
 import {
   allDisks,
+  type DefinitionVerdict,
   type Disk,
   type MigrationInfo,
   type MigrationVerdict,
@@ -37,7 +38,8 @@ import type { Storage } from "../storage/storage.ts";
 import { aftermathOf } from "./aftermath.ts";
 import { Changes } from "./change.ts";
 import { DiskClaims } from "./claims.ts";
-import { ownsStorage, planDisks } from "./disks.ts";
+import { DefinitionChecker, requireNone } from "./definition_check.ts";
+import { ownsStorage } from "./disks.ts";
 import { Migrations } from "./migration.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { MigrationPeers } from "./migration_peers.ts";
@@ -96,6 +98,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #oplog: Oplog;
   readonly #seed: Seed;
   readonly #claims: DiskClaims;
+  readonly #checker: DefinitionChecker;
   readonly #planner: MigrationPlanner;
   readonly #migrations: Migrations;
   readonly #target: MigrationTarget;
@@ -115,6 +118,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#oplog = new Oplog(options);
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
+    this.#checker = new DefinitionChecker(options);
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
     const parts = { ...options, oplog: this.#oplog, claims: this.#claims, locked };
     this.#planner = new MigrationPlanner(options);
@@ -189,13 +193,20 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     uuid = newUuid(),
     control?: OperationControl,
   ): Promise<string> {
-    const { hypervisor, monitor, storage, log, clock } = this.#o;
+    const { hypervisor, monitor, log, clock } = this.#o;
     const verb = `create VM "${vmdef.name}"`;
     this.#requireHere(verb, host);
     return await this.#exclusively(uuid, verb, async () => {
       const started = clock();
-      using _claim = this.#claims.take(uuid, vmdef);
-      const plan = await planDisks(storage, vmdef, undefined, uuid);
+      using claim = this.#claims.take(uuid, vmdef);
+      const checked = await this.#checker.check({
+        def: vmdef,
+        old: undefined,
+        tag: uuid,
+        taken: claim.issues,
+      });
+      requireNone(checked.obstacles, verb);
+      const { plan } = checked;
       await this.#changes.apply({
         op: "create",
         vm: uuid,
@@ -209,9 +220,32 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         vm: uuid,
         name: vmdef.name,
         libvirt: hypervisor.connected,
+        warnings: checked.warnings.map(({ message }) => message).join("; ") || undefined,
         ms: clock() - started,
       });
       return uuid;
+    });
+  }
+
+  async checkCreate({ vmdef, host }: VmCreateOptions): Promise<DefinitionVerdict> {
+    const verb = `create VM "${vmdef.name}"`;
+    this.#requireHere(verb, host);
+    const uuid = newUuid();
+    return await this.#exclusively(uuid, verb, async () => {
+      const taken = this.#claims.issues(uuid, vmdef);
+      return this.#checker.verdict(
+        await this.#checker.check({ def: vmdef, old: undefined, tag: uuid, taken }),
+      );
+    });
+  }
+
+  async checkUpdate(uuid: string, { vmdef }: VmUpdateOptions): Promise<DefinitionVerdict> {
+    return await this.#exclusively(uuid, "update", async () => {
+      const domain = await this.#require(uuid, "update", OFF);
+      const { def: old } = parseDomainXml(domain.xml);
+      requireName(vmdef.name, old.name);
+      const taken = this.#claims.issues(uuid, vmdef, old);
+      return this.#checker.verdict(await this.#checker.check({ def: vmdef, old, tag: uuid, taken }));
     });
   }
 
@@ -232,15 +266,18 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     { vmdef, deletestorage }: VmUpdateOptions,
     control?: OperationControl,
   ): Promise<ChangeOutcome> {
-    const { monitor, storage, log, clock } = this.#o;
+    const { monitor, log, clock } = this.#o;
     return await this.#exclusively(uuid, "update", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "update", OFF);
       const xml = await this.#editable(domain);
       const { def: old } = parseDomainXml(xml);
       requireName(vmdef.name, old.name);
-      using _claim = this.#claims.take(uuid, vmdef);
-      const plan = await planDisks(storage, vmdef, old, `${uuid}.${started}`);
+      using claim = this.#claims.take(uuid, vmdef, old);
+      const tag = `${uuid}.${started}`;
+      const checked = await this.#checker.check({ def: vmdef, old, tag, taken: claim.issues });
+      requireNone(checked.obstacles, `change VM "${old.name}"`);
+      const { plan } = checked;
       const outcome = await this.#changes.apply({
         op: "update",
         vm: uuid,

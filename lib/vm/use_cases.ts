@@ -1,4 +1,5 @@
 import type {
+  DefinitionVerdict,
   MigrationInfo,
   MigrationVerdict,
   Vm,
@@ -35,6 +36,10 @@ export interface VmUseCases {
    * @param uuid the one that it is to have, which must be new; left out: one is made
    */
   create(options: VmCreateOptions, uuid?: string, control?: OperationControl): Promise<string>;
+  /** What {@link create} would come to; nothing is done. */
+  checkCreate(options: VmCreateOptions): Promise<DefinitionVerdict>;
+  /** What {@link update} would come to; nothing is done. */
+  checkUpdate(uuid: string, options: VmUpdateOptions): Promise<DefinitionVerdict>;
   get(uuid: string): Promise<Vm>;
   /** Needs POWEROFF or CRASHED. */
   update(uuid: string, options: VmUpdateOptions, control?: OperationControl): Promise<ChangeOutcome>;

@@ -2,6 +2,7 @@ import type { Inventory } from "../../lib/cluster/inventory.ts";
 import { Runstate } from "../../lib/model/enums.ts";
 import { VirtxError } from "../../lib/model/error.ts";
 import type {
+  DefinitionVerdict,
   MigrationInfo,
   MigrationVerdict,
   Vm,
@@ -41,6 +42,8 @@ export class MemoryVms implements VmUseCases {
   readonly #host: string;
   outcome: ChangeOutcome = {};
   obstacle: Error | undefined;
+  /** What definitions are told that are only looked at. */
+  verdict: DefinitionVerdict;
   /** Resolved before anything is done; lets a test hold an operation. */
   gate: Promise<void> = Promise.resolve();
   /** How migrations that have begun end; undefined: none can begin. */
@@ -49,6 +52,7 @@ export class MemoryVms implements VmUseCases {
   constructor(inventory: Inventory, host: string) {
     this.#inventory = inventory;
     this.#host = host;
+    this.verdict = { host, name: "virt1", fits: true, obstacles: [], warnings: [] };
   }
 
   async create(
@@ -59,6 +63,17 @@ export class MemoryVms implements VmUseCases {
     await this.#begin(control);
     this.#put(uuid, vmdef, Runstate.poweroff);
     return uuid;
+  }
+
+  async checkCreate(_options: VmCreateOptions): Promise<DefinitionVerdict> {
+    await this.#begin();
+    return this.verdict;
+  }
+
+  async checkUpdate(uuid: string, _options: VmUpdateOptions): Promise<DefinitionVerdict> {
+    await this.#begin();
+    this.#find(uuid);
+    return this.verdict;
   }
 
   async get(uuid: string): Promise<Vm> {

@@ -9,7 +9,10 @@ const FILE_FLAG: Flag = {
   summary: "Read the definition from this file (JSON, YAML or TOML); -: from standard input",
 };
 
-const DRY_RUN: Flag = { name: "dry-run", summary: "Only check, and show what would be done" };
+const DRY_RUN: Flag = {
+  name: "dry-run",
+  summary: "Only show what would be done, and have the host check it; ends with 1 if it would refuse",
+};
 
 const DELETE_STORAGE: Flag = {
   name: "storage",

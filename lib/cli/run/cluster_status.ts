@@ -20,6 +20,8 @@ export async function run(context: Context): Promise<ExitCode> {
     cluster.operations({ state: "running", limit: OPERATIONS }),
   ]);
   const active = hosts.filter(({ cstate }) => cstate === HostState.active);
+  const [first] = active;
+  const storage = first === undefined ? undefined : (await cluster.host(first.uuid)).storageAvailable;
   const hostCounts = counts(hosts, ({ cstate }) => cstate);
   const vmCounts = counts(vms, ({ runstate }) => runstate);
   const status = {
@@ -30,6 +32,7 @@ export async function run(context: Context): Promise<ExitCode> {
     vmstates: named(vmCounts, runstateWord),
     memoryavailable: sum(active, ({ memoryAvailable }) => memoryAvailable),
     hpavailable: sum(active, ({ hpAvailable }) => hpAvailable),
+    storageavailable: storage ?? null,
     operations: operations.items.length,
     silent: operations.missing.map(({ name }) => name),
   };
@@ -39,6 +42,7 @@ export async function run(context: Context): Promise<ExitCode> {
     ["VMs", summary(vms.length, vmCounts, runstateWord), worstVm(vms)],
     ["Memory left", `${amount(status.memoryavailable)} on ${counted(active.length, "active host")}`],
     ...status.hpavailable > 0 ? [["Hugepages left", amount(status.hpavailable)] as const] : [],
+    ...storage !== undefined ? [["Storage left", amount(storage)] as const] : [],
     ["Under way", counted(status.operations, "operation")],
     ...status.silent.length > 0 ? [["No answer from", status.silent.join(", "), "yellow"] as const] : [],
   ];

@@ -1,16 +1,18 @@
 import { VirtxError } from "../../model/error.ts";
 import { newNameProblem } from "../../model/validate.ts";
-import type { Vmdef } from "../../model/vm.ts";
+import type { VmCreateOptions, Vmdef } from "../../model/vm.ts";
 import { Attendance } from "../changes/attendance.ts";
 import { carryOut, leaves, type Manner } from "../changes/change.ts";
 import { definitionFile, definitionFlags, saysAnything } from "../changes/definition.ts";
 import { OUTCOME_VIEW, outcomeLine } from "../changes/outcome.ts";
+import { showVerdict } from "../changes/verdict.ts";
 import type { Context } from "../context.ts";
 import { definitionFromFlags } from "../definition/flags.ts";
 import { printDefinition } from "../definition/print.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
 import { resolve } from "../resolve.ts";
+import type { Cluster } from "../server/cluster.ts";
 import { starting } from "./vm_start.ts";
 
 /** `vm create`. */
@@ -31,17 +33,27 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   if (problem !== undefined) {
     throw new VirtxError("invalid", `The name ${JSON.stringify(vmdef.name)} ${problem}`);
   }
-  if (input.flag("dry-run")) {
-    const { format } = context.options;
-    context.out.write(await printDefinition(vmdef, format.kind === "json" ? "json" : "yaml"));
-    return ExitCode.ok;
-  }
   const cluster = await context.cluster();
   const wanted = input.string("host");
   const host = wanted === undefined ? "" : resolve(wanted, await cluster.hosts(), "host").uuid;
+  if (input.flag("dry-run")) return await tryOut(context, cluster, { vmdef, host });
   await using attendance = await Attendance.begin(context, cluster, [vmdef.name]);
   await create(vmdef, host, input, { context, cluster, attendance, leave: leaves(input) });
   return ExitCode.ok;
+}
+
+/** Shows what would be made, and what the host says to it. */
+async function tryOut(context: Context, cluster: Cluster, body: VmCreateOptions): Promise<ExitCode> {
+  const { out, err, options } = context;
+  const { name } = body.vmdef;
+  // Also because a host of the prototype, which would not understand the question but create the VM, cannot answer this one.
+  const namesakes = (await cluster.vms({ name })).filter((vm) => vm.name === name);
+  out.write(await printDefinition(body.vmdef, options.format.kind === "json" ? "json" : "yaml"));
+  for (const { uuid } of namesakes) {
+    const mark = err.colours.paint("warning:", "yellow");
+    err.line(`${mark} name: there is a VM of this name already (${uuid}); either would go by its UUID only`);
+  }
+  return await showVerdict(context, cluster, { method: "POST", path: "/vms", body });
 }
 
 async function create(vmdef: Vmdef, host: string, input: Input, manner: Manner): Promise<void> {

@@ -8,6 +8,7 @@ import { showDifferences } from "../changes/definition.ts";
 import { outcomeLine } from "../changes/outcome.ts";
 import { canAsk, confirm } from "../changes/prompt.ts";
 import { updating } from "../changes/updating.ts";
+import { showVerdict } from "../changes/verdict.ts";
 import type { Context } from "../context.ts";
 import type { Format } from "../definition/format.ts";
 import { parseDefinition } from "../definition/parse.ts";
@@ -33,10 +34,11 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
     context.err.line("Nothing changes.");
     return ExitCode.ok;
   }
-  if (input.flag("dry-run")) return ExitCode.ok;
+  const change = updating(vm, after, input.flag("storage"));
+  if (input.flag("dry-run")) return await showVerdict(context, cluster, change);
   if (!await confirm(context, `Change ${vm.name} so?`, input.flag("yes"))) return ExitCode.refused;
   await using attendance = await Attendance.begin(context, cluster, [vm.name]);
-  const outcome = await carryOut(updating(vm, after, input.flag("storage")), {
+  const outcome = await carryOut(change, {
     context,
     cluster,
     attendance,

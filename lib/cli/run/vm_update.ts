@@ -5,6 +5,7 @@ import { carryOut, leaves } from "../changes/change.ts";
 import { definitionFile, definitionFlags, saysAnything, showDifferences } from "../changes/definition.ts";
 import { outcomeLine } from "../changes/outcome.ts";
 import { updating } from "../changes/updating.ts";
+import { showVerdict } from "../changes/verdict.ts";
 import type { Context } from "../context.ts";
 import { definitionFromFlags } from "../definition/flags.ts";
 import { ExitCode } from "../exit_code.ts";
@@ -30,9 +31,10 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
     if (!context.options.quiet) context.err.line("Nothing changes.");
     return ExitCode.ok;
   }
-  if (input.flag("dry-run")) return ExitCode.ok;
+  const change = updating(vm, after, input.flag("storage"));
+  if (input.flag("dry-run")) return await showVerdict(context, cluster, change);
   await using attendance = await Attendance.begin(context, cluster, [vm.name]);
-  const outcome = await carryOut(updating(vm, after, input.flag("storage")), {
+  const outcome = await carryOut(change, {
     context,
     cluster,
     attendance,

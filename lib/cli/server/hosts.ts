@@ -48,6 +48,8 @@ export function readHostItem(item: Fields): HostItem {
 /** A host as HostGet has it. */
 export interface HostDetails extends Host {
   readonly seen: number;
+  /** Room on the shared storage, MiB; undefined: not told. */
+  readonly storageAvailable: number | undefined;
 }
 
 /** Reads the answer of HostGet. */
@@ -77,6 +79,9 @@ export function readHost(body: unknown): HostDetails {
     },
     ts: host.number("ts"),
     seen: host.numberOr("seen", 0),
+    storageAvailable: host.raw("storageavailable") === undefined
+      ? undefined
+      : host.number("storageavailable"),
   };
 }
 

@@ -32,6 +32,9 @@ export async function hostSheet(
         ["System", `${def.osid} ${def.osv}`.trim()],
         ["Firmware", [def.sysinfo.version, def.sysinfo.date].filter((text) => text !== "").join(", ")],
         ...def.tscfreq > 0 ? [["TSC", frequency(def.tscfreq / 1e6)] as const] : [],
+        ...host.storageAvailable !== undefined
+          ? [["Storage left", `${amount(host.storageAvailable)}, shared by all hosts`] as const]
+          : [],
         ...host.lockid > 0 ? [["Sanlock id", String(host.lockid)] as const] : [],
       ],
     },
@@ -58,6 +61,7 @@ export function hostRecord(host: HostDetails, vms: readonly VmItem[]): Readonly<
     cpus: vcpus(host.def.cpudef),
     def: host.def,
     resources: host.resources,
+    storageavailable: host.storageAvailable ?? null,
     lockid: host.lockid,
     measured: instantOrNull(host.ts),
     seen: instantOrNull(host.seen),

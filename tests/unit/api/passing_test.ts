@@ -171,6 +171,36 @@ Deno.test("a host of the prototype gets the null that it expects, and its plain 
   assert.deepEqual(bodies, ["application/json null"]);
 });
 
+Deno.test("a dry run is passed on to a host of virtxd, and never to the prototype, which would do it", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const asked: string[] = [];
+  await using host = await strangeHost(cluster, (request) => {
+    asked.push(new URL(request.url).search);
+    return Response.json({});
+  }, { prototype: true });
+  const body = { vmdef: SMALL_VMDEF, host: host.b.uuid };
+  const requests: [method: string, path: string, body: unknown][] = [
+    ["POST", "/vms", body],
+    ["PUT", `/vms/${host.vm}`, { vmdef: SMALL_VMDEF, deletestorage: false }],
+    ["POST", `/vms/${host.vm}/runstate/migrate`, { host: "", migration_type: 0 }],
+  ];
+  for (const [method, path, sent] of requests) {
+    const { status, detail } = await problem(await host.a.send(method, `${path}?dry_run=true`, sent));
+    assert.deepEqual([status, detail], [
+      501,
+      'Cannot ask host "virt2" what it would do: it runs the prototype',
+    ]);
+  }
+  assert.deepEqual(asked, []);
+  const peer = cluster.members.get(host.b.uuid)?.peer;
+  assert.ok(peer);
+  cluster.members.set(host.b.uuid, { peer: { ...peer, prototype: false }, cstate: HostState.active });
+  for (const [method, path, sent] of requests) {
+    assert.equal((await host.a.send(method, `${path}?dry_run=true`, sent)).status, 200);
+  }
+  assert.deepEqual(asked, ["?dry_run=true", "?dry_run=true", "?dry_run=true"]);
+});
+
 Deno.test("a redirection, and an answer without end, are no answers", async () => {
   await using cluster = await ApiCluster.start(2);
   let endless = false;

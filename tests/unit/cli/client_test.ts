@@ -187,9 +187,36 @@ Deno.test("an exported definition under another name makes a VM like it, with no
   );
 });
 
+Deno.test("a dry run shows what the host says, and its code tells whether it can be done", async () => {
+  await using api = await connected("web1");
+  const obstacle = { field: "vmdef.disks[0].path", message: "it does not exist" };
+  const warning = { field: "vmdef.memory.total", message: "it can never start here" };
+  const flags = "--memory 64MiB --disk size=8MiB --dry-run";
+  api.vms.verdict = { ...api.vms.verdict, warnings: [warning] };
+  const fits = await api.virtx(`vm create --name web1 ${flags}`);
+  assert.equal(fits.code, 0);
+  assert.match(fits.stdout, /^name: web1\n/);
+  assert.deepEqual(fits.stderr.split("\n"), [
+    `warning: name: there is a VM of this name already (${api.uuids[0]}); either would go by its UUID only`,
+    "warning: memory.total: it can never start here",
+    "Host virt1 can do this; nothing was done.",
+    "",
+  ]);
+  api.vms.verdict = { ...api.vms.verdict, fits: false, obstacles: [obstacle] };
+  for (const line of [`vm create --name web2 ${flags}`, "vm update web1 --memory 96MiB --dry-run"]) {
+    const refused = await api.virtx(line);
+    assert.equal(refused.code, 1, line);
+    assert.match(
+      refused.stderr,
+      /^refused: disks\[0\]\.path: it does not exist\n[^]*Host virt1 would refuse this\.\n$/,
+    );
+  }
+  assert.equal((await api.virtx("vm list -o name")).stdout, "web1\n");
+});
+
 Deno.test("a new name is none that a command line or a person would mistake; old ones can be dealt with", async () => {
   await using api = await connected("-x");
-  for (const name of ["-y", numberedUuid(9)]) {
+  for (const name of ["-y", "--help"]) {
     const { code, stderr } = await api.virtx(`vm create --name=${name} --memory 64MiB --disk size=8MiB`);
     assert.equal(code, 64);
     assert.match(stderr, /The name ".*" must not/);

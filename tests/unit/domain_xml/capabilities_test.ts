@@ -41,7 +41,11 @@ Deno.test("what the test driver does not tell is undefined or empty", () => {
 
 Deno.test("what a machine type can do is read from libvirt 9.0", () => {
   const q35 = parseDomainCapabilities(fixture("domain_xml/libvirt-9.0/domcapabilities-q35.xml"));
-  assert.deepEqual({ ...q35, cpuModels: q35.cpuModels.has("Westmere"), loaders: q35.loaders.length }, {
+  const models = {
+    cpuModels: [q35.cpuModels.has("Westmere"), q35.cpuModels.has("EPYC")],
+    knownCpuModels: [q35.knownCpuModels.has("Westmere"), q35.knownCpuModels.has("EPYC")],
+  };
+  assert.deepEqual({ ...q35, ...models, loaders: q35.loaders.length }, {
     emulator: "/usr/bin/qemu-system-x86_64",
     domainType: "qemu",
     machine: "pc-q35-7.2",
@@ -51,7 +55,8 @@ Deno.test("what a machine type can do is read from libvirt 9.0", () => {
     firmware: new Set(["efi"]),
     loaders: 3,
     cpuModes: new Set(["maximum", "host-model", "custom"]),
-    cpuModels: true,
+    cpuModels: [true, false],
+    knownCpuModels: [true, true],
     diskDevices: new Set(["disk", "cdrom", "floppy", "lun"]),
     diskBuses: new Set(["fdc", "scsi", "virtio", "usb", "sata"]),
     videoModels: new Set(["vga", "cirrus", "vmvga", "qxl", "virtio", "none", "bochs", "ramfb"]),

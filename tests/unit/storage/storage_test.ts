@@ -49,7 +49,7 @@ Deno.test("nothing is created over a file or a symbolic link, and what was there
   await Deno.writeTextFile(shared.at("/vms/ds/a.qcow2"), "precious");
   await Deno.symlink(elsewhere.at("target"), shared.at("/vms/ds/b.qcow2"));
   for (const path of ["/vms/ds/a.qcow2", "/vms/ds/b.qcow2"]) {
-    const message = `Cannot create disk "${path}" (16 MiB, thin): it already exists`;
+    const message = `Cannot create disk "${path}": it already exists; without a size it is used as it is`;
     await assert.rejects(make(shared.storage(), diskAt(path)), { kind: "storage", message });
   }
   assert.equal(await Deno.readTextFile(shared.at("/vms/ds/a.qcow2")), "precious");
@@ -276,7 +276,8 @@ Deno.test("a block device is taken only if the configuration allows its path, an
   for (
     const patterns of [[], ["/dev/loop"], ["/*"], ["/dev/lo.p*"], [`${device.path}0`], ["/dev/disk/by-id/*"]]
   ) {
-    const message = `Cannot use disk "${device.path}": the configuration does not allow this block device`;
+    const message =
+      `Cannot use disk "${device.path}": the configuration of this host does not allow this block device; --block-devices of virtxd would`;
     await assert.rejects(shared.storage({ blockDevices: patterns }).inspect(disk), {
       kind: "denied",
       message,

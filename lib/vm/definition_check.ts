@@ -1,0 +1,190 @@
+import type { Inventory } from "../cluster/inventory.ts";
+import type { HostMonitor } from "../host/monitor.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { DiskProvisioning, Firmware, NetType } from "../model/enums.ts";
+import { type ErrorKind, type FieldIssue, VirtxError } from "../model/error.ts";
+import { didYouMean } from "../model/suggest.ts";
+import { type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
+import type { Storage } from "../storage/storage.ts";
+import { type DiskPlan, namedDisks, planDisks } from "./disks.ts";
+
+/** Why a definition cannot be: the field that is at fault, and which kind of failure that is. */
+export interface DefinitionObstacle extends FieldIssue {
+  readonly kind: ErrorKind;
+}
+
+/** What a {@link DefinitionChecker} asks. */
+export interface DefinitionCheckerOptions {
+  readonly hypervisor: Pick<Hypervisor, "activeNetworks">;
+  readonly monitor: Pick<HostMonitor, "uuid" | "context" | "hasBridge">;
+  readonly inventory: Pick<Inventory, "host">;
+  readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB">;
+}
+
+/** A definition before it is carried out. */
+export interface CheckedDefinition {
+  readonly plan: DiskPlan;
+  /** All that is in the way; empty: it can be carried out. */
+  readonly obstacles: readonly DefinitionObstacle[];
+  /** What can be carried out, and may surprise: such as a VM that cannot start here. */
+  readonly warnings: readonly FieldIssue[];
+}
+
+/** What this host has to say to a definition that a VM is to have, without doing anything about it. */
+export class DefinitionChecker {
+  readonly #o: DefinitionCheckerOptions;
+
+  constructor(options: DefinitionCheckerOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Looks for all that is wrong, not only the first.
+   * @param old the definition that the VM has; undefined: it is a new VM
+   * @param tag makes the temporary names of new disks unique
+   * @param taken what other VMs have of what this one wants
+   * @throws VirtxError unavailable, timeout: it could not be looked at
+   */
+  async check(
+    { def, old, tag, taken }: {
+      readonly def: Vmdef;
+      readonly old: Vmdef | undefined;
+      readonly tag: string;
+      readonly taken: readonly FieldIssue[];
+    },
+  ): Promise<CheckedDefinition> {
+    const [{ plan, obstacles }, free, networks] = await Promise.all([
+      planDisks(this.#o.storage, def, old, tag),
+      this.#o.storage.freeMiB(),
+      this.#networks(def),
+    ]);
+    const room = storageRoom(plan, def, free);
+    return {
+      plan,
+      obstacles: [
+        ...taken.map((issue) => ({ ...issue, kind: "conflict" as const })),
+        ...obstacles,
+        ...room.obstacles,
+        ...this.#platform(def, old),
+      ],
+      warnings: [...this.#capacity(def), ...networks, ...room.warnings],
+    };
+  }
+
+  /** As an answer: from this host, without the plan. */
+  verdict({ obstacles, warnings }: CheckedDefinition): DefinitionVerdict {
+    const { monitor, inventory } = this.#o;
+    return {
+      host: monitor.uuid,
+      name: inventory.host(monitor.uuid)?.def.name ?? monitor.uuid,
+      fits: obstacles.length === 0,
+      obstacles: obstacles.map(({ field, message }) => ({ field, message })),
+      warnings,
+    };
+  }
+
+  /** What libvirt and QEMU of this host do not know at all. */
+  *#platform(def: Vmdef, old: Vmdef | undefined): Generator<DefinitionObstacle> {
+    const { capabilities } = this.#o.monitor.context(def.firmware);
+    if (capabilities === undefined) return; // libvirt's test driver does not tell
+    const { model } = def.cpudef;
+    const { cpuModes, knownCpuModels, firmware } = capabilities;
+    const known = [...CPU_MODES, ...knownCpuModels];
+    if (model !== old?.cpudef.model && knownCpuModels.size > 0 && !known.includes(model)) {
+      const message = `libvirt here knows no CPU model ${JSON.stringify(model)}${didYouMean(model, known)}`;
+      yield { kind: "invalid", field: "vmdef.cpudef.model", message };
+    }
+    if (CPU_MODES.includes(model) && !cpuModes.has(model)) {
+      const message = `this host cannot give a guest the CPU ${model}, but ${[...cpuModes].join(", ")}`;
+      yield { kind: "invalid", field: "vmdef.cpudef.model", message };
+    }
+    if (def.firmware === Firmware.uefi && !firmware.has("efi")) {
+      const message = "there is no UEFI firmware on this host; on Debian it is the package ovmf";
+      yield { kind: "invalid", field: "vmdef.firmware", message };
+    }
+  }
+
+  /** What keeps the VM from starting here, now or ever; elsewhere it may well start. */
+  *#capacity(def: Vmdef): Generator<FieldIssue> {
+    const { monitor, inventory } = this.#o;
+    const { capabilities } = monitor.context(def.firmware);
+    const { model } = def.cpudef;
+    if (capabilities?.knownCpuModels.has(model) && !capabilities.cpuModels.has(model)) {
+      const message = `it cannot start here: this host's processor lacks what ${model} has`;
+      yield { field: "vmdef.cpudef.model", message };
+    }
+    const maxVcpus = capabilities?.maxVcpus ?? 0;
+    if (maxVcpus > 0 && vcpus(def.cpudef) > maxVcpus) {
+      const message =
+        `it cannot start here: ${vcpus(def.cpudef)} virtual CPUs are more than the ${maxVcpus} ` +
+        `that ${capabilities?.machine} can have`;
+      yield { field: "vmdef.cpudef", message };
+    }
+    const resources = inventory.host(monitor.uuid)?.resources;
+    const resource = def.memory.hp ? resources?.hp : resources?.memory;
+    if (resource === undefined) return;
+    const { total, availablevms } = resource;
+    const what = def.memory.hp ? "hugepages" : "memory";
+    if (def.memory.total > total) {
+      const message = `it can never start here: this host has ${total} MiB of ${what} in all`;
+      yield { field: "vmdef.memory.total", message };
+    } else if (def.memory.total > availablevms) {
+      const message = `this host has only ${Math.max(0, availablevms)} MiB of ${what} left for VMs now`;
+      yield { field: "vmdef.memory.total", message };
+    }
+  }
+
+  async #networks({ nets }: Vmdef): Promise<readonly FieldIssue[]> {
+    const { hypervisor, monitor } = this.#o;
+    const named = nets.some(({ nettype }) => nettype === NetType.network);
+    const active = named ? await hypervisor.activeNetworks() : [];
+    return nets.flatMap(({ name, nettype }, index) => {
+      const isBridge = nettype === NetType.bridge;
+      if (isBridge ? monitor.hasBridge(name) : active.includes(name)) return [];
+      const missing = isBridge ? `there is no bridge "${name}"` : `libvirt has no active network "${name}"`;
+      return [{
+        field: `vmdef.nets[${index}].name`,
+        message: `it cannot start here: ${missing} on this host`,
+      }];
+    });
+  }
+}
+
+/** The CPUs that are no models. */
+const CPU_MODES: readonly string[] = ["host-model", "host-passthrough", "maximum"];
+
+/** What new disks need of the storage: thick ones at once, thin ones in time. */
+function storageRoom(
+  { provision }: DiskPlan,
+  def: Vmdef,
+  free: number | undefined,
+): { readonly obstacles: readonly DefinitionObstacle[]; readonly warnings: readonly FieldIssue[] } {
+  const none = { obstacles: [], warnings: [] };
+  if (free === undefined) return none;
+  const made = new Set(provision.map(({ disk }) => disk.path));
+  const disks = namedDisks(def).filter(([, { path }]) => made.has(path));
+  const thick = disks.filter(([, { prov }]) => prov === DiskProvisioning.thick);
+  const sum = (of: typeof disks) => of.reduce((total, [, { size }]) => total + size, 0);
+  const [first] = thick.length > 0 && sum(thick) > free ? thick : disks;
+  if (first === undefined) return none;
+  const field = `${first[0]}.size`;
+  if (sum(thick) > free) {
+    const message = `${
+      sum(thick)
+    } MiB are to be written at once (thick), and ${free} MiB are free below /vms/ds`;
+    return { obstacles: [{ kind: "storage", field, message }], warnings: [] };
+  }
+  if (sum(disks) <= free) return none;
+  const message = `${sum(disks)} MiB may be written in time (thin), and ${free} MiB are free below /vms/ds`;
+  return { obstacles: [], warnings: [{ field, message }] };
+}
+
+/** @throws VirtxError for all obstacles; its kind is that of the first */
+export function requireNone(obstacles: readonly DefinitionObstacle[], verb: string): void {
+  const [first, ...others] = obstacles;
+  if (first === undefined) return;
+  const why = others.length === 0 ? first.message : `for ${obstacles.length} reasons`;
+  const issues = obstacles.map(({ field, message }) => ({ field, message }));
+  const separator = others.length === 0 ? ": " : " ";
+  throw new VirtxError(first.kind, `Cannot ${verb}${separator}${why}`, { issues });
+}
