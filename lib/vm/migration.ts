@@ -359,14 +359,14 @@ export class Migrations implements AsyncDisposable {
     if (!this.#leftovers.has(vm)) {
       const reason = run.failure ?? (run.cancelled ? "aborted on request" : "interrupted");
       await oplog.end("VmMigrate", vm, run.info.ts, reason);
+      monitor.leaving(vm, false);
+      const domain = await monitor.refresh(vm); // whoever is told of the end sees the VM as it is
       this.#finish(
         run,
         run.cancelled && !run.failure ? MigrationState.cancelled : MigrationState.failed,
         reason,
       );
       this.#leftovers.add(vm);
-      monitor.leaving(vm, false);
-      const domain = await monitor.refresh(vm);
       if (domain !== undefined) await registry.write(vm, domain.xml);
       run.ended.resolve();
     }

@@ -289,12 +289,12 @@ Deno.test("a guest that is off here and is at the target: the definition here go
   host.inventory.putVm(vmInfo({ uuid: vm, host: OTHER, runstate: Runstate.running }));
   await fixture.afterCrash();
   await until(
-    "the record to go",
-    async () => (await fixture.host.migrations.list()).length === 0 || undefined,
+    "the VM to be shown elsewhere",
+    () => host.monitor.domain(vm) === undefined || undefined,
     5_000,
   );
+  assert.deepEqual(await fixture.host.migrations.list(), []);
   await assert.rejects(host.hypervisor.definition(vm), { kind: "not_found" });
-  assert.equal(host.monitor.domain(vm), undefined);
   assert.equal(host.inventory.vm(vm)?.host, OTHER);
   assert.deepEqual(await fixture.registered(), ["there"]);
   await assert.rejects(vms.get(vm), failsWith("not_found", /no such VM/));
