@@ -1,5 +1,9 @@
 import { type ErrorDetails, type ErrorKind, type FieldIssue, VirtxError } from "../model/error.ts";
 import { kindOf, TYPE_PREFIX } from "./failure_kinds.ts";
+import { readBytes } from "./read_bytes.ts";
+
+/** The longest answer that is read for what it says went wrong, in bytes. */
+const ERROR_MAX_BYTES = 256 * 1024;
 
 /** What an answer tells beside the error itself. */
 export interface AnswerDetails extends ErrorDetails {
@@ -37,6 +41,15 @@ export function toError(response: Response, text: string): AnswerError {
     ? detail
     : `HTTP status ${response.status}: ${text.trim().slice(0, 200)}`;
   return new AnswerError(kind, message, details);
+}
+
+/** Reads the error that another host's answer tells of. @throws VirtxError unreachable, if there is no end to it */
+export async function readError(response: Response): Promise<AnswerError> {
+  const bytes = await readBytes(response.body, ERROR_MAX_BYTES, () => {
+    const what = `an error of more than ${ERROR_MAX_BYTES} bytes, with status ${response.status}`;
+    throw new VirtxError("unreachable", `The other host answers with ${what}`);
+  });
+  return toError(response, new TextDecoder().decode(bytes));
 }
 
 /** Problem details on their own, as a failed operation carries them; undefined: that is no problem of ours. */

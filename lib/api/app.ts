@@ -11,6 +11,7 @@ import { addConsoleOperations } from "./console_operations.ts";
 import { Endpoints } from "./endpoints.ts";
 import { EventFeed } from "./event_feed.ts";
 import { addEventOperations } from "./event_operations.ts";
+import { type BodyOptions, BodyReader } from "./body.ts";
 import type { Connection } from "./exchange.ts";
 import { peerUrl } from "./http_peers.ts";
 import { addInventoryOperations, type ApiOf } from "./inventory_operations.ts";
@@ -55,6 +56,8 @@ export interface ApiOptions extends ServiceOptions {
   readonly stale: () => number | undefined;
   readonly log: Logger;
   readonly clock: Clock;
+  /** How requests' bodies are read; left out: as suits production. */
+  readonly bodies?: BodyOptions;
   /** Names under which browsers may reach this host, beside localhost, IP addresses and the names of hosts. */
   readonly hostNames?: readonly string[];
 }
@@ -87,7 +90,7 @@ export function createApp(o: ApiOptions): Api {
     const peer = cluster?.member(host)?.peer;
     return peer ? peerUrl(peer, "") : "";
   };
-  const endpoints = new Endpoints({ routing, hostOf });
+  const endpoints = new Endpoints({ routing, hostOf, bodies: new BodyReader(o.bodies) });
   const tracking = new Tracking(o);
   const feed = new EventFeed({
     inventory,

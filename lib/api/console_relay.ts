@@ -1,4 +1,5 @@
 import { inBackground } from "../model/background.ts";
+import { RateLimit } from "../model/rate_limit.ts";
 import type { ConsoleLine } from "./console_line.ts";
 import { CONSOLE_CLOSE, GOING_AWAY, INPUT_WINDOW, TOO_MUCH, UNACCEPTABLE } from "./console_protocol.ts";
 import type { WebSocketEnd } from "./websocket_client.ts";
@@ -13,6 +14,8 @@ const STUCK_MS = 30_000;
 const OPENING_MS = 10_000;
 /** How much more input is taken before the client is told. */
 const TELL_BYTES = INPUT_WINDOW / 4;
+/** How many messages a client may send in a second: nobody types so fast, and what is pasted comes as one. */
+const MESSAGES_MAX = 10_000;
 /** The longest reason (RFC 6455 §5.5). */
 const REASON_BYTES = 123;
 
@@ -33,7 +36,11 @@ export class ConsoleRelay {
   readonly #line: ConsoleLine;
   readonly #done = Promise.withResolvers<ConsoleTraffic>();
   readonly #opening: ReturnType<typeof setTimeout>;
-  #input: Uint8Array<ArrayBuffer>[] = [];
+  readonly #messages = new RateLimit(MESSAGES_MAX);
+  /** What was typed and the line has not begun to take, end to end: however it is cut up, it takes no more than that. */
+  #input = new Uint8Array();
+  #inputLength = 0;
+  /** Bytes that the line has not taken, those that it has begun to take included. */
   #waiting = 0;
   #typing = false;
   #sent = 0;
@@ -68,7 +75,8 @@ export class ConsoleRelay {
   #finish(end: WebSocketEnd): void {
     clearTimeout(this.#opening);
     this.#end ??= end;
-    this.#input = [];
+    this.#input = new Uint8Array();
+    this.#inputLength = 0;
     this.#line.close();
     this.#done.resolve({ ...this.#end, sentBytes: this.#sent, receivedBytes: this.#received });
   }
@@ -107,19 +115,35 @@ export class ConsoleRelay {
     if (!(data instanceof ArrayBuffer)) {
       return this.end({ code: UNACCEPTABLE, reason: "input has to be binary" });
     }
-    this.#input.push(new Uint8Array(data));
+    if (this.#messages.exceeded()) {
+      return this.end({ code: TOO_MUCH, reason: `more than ${MESSAGES_MAX} messages in a second` });
+    }
+    if (data.byteLength === 0) return;
     this.#waiting += data.byteLength;
     if (this.#waiting > INPUT_WINDOW) {
       const why = `more than ${INPUT_WINDOW} bytes of input that were not taken yet`;
       return this.end({ code: TOO_MUCH, reason: why });
     }
+    this.#keep(new Uint8Array(data));
     if (!this.#typing) inBackground(this.#type());
+  }
+
+  #keep(bytes: Uint8Array<ArrayBuffer>): void {
+    const length = this.#inputLength + bytes.length;
+    if (length > this.#input.length) {
+      const larger = new Uint8Array(Math.min(2 * length, INPUT_WINDOW));
+      larger.set(this.#input.subarray(0, this.#inputLength));
+      this.#input = larger;
+    }
+    this.#input.set(bytes, this.#inputLength);
+    this.#inputLength = length;
   }
 
   async #type(): Promise<void> {
     this.#typing = true;
-    while (this.#input.length > 0) {
-      const bytes = joined(this.#input.splice(0));
+    while (this.#inputLength > 0) {
+      const bytes = this.#input.slice(0, this.#inputLength);
+      this.#inputLength = 0;
       await this.#line.write(bytes);
       this.#waiting -= bytes.length;
       this.#received += bytes.length;
@@ -133,18 +157,6 @@ export class ConsoleRelay {
     this.#told = this.#received;
     this.#socket.send(JSON.stringify({ taken: this.#received }));
   }
-}
-
-function joined(parts: readonly Uint8Array<ArrayBuffer>[]): Uint8Array<ArrayBuffer> {
-  const [only] = parts;
-  if (parts.length === 1 && only) return only;
-  const all = new Uint8Array(parts.reduce((sum, { length }) => sum + length, 0));
-  let at = 0;
-  for (const part of parts) {
-    all.set(part, at);
-    at += part.length;
-  }
-  return all;
 }
 
 /** Cut to what a close frame may carry, between characters. */

@@ -10,7 +10,7 @@ import { TrackedOperationSchema } from "./schema_operation.ts";
 const UuidInPath = z.object({ uuid: Uuid });
 
 /** What any request may meet. */
-const ALWAYS: readonly ErrorKind[] = ["invalid", "denied", "internal"];
+const ALWAYS: readonly ErrorKind[] = ["invalid", "denied", "internal", "unavailable"];
 
 /** What can become of a request that is for another host. */
 const PASSED: readonly ErrorKind[] = ["unreachable", "unavailable", "timeout", "loop"];
@@ -109,7 +109,10 @@ function failures(
   if (at !== undefined) kinds.push(...PASSED);
   if (tracked) kinds.push("conflict");
   const titles = new Map(kinds.map((kind) => [statusOf(kind), titleOf(kind)]));
-  if (body) titles.set(413, "The body is longer than 1 MiB").set(415, "The body is not application/json");
+  if (body) {
+    titles.set(408, "The body did not arrive in time");
+    titles.set(413, "The body is longer than 1 MiB").set(415, "The body is not application/json");
+  }
   const content = { [PROBLEM_JSON]: { schema: Problem } };
   return Object.fromEntries(
     [...titles].toSorted(([a], [b]) => a - b).map((

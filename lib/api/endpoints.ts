@@ -2,7 +2,7 @@ import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { FieldIssue } from "../model/error.ts";
 import { isUuid } from "../model/uuid.ts";
-import { invalidRequest, NO_BODY, readJsonBody } from "./body.ts";
+import { type BodyReader, invalidRequest, NO_BODY } from "./body.ts";
 import { describeOperation } from "./describe.ts";
 import type { Exchange } from "./exchange.ts";
 import { check } from "./issues.ts";
@@ -38,11 +38,19 @@ export class Endpoints {
   readonly #hot: HotPath[] = [];
   readonly #routing: Routing;
   readonly #hostOf: (vm: string) => string | undefined;
+  readonly #bodies: BodyReader;
 
   /** @param o.hostOf the host that a VM is on, as far as is known; undefined: nobody knows the VM */
-  constructor(o: { readonly routing: Routing; readonly hostOf: (vm: string) => string | undefined }) {
+  constructor(
+    o: {
+      readonly routing: Routing;
+      readonly hostOf: (vm: string) => string | undefined;
+      readonly bodies: BodyReader;
+    },
+  ) {
     this.#routing = o.routing;
     this.#hostOf = o.hostOf;
+    this.#bodies = o.bodies;
     this.#app.notFound((c) => this.#unrouted(c.req.raw));
     this.#app.onError((error, c) => {
       c.env.failure = error;
@@ -58,7 +66,7 @@ export class Endpoints {
     this.#app.openAPIRegistry.registerPath(describeOperation(operation));
     this.#methods.set(path, [...this.#methods.get(path) ?? [], method.toUpperCase()]);
     const routed = this.#routed(operation, handler);
-    this.#app.on(method, path.replace("{uuid}", ":uuid"), (c) => serve(c, operation, routed));
+    this.#app.on(method, path.replace("{uuid}", ":uuid"), (c) => serve(c, operation, routed, this.#bodies));
     if (operation.hot) this.#hot.push(hotPath(operation, handler));
   }
 
@@ -164,6 +172,7 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
   c: Context<Environment>,
   operation: Operation<Query, Body>,
   handler: OperationHandler<Query, Body>,
+  bodies: BodyReader,
 ): Response | Promise<Response> {
   const exchange = c.env;
   exchange.operation = operation.id;
@@ -182,7 +191,7 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
     request: exchange.request,
     exchange,
   };
-  if (operation.method !== "get") return serveBody(operation, handler, input, issues);
+  if (operation.method !== "get") return serveBody(operation, handler, input, issues, bodies);
   // A GET's body means nothing (RFC 9110 §9.3.1), and Deno.serve does not even show it.
   if (issues.length > 0) throw invalidRequest(issues);
   return handler(input);
@@ -193,11 +202,24 @@ async function serveBody<Query extends z.ZodObject, Body extends z.ZodType>(
   handler: OperationHandler<Query, Body>,
   input: Input<Query, Body>,
   issues: FieldIssue[],
+  bodies: BodyReader,
 ): Promise<Response> {
-  const { bytes, value } = await readJsonBody(input.request);
+  const { bytes, value } = await readBody(input, bodies);
   const body = checkBody(operation.body, value, issues);
   if (issues.length > 0) throw invalidRequest(issues);
   return await handler({ ...input, body, bytes });
+}
+
+async function readBody(
+  { request, exchange }: Pick<Input<z.ZodObject, z.ZodType>, "request" | "exchange">,
+  bodies: BodyReader,
+) {
+  try {
+    return await bodies.json(request);
+  } catch (error) {
+    exchange.connection.held?.hangUpSoon(); // what comes of the body would be in the way of the next request
+    throw error;
+  }
 }
 
 function checkBody<Body extends z.ZodType>(

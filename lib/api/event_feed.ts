@@ -13,8 +13,9 @@ export type EventType = (typeof EVENT_TYPES)[number];
 
 /** Events that are kept for those who come back, or are slow. */
 const KEPT = 8_192;
-/** Streams at a time. */
-const STREAMS_MAX = 256;
+/** Streams at a time, of all clients and of one. Each of the other hosts may have one. */
+const STREAMS_MAX = 1_024;
+const STREAMS_MAX_PER_CLIENT = 128;
 /** About how much goes out at once, in characters. */
 const CHUNK_LENGTH = 32 * 1024;
 /** How often there is a sign of life where there is no news. */
@@ -47,6 +48,8 @@ type RelayMaker = (listener: RelayListener) => Pick<OperationRelay, "ready"> & D
 /** A client. It holds no events, but a place among those that are kept. */
 interface Stream {
   readonly filter: EventFilter;
+  /** Its address; undefined: it came by the unix socket. */
+  readonly client: string | undefined;
   /** The number of the last event that it had. */
   at: number;
   /** It takes whatever comes; false: it has yet to take what it got. */
@@ -109,14 +112,16 @@ export class EventFeed implements Disposable {
 
   /**
    * A stream of events from now on, or from the one on that came after the given id. Resolves when all events are had.
+   * @param client its address; undefined: it came by the unix socket
    * @throws VirtxError unavailable
    */
-  async open(filter: EventFilter, lastEventId: string | null): Promise<ReadableStream<Uint8Array>> {
+  async open(
+    filter: EventFilter,
+    lastEventId: string | null,
+    client?: string,
+  ): Promise<ReadableStream<Uint8Array>> {
     const since = isRelayWanted(filter) && !this.#ended ? await this.#relay?.keep() : undefined;
-    if (this.#ended || this.#streams.size >= STREAMS_MAX) {
-      const why = this.#ended ? "virtxd is stopping" : `${STREAMS_MAX} clients follow them already`;
-      throw new VirtxError("unavailable", `Cannot follow events: ${why}`, { retryAfterS: 10 });
-    }
+    this.#requireRoom(client);
     const from = lastEventId === null ? this.#last : this.#numberOf(lastEventId, since ?? 0);
     let start = `retry: ${RETRY_MS}\n`;
     start += from === undefined
@@ -130,7 +135,7 @@ export class EventFeed implements Disposable {
           this.#remove(stream);
           controller.close();
         };
-        stream = { filter, at: from ?? this.#last, isReading: false, isHeartbeatDue: false, close };
+        stream = { filter, client, at: from ?? this.#last, isReading: false, isHeartbeatDue: false, close };
         this.#add(stream);
         controller.enqueue(encoder.encode(start));
       },
@@ -143,6 +148,20 @@ export class EventFeed implements Disposable {
       },
       cancel: () => this.#remove(stream),
     }, { highWaterMark: 0 });
+  }
+
+  #requireRoom(client: string | undefined): void {
+    let mine = 0;
+    for (const stream of this.#streams) if (stream.client === client) mine++;
+    const why = this.#ended
+      ? "virtxd is stopping"
+      : this.#streams.size >= STREAMS_MAX
+      ? `${STREAMS_MAX} clients follow them already`
+      : mine >= STREAMS_MAX_PER_CLIENT
+      ? `${STREAMS_MAX_PER_CLIENT} of this address follow them already`
+      : undefined;
+    if (why === undefined) return;
+    throw new VirtxError("unavailable", `Cannot follow events: ${why}`, { retryAfterS: 10 });
   }
 
   /** Tells those who follow all hosts' operations that some were missed. */

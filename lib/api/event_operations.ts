@@ -50,8 +50,12 @@ export function addEventOperations(endpoints: Endpoints, feed: EventFeed): void 
       },
     },
     failures: ["unavailable"],
-  }, async ({ query: { types = EVENT_TYPES, vm }, request: { headers } }) => {
+  }, async ({ query: { types = EVENT_TYPES, vm }, request: { headers }, exchange: { connection } }) => {
     const filter = { types: new Set(types), vm, isOwn: headers.has(LOOP_HEADER) };
-    return respond(200, await feed.open(filter, headers.get("last-event-id")), "text/event-stream");
+    return respond(
+      200,
+      await feed.open(filter, headers.get("last-event-id"), connection.client()),
+      "text/event-stream",
+    );
   });
 }

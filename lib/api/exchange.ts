@@ -1,9 +1,13 @@
+import type { RequestsOfConnection } from "./connections.ts";
+
 /** What a listener knows of the connection that a request came on. */
 export interface Connection {
   /** Whether the listener is bound to a loopback address, where a browser on this machine is the only outsider. */
   readonly loopback: boolean;
   /** The client's address; undefined on a unix socket. */
   client(): string | undefined;
+  /** What the request means for it; left out: nobody looks after it. */
+  readonly held?: RequestsOfConnection | undefined;
 }
 
 /**

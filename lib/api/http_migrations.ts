@@ -4,8 +4,9 @@ import { VirtxError } from "../model/error.ts";
 import type { MigrationVerdict } from "../model/vm.ts";
 import { type DomainLook, parseLook, parseVerdict, type TargetCheck } from "../vm/migration_exchange.ts";
 import type { MigrationPeers } from "../vm/migration_peers.ts";
-import { toError } from "./answer_error.ts";
+import { readError } from "./answer_error.ts";
 import { peerUrl } from "./http_peers.ts";
+import { readBytes } from "./read_bytes.ts";
 import { JSON_TYPE } from "./respond.ts";
 import type { Transport } from "./transport.ts";
 
@@ -15,6 +16,8 @@ export const ARRIVAL_PATH = "/cluster/migrations/{uuid}";
 
 /** Unless the caller's signal says so before. */
 const TIMEOUT_MS = 30_000;
+/** The longest answer that is taken, in bytes. */
+const ANSWER_MAX_BYTES = 1024 * 1024;
 
 /** Asks other hosts about migrations over HTTP. */
 export class HttpMigrationPeers implements MigrationPeers {
@@ -76,8 +79,12 @@ export class HttpMigrationPeers implements MigrationPeers {
       what,
     };
     return await this.#transport.exchange(outgoing, async (response) => {
-      const text = await response.text();
-      if (!response.ok) throw toError(response, text);
+      if (!response.ok) throw await readError(response);
+      const text = new TextDecoder().decode(
+        await readBytes(response.body, ANSWER_MAX_BYTES, () => {
+          throw new VirtxError("unreachable", `${what}: the answer is longer than ${ANSWER_MAX_BYTES} bytes`);
+        }),
+      );
       if (text === "") return undefined;
       try {
         return JSON.parse(text);

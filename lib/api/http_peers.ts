@@ -1,7 +1,7 @@
 import { type OriginState, parseVector, type Vector, type Want } from "../cluster/exchange.ts";
 import type { Peer, PeerPort } from "../cluster/ports.ts";
 import { VirtxError } from "../model/error.ts";
-import { toError } from "./answer_error.ts";
+import { readError } from "./answer_error.ts";
 import { JSON_TYPE } from "./respond.ts";
 import { StateReader } from "./state_lines.ts";
 import type { Transport } from "./transport.ts";
@@ -13,7 +13,7 @@ export const STATES_PATH = "/cluster/states";
 /** Unless the caller's signal says so before. */
 const TIMEOUT_MS = 30_000;
 /** The longest answer that is taken, in bytes; 100,000 VMs are about 30 MB. */
-const ANSWER_MAX_BYTES = 512 * 1024 * 1024;
+const ANSWER_MAX_BYTES = 128 * 1024 * 1024;
 const VECTOR_MAX_BYTES = 4 * 1024 * 1024;
 
 /** The URL of a path of a peer's API. */
@@ -63,7 +63,7 @@ export class HttpPeers implements PeerPort {
       what: `Cannot ask host "${peer.name}" (${peer.address}) for ${path}`,
     };
     return await this.#transport.exchange(outgoing, async (response) => {
-      if (!response.ok) throw toError(response, await response.text());
+      if (!response.ok) throw await readError(response);
       return await read(response);
     });
   }

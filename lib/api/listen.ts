@@ -1,51 +1,74 @@
-import { dirname } from "node:path";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { Health } from "../model/health.ts";
+import { type Logger, silentLogger } from "../model/log.ts";
+import { Sockets } from "../posix/sockets.ts";
+import { AnswerBudget } from "./answer_budget.ts";
 import type { Api } from "./app.ts";
+import {
+  ConnectionKeeper,
+  type ConnectionLimits,
+  limitsFor,
+  type RequestsOfConnection,
+} from "./connections.ts";
 import type { Connection } from "./exchange.ts";
+import { problemResponse } from "./problem.ts";
+import { weightOf } from "./respond.ts";
+import { type ListenerPlan, type OpenListener, SupervisedListener } from "./supervised_listener.ts";
+import { bindingPath, openUnixListener, type UnixAddress } from "./unix_listener.ts";
 
 /** Where to listen without encryption. */
 export type PlainAddress =
   | { readonly hostname: string; readonly port: number }
-  | { readonly path: string; readonly group?: number | undefined };
-
-/**
- * Owner and group may use the socket; its directory, if it is made here, is closed to others as well. A group that is named
- * gets both.
- */
-const SOCKET_MODE = 0o660;
-const DIRECTORY_MODE = 0o750;
+  | UnixAddress;
 
 const LOOPBACK = /^(localhost|127(\.\d{1,3}){3}|::1)$/;
 
 /** How long answers may take to reach their clients once there is nothing more to wait for. */
 const LAST_WORDS_MS = 1_000;
 
-/** An open listener. */
-interface Listener {
-  /** `http://127.0.0.1:8080` or `unix:/run/virtxd/api.sock`. */
-  readonly address: string;
-  /** Accepts no more and resolves when the last request is answered. */
-  drain(): Promise<void>;
+export interface ListenOptions {
+  /** Where it is told that nobody can connect. */
+  readonly health?: Health;
+  readonly log?: Logger;
+  /** What connections may do; what is left out is as suits the process. */
+  readonly limits?: Partial<ConnectionLimits>;
+  /** How often a listener is asked whether it still hears, and how long it may take to answer. */
+  readonly probeMs?: number;
+  readonly answerMs?: number;
 }
 
 /**
  * The listeners that the API is served on. Plain ones only so far: those with TLS and client certificates, which
- * Deno.serve cannot do, are to be further {@link Listener}s here.
+ * Deno.serve cannot do, are to be further {@link ListenerPlan}s here.
  */
 export class Listeners implements AsyncDisposable {
-  readonly #open: Listener[] = [];
+  readonly #open: SupervisedListener[] = [];
   readonly #api: Api;
+  readonly #keeper: ConnectionKeeper;
+  readonly #answers = new AnswerBudget();
+  readonly #o: ListenOptions;
+  readonly #held = new DisposableStack();
 
-  private constructor(api: Api) {
+  private constructor(api: Api, options: ListenOptions) {
     this.#api = api;
+    this.#o = options;
+    const sockets = this.#held.use(Sockets.open());
+    const limits = { ...limitsFor(sockets.descriptorLimit), ...options.limits };
+    this.#keeper = this.#held.use(
+      new ConnectionKeeper({ sockets, limits, log: options.log ?? silentLogger }),
+    );
   }
 
   /**
    * Opens all listeners, or none.
    * @throws VirtxError unavailable, naming the address that cannot be had
    */
-  static async open(api: Api, addresses: readonly PlainAddress[]): Promise<Listeners> {
-    const listeners = new Listeners(api);
+  static async open(
+    api: Api,
+    addresses: readonly PlainAddress[],
+    options: ListenOptions = {},
+  ): Promise<Listeners> {
+    const listeners = new Listeners(api, options);
     try {
       for (const address of addresses) listeners.#open.push(await listeners.#listen(address));
       return listeners;
@@ -60,6 +83,11 @@ export class Listeners implements AsyncDisposable {
     return this.#open.map((listener) => listener.address);
   }
 
+  /** How many connections there are, as of a moment ago. */
+  get connections(): number {
+    return this.#keeper.count;
+  }
+
   /**
    * Accepts no more and lets open requests finish until the deadline; then they are answered with 503. (The signal of
    * Deno.serve cannot cut them off: aborted after shutdown() it throws where nobody can catch it.)
@@ -70,56 +98,118 @@ export class Listeners implements AsyncDisposable {
     const drained = Promise.all(this.#open.splice(0).map((listener) => listener.drain()));
     // A client may have fallen asleep, and never take the rest of its answer, or our goodbye.
     const answered = this.#api.idle().then(() => settlesWithin(drained, LAST_WORDS_MS));
-    if (await settlesWithin(Promise.race([drained, answered]), deadlineMs)) return true;
-    this.#api.interrupt();
-    await settlesWithin(drained, LAST_WORDS_MS);
-    return false;
+    try {
+      if (await settlesWithin(Promise.race([drained, answered]), deadlineMs)) return true;
+      this.#api.interrupt();
+      await settlesWithin(drained, LAST_WORDS_MS);
+      return false;
+    } finally {
+      this.#held.dispose();
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.close(0);
   }
 
-  async #listen(address: PlainAddress): Promise<Listener> {
-    const name = "path" in address ? `unix:${address.path}` : hostPort(address);
+  async #listen(address: PlainAddress): Promise<SupervisedListener> {
+    const plan = "path" in address ? this.#unixPlan(address) : this.#tcpPlan(address);
+    const { health = new Health(), log = silentLogger, probeMs, answerMs } = this.#o;
     try {
-      return "path" in address
-        ? await this.#listenUnix(address.path, address.group)
-        : this.#listenTcp(address);
+      return await SupervisedListener.open(plan, {
+        health,
+        log,
+        makeRoom: () => void this.#keeper.pass(),
+        ...(probeMs !== undefined && { probeMs }),
+        ...(answerMs !== undefined && { answerMs }),
+      });
     } catch (cause) {
-      throw new VirtxError("unavailable", `Cannot listen on ${name}: ${errorMessage(cause)}`, { cause });
+      throw new VirtxError("unavailable", `Cannot listen on ${plan.name}: ${errorMessage(cause)}`, { cause });
     }
   }
 
-  #listenTcp({ hostname, port }: { hostname: string; port: number }): Listener {
+  #tcpPlan({ hostname, port: wanted }: { hostname: string; port: number }): ListenerPlan {
     const loopback = LOOPBACK.test(hostname);
-    const server = Deno.serve(
-      { hostname, port, onListen() {} },
-      (request, info) => {
-        let client: string | undefined; // asked for seldom, but also when the request has become a WebSocket
-        return this.#api.fetch(request, { loopback, client: () => client ??= info.remoteAddr.hostname });
+    let port = wanted; // the system's choice is kept when it is opened again
+    return {
+      name: hostPort({ hostname, port }),
+      blocking: true,
+      open: (): Promise<OpenListener> => {
+        const server = Deno.serve({ hostname, port, onListen() {} }, (request, { remoteAddr, completed }) => {
+          const held = this.#keeper.asked(port, remoteAddr.hostname, remoteAddr.port);
+          return this.#serve(request, new TcpConnection(loopback, remoteAddr.hostname, held), completed);
+        });
+        port = server.addr.port;
+        this.#keeper.watch({ port });
+        return Promise.resolve({
+          address: `http://${hostPort(server.addr)}`,
+          server,
+          probe: { hostname: reachable(hostname), port },
+          sharesAddress: false,
+        });
       },
-    );
-    return listener(`http://${hostPort(server.addr)}`, server);
+    };
   }
 
-  async #listenUnix(path: string, group: number | undefined): Promise<Listener> {
-    const directory = dirname(path);
-    await Deno.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-    await removeStaleSocket(path);
-    const connection: Connection = { loopback: false, client: () => undefined };
-    const server = Deno.serve(
-      { path, onListen() {} },
-      (request) => this.#api.fetch(request, connection),
-    );
-    if (group !== undefined) { for (const each of [directory, path]) Deno.chownSync(each, null, group); }
-    Deno.chmodSync(path, SOCKET_MODE);
-    return listener(`unix:${path}`, server);
+  #unixPlan({ path, group }: UnixAddress): ListenerPlan {
+    this.#keeper.watch({ path: bindingPath(path) });
+    return {
+      name: `unix:${path}`,
+      blocking: false,
+      open: () =>
+        openUnixListener({ path, group }, (request, { completed }) => {
+          const held = this.#keeper.askedOnUnix();
+          return this.#serve(request, { loopback: false, client: () => undefined, held }, completed);
+        }),
+    };
+  }
+
+  /** Answers a request, and has its connection count as busy until the answer is sent. */
+  #serve(
+    request: Request,
+    connection: Connection & { readonly held: RequestsOfConnection },
+    sent: Promise<void>,
+  ): Response | Promise<Response> {
+    const response = this.#api.fetch(request, connection);
+    if (response instanceof Promise) {
+      connection.held.busyUntil(sent);
+      return response.then((answer) => this.#weigh(answer, connection, sent));
+    }
+    const weight = weightOf(response);
+    if (weight === undefined) return response;
+    connection.held.busyUntil(sent);
+    return this.#weigh(response, connection, sent);
+  }
+
+  #weigh(response: Response, connection: Connection, sent: Promise<void>): Response {
+    const weight = weightOf(response);
+    if (weight === undefined || weight === 0) return response;
+    try {
+      this.#answers.take(connection.client() ?? "", weight, sent);
+      return response;
+    } catch (error) {
+      return problemResponse(error, response.headers.get("x-request-id") ?? "");
+    }
   }
 }
 
-function listener(address: string, server: Deno.HttpServer<Deno.Addr>): Listener {
-  return { address, drain: () => server.shutdown() };
+/** A TCP connection, for one request. */
+class TcpConnection implements Connection {
+  constructor(
+    readonly loopback: boolean,
+    readonly address: string,
+    readonly held: RequestsOfConnection,
+  ) {}
+
+  client(): string {
+    return this.address;
+  }
+}
+
+/** Where this host reaches a listener of its own. */
+function reachable(hostname: string): string {
+  if (hostname === "0.0.0.0") return "127.0.0.1";
+  return hostname === "::" ? "::1" : hostname;
 }
 
 async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolean> {
@@ -128,27 +218,6 @@ async function settlesWithin(work: Promise<unknown>, ms: number): Promise<boolea
   const inTime = await Promise.race([work.then(() => true), promise]);
   clearTimeout(timer);
   return inTime;
-}
-
-/** A process that was killed leaves its socket behind; one that answers is in use, and anything else is not ours. */
-async function removeStaleSocket(path: string): Promise<void> {
-  let found: Deno.FileInfo;
-  try {
-    found = await Deno.lstat(path);
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return;
-    throw error;
-  }
-  if (!found.isSocket) throw new Error("there is something else than a socket");
-  try {
-    const connection = await Deno.connect({ transport: "unix", path });
-    connection.close();
-  } catch (error) {
-    if (!(error instanceof Deno.errors.ConnectionRefused)) throw error;
-    await Deno.remove(path);
-    return;
-  }
-  throw new Error("another process listens there");
 }
 
 function hostPort({ hostname, port }: { hostname: string; port: number }): string {

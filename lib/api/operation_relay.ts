@@ -3,10 +3,11 @@ import type { Inventory } from "../cluster/inventory.ts";
 import type { Peer } from "../cluster/ports.ts";
 import { inBackground } from "../model/background.ts";
 import { HostState } from "../model/enums.ts";
-import { errorMessage } from "../model/error.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
+import { RateLimit } from "../model/rate_limit.ts";
 import { within } from "../model/within.ts";
-import { toError } from "./answer_error.ts";
+import { readError } from "./answer_error.ts";
 import { peerUrl } from "./http_peers.ts";
 import { LOOP_HEADER, type OtherHosts } from "./passing.ts";
 import { type TrackedOperationJson, TrackedOperationSchema } from "./schema_operation.ts";
@@ -18,6 +19,9 @@ const READY_MS = 2_000;
 const RETRY_MS = 2_000;
 /** A host that says nothing for so long has gone; it gives a sign of life every 15 s. */
 const SILENCE_MS = 45_000;
+/** The longest event that is taken from another host, in characters, and how many in a second may say nothing. */
+const EVENT_MAX = 32 * 1024;
+const EMPTY_MAX = 100;
 
 /** Who is told. Neither is called after the relay's end. */
 export interface RelayListener {
@@ -117,9 +121,13 @@ export class OperationRelay implements Disposable {
       signal: AbortSignal.any([signal, silence.signal]),
       what: `Cannot follow the operations of host "${peer.name}"`,
     }, async (response) => {
-      if (!response.ok || !response.body) throw toError(response, await response.text());
-      for await (const event of readServerSentEvents(response.body)) {
+      if (!response.ok || !response.body) throw await readError(response);
+      const empty = new RateLimit(EMPTY_MAX);
+      for await (const event of readServerSentEvents(response.body, EVENT_MAX)) {
         if (signal.aborted) return;
+        if (event.data === undefined && empty.exceeded()) {
+          throw new VirtxError("unreachable", `more than ${EMPTY_MAX} empty events in a second`);
+        }
         silence.heard();
         this.#take(event, peer, host);
       }

@@ -5,11 +5,11 @@ import { inBackground } from "../model/background.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { newOperationId } from "../vm/operation_id.ts";
-import { readBytes } from "./body.ts";
 import { toError } from "./answer_error.ts";
 import type { Exchange } from "./exchange.ts";
 import { peerUrl } from "./http_peers.ts";
-import { PROBLEM_JSON } from "./problem.ts";
+import { HttpError, PROBLEM_JSON } from "./problem.ts";
+import { readBytes } from "./read_bytes.ts";
 import { JSON_TYPE } from "./respond.ts";
 import type { Transport } from "./transport.ts";
 import { WebSocketClient } from "./websocket_client.ts";
@@ -125,9 +125,7 @@ export class Passing {
       // It may have begun there: then this is how to find out what became of it.
       exchange.tracked = operation;
       if (error instanceof VirtxError) throw error;
-      throw new VirtxError("unavailable", "The client went away before the other host answered", {
-        cause: error,
-      });
+      throw new HttpError("client_gone", "The client went away before the other host answered");
     }
   }
 

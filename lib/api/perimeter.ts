@@ -13,6 +13,11 @@ const SANE_ID = /^[A-Za-z0-9._-]{1,64}$/;
 /** Where a request comes from if nobody says: a test, or another listener of this process. */
 const UNKNOWN_CONNECTION: Connection = { loopback: false, client: () => undefined };
 
+/** How many requests may wait for their answers, of all clients and of one; of reads that wait twice as many. */
+const WAITING_MAX = 1_024;
+const WAITING_MAX_PER_CLIENT = 512;
+const RETRY_S = 2;
+
 export interface PerimeterOptions {
   readonly guard: BrowserGuard;
   readonly log: Logger;
@@ -37,6 +42,8 @@ export class Perimeter {
   #requests = 0;
   /** What is still being answered, each as a way to answer it at once. */
   readonly #open = new Set<() => void>();
+  /** How many of them are of which client. */
+  readonly #clients = new Map<string, number>();
   #answered = Promise.withResolvers<void>();
 
   constructor(options: PerimeterOptions) {
@@ -61,6 +68,7 @@ export class Perimeter {
     };
     try {
       this.#o.guard.check(request, connection);
+      if (this.#open.size >= WAITING_MAX_PER_CLIENT) this.#requireRoom(exchange);
       const response = this.#o.inner(exchange);
       return response instanceof Promise ? this.#later(exchange, response) : this.#finish(exchange, response);
     } catch (error) {
@@ -78,6 +86,16 @@ export class Perimeter {
     while (this.#open.size > 0) await this.#answered.promise;
   }
 
+  /** What is answered at once is answered even so, as /readyz is; and reads get in when changes do no more. */
+  #requireRoom({ readsOnly, connection }: Exchange): void {
+    const factor = readsOnly ? 2 : 1;
+    const mine = this.#clients.get(connection.client() ?? "") ?? 0;
+    if (this.#open.size < factor * WAITING_MAX && mine < factor * WAITING_MAX_PER_CLIENT) return;
+    throw new VirtxError("unavailable", `${this.#open.size} requests wait for their answers already`, {
+      retryAfterS: RETRY_S,
+    });
+  }
+
   #newId(): string {
     return `${this.#idPrefix}-${(++this.#requests).toString(36)}`;
   }
@@ -87,12 +105,17 @@ export class Perimeter {
     const why = "virtxd is shutting down before this is done: see later what came of it";
     const interrupt = () => reject(new VirtxError("unavailable", why));
     this.#open.add(interrupt);
+    const client = exchange.connection.client() ?? "";
+    this.#clients.set(client, (this.#clients.get(client) ?? 0) + 1);
     try {
       return this.#finish(exchange, await Promise.race([response, end]));
     } catch (error) {
       return this.#fail(exchange, error);
     } finally {
       this.#open.delete(interrupt);
+      const left = (this.#clients.get(client) ?? 1) - 1;
+      if (left > 0) this.#clients.set(client, left);
+      else this.#clients.delete(client);
       this.#answered.resolve();
       this.#answered = Promise.withResolvers();
     }

@@ -13,7 +13,10 @@ const MAX_ISSUES = 100;
 const HTTP_FAULTS = {
   no_such_path: { status: 404, title: "There is no such path" },
   method_not_allowed: { status: 405, title: "The path does not have this method" },
+  body_incomplete: { status: 400, title: "The request body is not complete" },
+  body_too_slow: { status: 408, title: "The request body did not arrive in time" },
   body_too_large: { status: 413, title: "The request body is too large" },
+  client_gone: { status: 400, title: "The client went away" },
   upgrade_required: { status: 426, title: "The path is for another protocol than HTTP" },
   not_json: { status: 415, title: "The request body is not JSON" },
 } as const;
@@ -89,6 +92,9 @@ export function problemResponse(error: unknown, requestId: string): Response {
   }
   if (error instanceof HttpError && error.kind === "upgrade_required") {
     response.headers.set("upgrade", "websocket"); // RFC 9110 §15.5.22
+  }
+  if (error instanceof HttpError && error.kind === "body_too_slow") {
+    response.headers.set("connection", "close"); // RFC 9110 §15.5.9
   }
   if (error instanceof HttpError && error.allow !== undefined) response.headers.set("allow", error.allow);
   return response;

@@ -1,5 +1,15 @@
 export const JSON_TYPE = "application/json";
 
+/** From how many bytes on an answer is sent piece by piece, and how large the pieces are. */
+const LARGE_BYTES = 256 * 1024;
+const PIECE_BYTES = 256 * 1024;
+const weights = new WeakMap<Response, number>();
+
+/** How many bytes wait in memory until the client takes them: 0: it is made as it is taken; undefined: next to nothing. */
+export function weightOf(response: Response): number | undefined {
+  return weights.get(response);
+}
+
 /**
  * An answer with a body, kept by nobody unless its headers are made to say otherwise. Deno.serve states the length of
  * bodies that are whole, as this API's are: the prototype's client takes a chunked answer for an error (interop.md §1).
@@ -10,8 +20,33 @@ export function respond(
   body: string | Uint8Array<ArrayBuffer> | ReadableStream<Uint8Array>,
   type: string,
 ): Response {
+  if (!(body instanceof ReadableStream) && body.length >= LARGE_BYTES) {
+    return respondLarge(status, body, type);
+  }
   const response = status === 200 ? new Response(body) : new Response(body, { status });
   response.headers.set("content-type", type);
+  if (body instanceof ReadableStream) weights.set(response, 0);
+  return guarded(response);
+}
+
+/**
+ * Piece by piece, as the client takes it, though with its length: Deno.serve copies what it is given whole, at twice the cost,
+ * and does not tell when that has been sent.
+ */
+function respondLarge(status: number, body: string | Uint8Array<ArrayBuffer>, type: string): Response {
+  const bytes = typeof body === "string" ? new TextEncoder().encode(body) : body;
+  let at = 0;
+  const pieces = new ReadableStream<Uint8Array>({
+    pull(controller) {
+      if (at >= bytes.length) return controller.close();
+      controller.enqueue(bytes.subarray(at, at + PIECE_BYTES));
+      at += PIECE_BYTES;
+    },
+  }, { highWaterMark: 0 });
+  const response = new Response(pieces, { status });
+  response.headers.set("content-type", type);
+  response.headers.set("content-length", String(bytes.length));
+  weights.set(response, bytes.length);
   return guarded(response);
 }
 

@@ -21,7 +21,9 @@ export async function* readServerSentEvents(
   let id = "";
   let rest = "";
   for await (const text of body.pipeThrough(new TextDecoderStream())) {
-    const parts = (rest + text).split("\n\n");
+    // Only where its end may be is what came before looked at again: a stream may come byte by byte.
+    const mayEnd = text.includes("\n");
+    const parts = mayEnd ? (rest + text).split("\n\n") : [rest + text];
     rest = parts.pop() ?? "";
     if (rest.length > partMax) throw new VirtxError("unreachable", "its events are too long");
     for (const part of parts) {

@@ -41,16 +41,20 @@ function lengthOf(vm: VmInfo | undefined): number {
   return 200 + (vm?.custom.reduce((sum, { name, value }) => sum + name.length + value.length + 22, 0) ?? 0);
 }
 
+/** A state whose VMs are still coming. */
+type GrowingState = Omit<OriginState, "vms"> & { readonly vms: VmInfo[] };
+
 /** Puts the states together again, checking every piece: it is another host's word. */
 export class StateReader {
-  readonly #states: OriginState[] = [];
+  readonly #states: GrowingState[] = [];
   #rest = "";
   #more = false;
 
   /** @throws VirtxError invalid */
   take(text: string): void {
-    const lines = (this.#rest + text).split("\n");
-    this.#rest = lines.pop() ?? "";
+    const end = text.lastIndexOf("\n");
+    const lines = end < 0 ? [] : (this.#rest + text.slice(0, end)).split("\n");
+    this.#rest = end < 0 ? this.#rest + text : text.slice(end + 1);
     if (this.#rest.length > LINE_LENGTH_MAX) throw broken(`a line is longer than ${LINE_LENGTH_MAX}`);
     for (const line of lines) this.#takeLine(line);
   }
@@ -74,10 +78,10 @@ export class StateReader {
     const [piece] = parseStates([value]);
     const last = this.#states.at(-1);
     if (piece === undefined) return;
-    if (!this.#more || !last) this.#states.push(piece);
+    if (!this.#more || !last) this.#states.push({ ...piece, vms: [...piece.vms] });
     else if (last.uuid !== piece.uuid || last.epoch !== piece.epoch || last.seq !== piece.seq) {
       throw broken("a state's lines are not together");
-    } else this.#states[this.#states.length - 1] = { ...last, vms: [...last.vms, ...piece.vms] };
+    } else for (const vm of piece.vms) last.vms.push(vm);
     this.#more = value?.more === true;
   }
 }

@@ -1,6 +1,7 @@
 import { inBackground } from "../model/background.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import { Mutex } from "../model/mutex.ts";
+import { RateLimit } from "../model/rate_limit.ts";
 import { encodeFrame, type Frame, FrameReader, Opcode } from "./websocket_frames.ts";
 import { upgrade, type UpgradeRequest, writeAll } from "./websocket_handshake.ts";
 
@@ -36,6 +37,8 @@ const SILENCE_MS = 45_000;
 const GOODBYE_MS = 2_000;
 const CHUNK_BYTES = 64 * 1024;
 const TEXT_MAX = 64 * 1024;
+/** How many frames in a second may bring nothing of what is sent: signs of life, texts, empty ones. */
+const EMPTY_MAX = 1_000;
 const NO_CODE = 1005;
 
 /**
@@ -50,8 +53,13 @@ export class WebSocketClient implements AsyncDisposable {
   readonly #ending = Promise.withResolvers<WebSocketEnd>();
   readonly #reading = new Mutex();
   readonly #writing = new Mutex();
-  /** The parts of a text that is not complete. */
+  readonly #emptyFrames = new RateLimit(EMPTY_MAX);
+  /** The parts of a text that is not complete, and their length. */
   #text: Uint8Array[] | undefined;
+  #textLength = 0;
+  /** The ping that is to be answered next; while one is, all others but the last go without (RFC 6455 §5.5.3). */
+  #ping: Uint8Array | undefined;
+  #isAnswering = false;
   #end: WebSocketEnd | undefined;
   /** Set once we have said goodbye. */
   #leaving: ReturnType<typeof setTimeout> | undefined;
@@ -147,16 +155,24 @@ export class WebSocketClient implements AsyncDisposable {
   }
 
   #take({ opcode, final, payload }: Frame): WebSocketPart | undefined {
+    const isBinary = opcode === Opcode.binary || (opcode === Opcode.continuation && this.#text === undefined);
+    if (!isBinary || payload.length === 0) {
+      if (this.#emptyFrames.exceeded()) throw new Error(`more than ${EMPTY_MAX} empty frames in a second`);
+      if (isBinary) return undefined;
+    }
     switch (opcode) {
       case Opcode.binary:
         return { kind: "binary", bytes: payload };
       case Opcode.text:
-        return this.#gather([], payload, final);
+        this.#text = [];
+        this.#textLength = 0;
+        return this.#gather(this.#text, payload, final);
       case Opcode.continuation:
         if (this.#text !== undefined) return this.#gather(this.#text, payload, final);
         return { kind: "binary", bytes: payload };
       case Opcode.ping:
-        inBackground(this.#write(Opcode.pong, payload));
+        this.#ping = payload;
+        if (!this.#isAnswering) inBackground(this.#answerPings());
         return undefined;
       case Opcode.close:
         this.#takeGoodbye(payload);
@@ -166,13 +182,22 @@ export class WebSocketClient implements AsyncDisposable {
     }
   }
 
-  #gather(before: Uint8Array[], payload: Uint8Array, final: boolean): WebSocketPart | undefined {
-    const parts = [...before, payload];
-    if (parts.reduce((sum, { length }) => sum + length, 0) > TEXT_MAX) {
-      throw new Error("the text is too long");
+  async #answerPings(): Promise<void> {
+    this.#isAnswering = true;
+    while (this.#ping !== undefined) {
+      const payload = this.#ping;
+      this.#ping = undefined;
+      await this.#write(Opcode.pong, payload);
     }
-    this.#text = final ? undefined : parts;
+    this.#isAnswering = false;
+  }
+
+  #gather(parts: Uint8Array[], payload: Uint8Array, final: boolean): WebSocketPart | undefined {
+    this.#textLength += payload.length;
+    if (this.#textLength > TEXT_MAX) throw new Error("the text is too long");
+    if (payload.length > 0) parts.push(payload);
     if (!final) return undefined;
+    this.#text = undefined;
     const decoder = new TextDecoder();
     return {
       kind: "text",

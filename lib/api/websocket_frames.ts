@@ -10,7 +10,8 @@ const SHORT_MAX = 0xffff;
 const MASK_BYTES = 4;
 /** What a frame of control may carry, and what we take of any, in bytes. */
 const CONTROL_MAX = 125;
-const PAYLOAD_MAX = 4 * 1024 * 1024;
+const PAYLOAD_MAX = 1024 * 1024;
+const LEAST_BUFFER = 4096;
 
 /** A frame as it arrived. */
 export interface Frame {
@@ -38,13 +39,23 @@ export function encodeFrame(opcode: number, payload: Uint8Array, mask: Uint8Arra
 
 /** Finds the frames in what a server sends, however the network has cut it up. */
 export class FrameReader {
+  /** What has come and is in no frame yet; at the beginning of a buffer that may be larger. */
   #bytes = new Uint8Array();
 
   feed(bytes: Uint8Array): void {
-    const joined = new Uint8Array(this.#bytes.length + bytes.length);
-    joined.set(this.#bytes);
-    joined.set(bytes, this.#bytes.length);
-    this.#bytes = joined;
+    const old = this.#bytes;
+    const length = old.length + bytes.length;
+    const end = old.byteOffset + length;
+    if (end > old.buffer.byteLength) {
+      // Twice as much as is needed, so that a frame that comes byte by byte is not copied once for each of them.
+      const larger = new Uint8Array(Math.max(LEAST_BUFFER, 2 * length));
+      larger.set(old);
+      larger.set(bytes, old.length);
+      this.#bytes = larger.subarray(0, length);
+    } else {
+      this.#bytes = new Uint8Array(old.buffer, old.byteOffset, length);
+      this.#bytes.set(bytes, old.length);
+    }
   }
 
   /**

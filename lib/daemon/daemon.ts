@@ -196,7 +196,7 @@ export class Daemon {
     const listeners = held.use(
       await step(
         `is it in use (ss -ltnxp shows by whom)? A socket has to be below ${RUN_DIRECTORY}`,
-        () => Listeners.open(api, addresses),
+        () => Listeners.open(api, addresses, { health, log }),
       ),
     );
     await step(

@@ -313,7 +313,7 @@ Deno.test("a client that goes away ends a read that was passed on, but not a cha
   release.resolve();
   while (host.a.lines.length < 2) await new Promise((resolve) => setTimeout(resolve, 2));
   const gone = host.a.lines.find((line) => line.fields["op"] === "VmGet");
-  assert.deepEqual([gone?.level, /client went away/.test(String(gone?.fields["error"]))], ["warn", true]);
+  assert.deepEqual([gone?.level, /client went away/.test(String(gone?.fields["error"]))], ["info", true]);
 });
 
 Deno.test("each kind of operation has its deadline, and 504 names the host that let it pass", async () => {

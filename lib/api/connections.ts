@@ -1,0 +1,364 @@
+import type { Logger } from "../model/log.ts";
+import { networkOf, type SocketAddress } from "../posix/socket_addresses.ts";
+import type { Sockets } from "../posix/sockets.ts";
+
+/** How long connections may do what they do, and how many there may be. */
+export interface ConnectionLimits {
+  /** Of all listeners together. */
+  readonly total: number;
+  /** Of one IPv4 address, one /64 of IPv6 addresses, or one user of the unix socket. */
+  readonly perClient: number;
+  /** From its begin until its first request is there. */
+  readonly headerMs: number;
+  /** From the end of an answer until the next request is there. Longer than our own clients keep theirs. */
+  readonly idleMs: number;
+  /** For how long a client may take nothing of an answer. */
+  readonly stallMs: number;
+  /** How often they are looked at. */
+  readonly passMs: number;
+}
+
+/** A connection is 34 KB of memory at least, and 400 KB in the middle of a body, whatever descriptors there are. */
+const TOTAL_MAX = 2_048;
+const PER_CLIENT_MAX = 512;
+const TIMES = { headerMs: 10_000, idleMs: 75_000, stallMs: 30_000, passMs: 1_000 };
+/** How soon it is looked again after too many were found. */
+const HURRY_MS = 100;
+
+/** The limits for a process that may have so many descriptors: libvirt, files and other hosts need some as well. */
+export function limitsFor(descriptors: number): ConnectionLimits {
+  const total = Math.min(TOTAL_MAX, Math.max(8, Math.floor(descriptors / 4)));
+  return { total, perClient: Math.min(PER_CLIENT_MAX, Math.max(4, Math.floor(total / 2))), ...TIMES };
+}
+
+/** A connection, as far as it is known. */
+class Watched {
+  /** Where it is counted. */
+  network = "";
+  fd = -1;
+  peer: SocketAddress | undefined;
+  /** The number of the pass that saw it last. */
+  seen = 0;
+  /** When its last request came or was answered; undefined: there was none. */
+  askedMs: number | undefined;
+  /** How many of its requests are being answered. */
+  open = 0;
+  /** When it is to be ended, come what may. */
+  endMs = Infinity;
+  /** Grows, or at least changes, while the client takes what it is sent. */
+  taken = 0;
+  progressMs: number;
+
+  constructor(readonly firstMs: number) {
+    this.progressMs = firstMs;
+  }
+
+  get isBusy(): boolean {
+    return this.open > 0;
+  }
+}
+
+/** The time between two passes, and how many requests came in it, and are still being answered. */
+class Interval {
+  begun = 0;
+  open = 0;
+}
+
+/** A connection of a unix socket, where nobody tells which one a request came on. */
+class WatchedUnix extends Watched {
+  /** Those in which something came on it, and in which a request began that is being answered: it may be its own. */
+  readonly intervals = new Set<Interval>();
+
+  override get isBusy(): boolean {
+    for (const interval of this.intervals) if (interval.open === 0) this.intervals.delete(interval);
+    return this.intervals.size > 0;
+  }
+}
+
+/** What a listener's requests tell of their connections. */
+export interface RequestsOfConnection {
+  /** The request is being answered until this settles. */
+  busyUntil(ended: Promise<unknown>): void;
+  /** The connection is of no use after this request, and will be ended as soon as its client has had time for the answer. */
+  hangUpSoon(): void;
+  /** Ends it now. */
+  hangUp(): void;
+  /** How many bytes have come on it; undefined: that cannot be told. */
+  receivedBytes(): number | undefined;
+}
+
+/**
+ * Ends connections that are of no use: Deno.serve has neither limits nor timeouts. From time to time all sockets of the
+ * process are looked at. Those that have asked nothing yet, or nothing for a while, or whose clients do not take their
+ * answers, are shut down, and so are those that are too many: first who has asked nothing, then who asked longest ago.
+ */
+export class ConnectionKeeper implements Disposable {
+  readonly limits: ConnectionLimits;
+  readonly #sockets: Sockets;
+  readonly #log: Logger;
+  /** By port. */
+  readonly #tcp = new Map<number, Map<string, Watched>>();
+  /** By path, then by descriptor. */
+  readonly #unix = new Map<string, Map<number, WatchedUnix>>();
+  #interval = new Interval();
+  #now = performance.now();
+  #passes = 0;
+  #timer: ReturnType<typeof setTimeout> | undefined;
+
+  constructor(o: { readonly sockets: Sockets; readonly limits: ConnectionLimits; readonly log: Logger }) {
+    this.#sockets = o.sockets;
+    this.limits = o.limits;
+    this.#log = o.log;
+    this.#schedule(o.limits.passMs);
+  }
+
+  [Symbol.dispose](): void {
+    clearTimeout(this.#timer);
+  }
+
+  /** Begins to look after the connections of a listener: of its port, or of the path that it was bound to. */
+  watch(local: { readonly port: number } | { readonly path: string }): void {
+    if ("path" in local) this.#unix.set(local.path, this.#unix.get(local.path) ?? new Map());
+    else this.#tcp.set(local.port, this.#tcp.get(local.port) ?? new Map());
+  }
+
+  /** How many there are, as of the last pass. */
+  get count(): number {
+    let count = 0;
+    for (const listener of [...this.#tcp.values(), ...this.#unix.values()]) count += listener.size;
+    return count;
+  }
+
+  /** A request has come by TCP. */
+  asked(localPort: number, address: string, port: number): RequestsOfConnection {
+    const listener = this.#tcp.get(localPort);
+    const key = `${port} ${address}`;
+    let watched = listener?.get(key);
+    if (watched === undefined) {
+      watched = new Watched(this.#now);
+      watched.seen = this.#passes + 1; // it is there until the next pass has looked for it
+      listener?.set(key, watched);
+    }
+    watched.askedMs = this.#now;
+    return new TcpRequest(this, watched);
+  }
+
+  /** A request has come by a unix socket. */
+  askedOnUnix(): RequestsOfConnection {
+    this.#interval.begun++;
+    return new UnixRequest(this.#interval);
+  }
+
+  get sockets(): Sockets {
+    return this.#sockets;
+  }
+
+  /** As of the last pass. */
+  get nowMs(): number {
+    return this.#now;
+  }
+
+  /** Looks at all connections, and ends those that have to go. Returns how many there are too many. */
+  pass(): number {
+    this.#now = performance.now();
+    this.#passes++;
+    this.#find();
+    this.#forgetClosed();
+    const clients = new Map<string, Watched[]>();
+    for (const watched of this.#all()) {
+      const reason = this.#fault(watched);
+      if (reason === undefined) {
+        clients.set(watched.network, [...clients.get(watched.network) ?? [], watched]);
+      } else this.#end(watched, reason);
+    }
+    this.#interval = new Interval();
+    return this.#thinOut(clients);
+  }
+
+  #schedule(ms: number): void {
+    this.#timer = setTimeout(() => {
+      const tooMany = this.pass();
+      this.#schedule(tooMany > 0 ? Math.min(HURRY_MS, this.limits.passMs) : this.limits.passMs);
+    }, ms);
+  }
+
+  *#all(): Iterable<Watched> {
+    for (const listener of this.#tcp.values()) yield* listener.values();
+    for (const listener of this.#unix.values()) yield* listener.values();
+  }
+
+  #find(): void {
+    for (const fd of this.#sockets.descriptors()) {
+      const peer = this.#sockets.peer(fd);
+      const local = peer && this.#sockets.local(fd);
+      if (peer === undefined || local === undefined) continue;
+      const tcp = this.#tcp.get(local.port);
+      const unix = this.#unix.get(local.address);
+      if (local.port !== 0 && tcp) this.#seeTcp(tcp, fd, peer);
+      else if (local.port === 0 && unix) this.#seeUnix(unix, fd, peer);
+    }
+  }
+
+  #seeTcp(listener: Map<string, Watched>, fd: number, peer: SocketAddress): void {
+    const key = `${peer.port} ${peer.address}`;
+    let watched = listener.get(key);
+    if (watched === undefined) listener.set(key, watched = new Watched(this.#now));
+    if (watched.network === "") watched.network = networkOf(peer.address);
+    watched.fd = fd;
+    watched.peer = peer;
+    watched.seen = this.#passes;
+  }
+
+  #seeUnix(listener: Map<number, WatchedUnix>, fd: number, peer: SocketAddress): void {
+    let watched = listener.get(fd);
+    const received = this.#sockets.receivedOnUnix(fd);
+    // A descriptor that was never asked about is a new connection, whatever its number was before.
+    if (watched === undefined || received === undefined) {
+      watched = new WatchedUnix(this.#now);
+      watched.network = `user ${this.#sockets.user(fd) ?? "unknown"}`;
+      listener.set(fd, watched);
+    }
+    watched.fd = fd;
+    watched.peer = peer;
+    watched.seen = this.#passes;
+    const isBusy = watched.isBusy;
+    if (received === undefined ? this.#interval.begun > 0 : received > 0) {
+      watched.askedMs = this.#now;
+      if (this.#interval.open > 0) watched.intervals.add(this.#interval);
+    }
+    if (isBusy && watched.askedMs !== undefined) watched.askedMs = this.#now;
+  }
+
+  #forgetClosed(): void {
+    for (const listener of [...this.#tcp.values(), ...this.#unix.values()] as Map<unknown, Watched>[]) {
+      for (const [key, watched] of listener) if (watched.seen < this.#passes) listener.delete(key);
+    }
+  }
+
+  /** Why a connection has to go; undefined: it need not. */
+  #fault(watched: Watched): string | undefined {
+    const { headerMs, idleMs, stallMs } = this.limits;
+    const now = this.#now;
+    if (now >= watched.endMs) return "its request was given up";
+    if (watched.isBusy) {
+      const unsent = watched.fd < 0 ? 0 : this.#sockets.unsent(watched.fd);
+      // Of a unix socket only that is known: while its reader gets on it goes up and down.
+      const taken = this.#sockets.takenOnTcp(watched.fd) ?? unsent;
+      if (unsent === 0 || taken !== watched.taken) watched.progressMs = now;
+      watched.taken = taken;
+      return now - watched.progressMs > stallMs ? "its client does not take the answer" : undefined;
+    }
+    watched.progressMs = now;
+    if (watched.askedMs === undefined) {
+      return now - watched.firstMs > headerMs ? "no request came" : undefined;
+    }
+    return now - watched.askedMs > idleMs ? "no further request came" : undefined;
+  }
+
+  #thinOut(clients: Map<string, Watched[]>): number {
+    const { perClient, total } = this.limits;
+    let tooMany = 0;
+    const left: Watched[] = [];
+    for (const [network, all] of clients) {
+      const surplus = all.length - perClient;
+      if (surplus <= 0) left.push(...all);
+      else {
+        const sorted = all.toSorted(byUse);
+        for (const watched of sorted.splice(0, surplus)) this.#end(watched, `too many of ${network}`);
+        left.push(...sorted);
+        tooMany += surplus;
+      }
+    }
+    if (left.length > total) {
+      tooMany += left.length - total;
+      for (const watched of left.toSorted(byUse).slice(0, left.length - total)) {
+        this.#end(watched, "too many connections");
+      }
+    }
+    if (tooMany > 0) this.#log.warn("too many connections: some were closed", { closed: tooMany });
+    return tooMany;
+  }
+
+  #end(watched: Watched, reason: string): void {
+    if (watched.fd < 0 || watched.peer === undefined) return;
+    this.#log.debug("connection closed", { client: watched.network, reason });
+    this.#sockets.hangUp(watched.fd, watched.peer);
+  }
+}
+
+/** Who is ended first: who has asked nothing, the oldest of them; who is idle, the longest; who is busy, the newest. */
+function byUse(a: Watched, b: Watched): number {
+  const classOf = (watched: Watched) => watched.isBusy ? 2 : watched.askedMs === undefined ? 0 : 1;
+  const difference = classOf(a) - classOf(b);
+  if (difference !== 0) return difference;
+  if (a.isBusy) return b.firstMs - a.firstMs;
+  return (a.askedMs ?? a.firstMs) - (b.askedMs ?? b.firstMs);
+}
+
+/** How long a client has for an answer before its connection is ended. */
+const LAST_WORDS_MS = 2_000;
+
+class TcpRequest implements RequestsOfConnection {
+  readonly #keeper: ConnectionKeeper;
+  readonly #watched: Watched;
+
+  constructor(keeper: ConnectionKeeper, watched: Watched) {
+    this.#keeper = keeper;
+    this.#watched = watched;
+  }
+
+  busyUntil(ended: Promise<unknown>): void {
+    const watched = this.#watched;
+    watched.open++;
+    const end = () => {
+      watched.open--;
+      watched.askedMs = this.#keeper.nowMs;
+    };
+    ended.then(end, end);
+  }
+
+  hangUpSoon(): void {
+    this.#watched.endMs = performance.now() + LAST_WORDS_MS;
+  }
+
+  hangUp(): void {
+    const { fd, peer } = this.#found;
+    if (peer !== undefined) this.#keeper.sockets.hangUp(fd, peer);
+  }
+
+  receivedBytes(): number | undefined {
+    const { fd } = this.#found;
+    return fd < 0 ? undefined : this.#keeper.sockets.receivedOnTcp(fd);
+  }
+
+  get #found(): Watched {
+    if (this.#watched.fd < 0) this.#keeper.pass();
+    return this.#watched;
+  }
+}
+
+class UnixRequest implements RequestsOfConnection {
+  readonly #interval: Interval;
+
+  constructor(interval: Interval) {
+    this.#interval = interval;
+  }
+
+  busyUntil(ended: Promise<unknown>): void {
+    this.#interval.open++;
+    const end = () => void this.#interval.open--;
+    ended.then(end, end);
+  }
+
+  hangUpSoon(): void {
+    // Which connection it is on is not known: it ends when it has been idle for too long.
+  }
+
+  hangUp(): void {
+    // likewise
+  }
+
+  receivedBytes(): undefined {
+    return undefined;
+  }
+}
