@@ -13,6 +13,8 @@ import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { within } from "../model/within.ts";
 import { Libc } from "../posix/libc.ts";
+import { RemoteFiles } from "../posix/remote_files.ts";
+import { Tree } from "../posix/tree.ts";
 import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
 import { Registry } from "../registry/registry.ts";
@@ -75,9 +77,11 @@ export class Daemon {
     const root = hooks.root ?? SHARED_STORAGE;
     const fault = haltingFault(hooks, log);
 
+    const files = held.use(new RemoteFiles({ root, worker: startFilesWorker, health, log }));
+    const tree = new Tree(root, files);
     await step(
       "is the shared storage mounted at /vms? On new storage, and on a host on its own: mkdir -p /vms/ds",
-      () => requireDirectory(`${root}/ds`),
+      () => requireDirectory(tree, "ds"),
     );
     const libc = held.use(await step("virtxd runs on Linux with glibc", () => Libc.open()));
     const inventory = new Inventory();
@@ -129,7 +133,7 @@ export class Daemon {
 
     const storage = new Storage({
       libc,
-      root,
+      tree,
       blockDevices: config.blockDevices,
       qemuImg: QEMU_IMG,
       concurrency: config.provisionConcurrency,
@@ -138,9 +142,9 @@ export class Daemon {
       fault,
     });
     const room = new StorageRoom(() => storage.freeMiB(), clock);
-    const registry = new Registry({ root, hostUuid, fault });
-    const journal = new Journal({ root, hostUuid, log, fault });
-    const migrations = new MigrationRecords({ root, hostUuid, log, fault });
+    const registry = new Registry({ tree, hostUuid, fault });
+    const journal = new Journal({ tree, hostUuid, log, fault });
+    const migrations = new MigrationRecords({ tree, hostUuid, log, fault });
     const operations = held.use(
       await step(
         `can ${RUN_DIRECTORY} be written?`,
@@ -166,7 +170,7 @@ export class Daemon {
         fault,
       }),
     );
-    await step(`can ${root} be read and written?`, () => vms.recover());
+    await step(`can ${root} be read and written?`, () => files.whileAnswering(vms.recover()));
     await operations.settle((operation, control) => vms.takeUp(operation, control));
     signal.throwIfAborted();
 
@@ -243,12 +247,14 @@ function readiness({ hypervisor, monitor, cluster, health }: {
   return { ready: reasons.length === 0, reasons, degraded };
 }
 
-async function requireDirectory(path: string): Promise<void> {
-  let found;
-  try {
-    found = await Deno.stat(path);
-  } catch (error) {
-    if (!(error instanceof Deno.errors.NotFound)) throw error;
+async function requireDirectory(tree: Tree, name: string): Promise<void> {
+  const found = await tree.files.lstat(tree.at(name));
+  if (!found?.isDirectory) {
+    throw new VirtxError("unavailable", `the shared storage has no directory ${tree.at(name)}`);
   }
-  if (!found?.isDirectory) throw new VirtxError("unavailable", `the shared storage has no directory ${path}`);
+}
+
+/** The program itself, which main.ts has serve files where it finds itself in a Worker. */
+function startFilesWorker(): Worker {
+  return new Worker(Deno.mainModule, { type: "module", name: "storage" });
 }

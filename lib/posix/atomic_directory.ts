@@ -1,7 +1,7 @@
 import { type FaultHook, noFault } from "../model/fault.ts";
 import { KeyedMutex } from "../model/mutex.ts";
 import { errnoCode } from "./errno.ts";
-import { lstatIfAny, parentOf, readRegularFile, syncDirectory, unlinkIfAny } from "./files.ts";
+import { type Files, parentOf } from "./files.ts";
 import type { Tree } from "./tree.ts";
 
 const TEMP_NAME = /^\..+\.tmp$/;
@@ -43,22 +43,22 @@ export class AtomicDirectory {
       const path = this.#path(name);
       const temp = this.#path(`.${name}.tmp`);
       try {
-        await writeNewFile(temp, content, mode);
+        await this.#files.write(temp, content, mode);
         await this.#fault("written");
-        await Deno.rename(temp, path);
+        await this.#files.rename(temp, path);
       } catch (error) {
-        await unlinkIfAny(temp).catch(() => {}); // the first failure is the one to tell; sweep() gets the rest
+        await this.#files.unlink(temp).catch(() => {}); // the first failure is the one to tell; sweep() gets the rest
         throw error;
       }
       await this.#fault("renamed");
-      await syncDirectory(parentOf(path));
+      await this.#files.syncDirectory(parentOf(path));
     });
   }
 
   /** The content of a file; undefined if there is none. */
   async read(name: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     if (!await this.#exists()) return undefined;
-    return await readRegularFile(this.#path(name), limitBytes);
+    return await this.#files.read(this.#path(name), limitBytes);
   }
 
   /** Removes a file, durably; whether there was one. */
@@ -66,17 +66,17 @@ export class AtomicDirectory {
     return await this.#turns.run(name, async () => {
       if (!await this.#exists()) return false;
       const path = this.#path(name);
-      const removed = await unlinkIfAny(path);
+      const removed = await this.#files.unlink(path);
       await this.#fault("removed");
-      await syncDirectory(parentOf(path)); // also if it was gone: an earlier removal may not have come this far
+      await this.#files.syncDirectory(parentOf(path)); // also if it was gone: an earlier removal may not have come this far
       return removed;
     });
   }
 
   /** Renames a file, over another if there is one, durably. */
   async rename(name: string, to: string): Promise<void> {
-    await Deno.rename(this.#path(name), this.#path(to));
-    await syncDirectory(this.#tree.at(this.#directory));
+    await this.#files.rename(this.#path(name), this.#path(to));
+    await this.#files.syncDirectory(this.#tree.at(this.#directory));
   }
 
   /**
@@ -85,15 +85,15 @@ export class AtomicDirectory {
    */
   async moveUnlessThere(name: string, directory: string): Promise<void> {
     await this.#turns.run(name, async () => {
-      if (!await this.#exists() || !await lstatIfAny(this.#path(name))) return;
+      if (!await this.#exists() || !await this.#files.lstat(this.#path(name))) return;
       await this.#tree.make(directory, this.#mode);
       const target = this.#tree.at(`${directory}/${name}`);
-      await linkUnlessThere(this.#path(name), target);
+      await this.#linkUnlessThere(this.#path(name), target);
       await this.#fault("linked");
-      await syncDirectory(parentOf(target));
-      await unlinkIfAny(this.#path(name));
+      await this.#files.syncDirectory(parentOf(target));
+      await this.#files.unlink(this.#path(name));
       await this.#fault("removed");
-      await syncDirectory(parentOf(this.#path(name)));
+      await this.#files.syncDirectory(parentOf(this.#path(name)));
     });
   }
 
@@ -106,18 +106,14 @@ export class AtomicDirectory {
   async sweep(): Promise<number> {
     let removed = 0;
     for (const name of await this.#entries()) {
-      if (TEMP_NAME.test(name) && await unlinkIfAny(this.#path(name))) removed++;
+      if (TEMP_NAME.test(name) && await this.#files.unlink(this.#path(name))) removed++;
     }
     return removed;
   }
 
   async #entries(): Promise<string[]> {
-    const names: string[] = [];
-    if (!await this.#exists()) return names;
-    for await (const entry of Deno.readDir(this.#tree.at(this.#directory))) {
-      if (entry.isFile) names.push(entry.name);
-    }
-    return names;
+    if (!await this.#exists()) return [];
+    return await this.#files.names(this.#tree.at(this.#directory));
   }
 
   async #exists(): Promise<boolean> {
@@ -127,22 +123,16 @@ export class AtomicDirectory {
   #path(name: string): string {
     return this.#tree.at(`${this.#directory}/${name}`);
   }
-}
 
-/** link(2), which unlike rename(2) never replaces. */
-async function linkUnlessThere(path: string, target: string): Promise<void> {
-  try {
-    await Deno.link(path, target);
-  } catch (error) {
-    if (errnoCode(error) !== "EEXIST") throw error;
+  async #linkUnlessThere(path: string, target: string): Promise<void> {
+    try {
+      await this.#files.link(path, target);
+    } catch (error) {
+      if (errnoCode(error) !== "EEXIST") throw error;
+    }
   }
-}
 
-/** Writes and fsyncs a file of that mode, whatever the umask. What bears its name is a leftover, and is not written through. */
-async function writeNewFile(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void> {
-  if (await lstatIfAny(path)) await Deno.remove(path);
-  using file = await Deno.open(path, { write: true, createNew: true, mode });
-  for (let rest = content; rest.length > 0;) rest = rest.subarray(await file.write(rest));
-  await Deno.chmod(path, mode);
-  await file.sync();
+  get #files(): Files {
+    return this.#tree.files;
+  }
 }

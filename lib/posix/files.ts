@@ -1,99 +1,93 @@
-import { errnoCode, PosixError } from "./errno.ts";
+import type { VirtxError } from "../model/error.ts";
+import type { FileIdentity } from "./libc.ts";
+
+/** What lstat(2) tells of a file. */
+export interface FileFacts {
+  readonly isFile: boolean;
+  readonly isDirectory: boolean;
+  readonly isSymlink: boolean;
+  /** Bytes. */
+  readonly size: number;
+  /** What it takes on the storage, in 512 bytes; 0 if the file system does not tell. */
+  readonly blocks: number;
+}
 
 /**
- * File operations on shared storage: Deno's asynchronous functions, which never stall the main thread, with absence
- * as a value and durability made explicit. Errors are Deno's own; see errnoCode.
+ * File operations on shared storage, with absence as a value and durability made explicit. Paths are absolute, and are those of
+ * one file system. Errors carry an errno's name, see errnoCode; where an operation is refused because the storage does not
+ * answer: VirtxError `unavailable`.
+ *
+ * Each is asked for as a whole, so that it can be carried out elsewhere: see RemoteFiles.
  */
+export interface Files {
+  /** lstat(2): the file itself, a symbolic link not followed; undefined if there is none. */
+  lstat(path: string): Promise<FileFacts | undefined>;
+  /** The whole content of a regular file of at most so many bytes (else EFBIG); undefined if there is none. */
+  read(path: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
+  /** The first bytes of a file, fewer if it is shorter. */
+  readStart(path: string, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
+  /** The names of the regular files in a directory. */
+  names(directory: string): Promise<string[]>;
+  /** See Libc. */
+  identity(path: string): Promise<FileIdentity | undefined>;
+  /** See Libc. */
+  availableBytes(path: string): Promise<number | undefined>;
 
-/** lstat(2): the file itself, a symbolic link not followed; undefined if there is none. */
-export async function lstatIfAny(path: string): Promise<Deno.FileInfo | undefined> {
-  return await absentAs(undefined, Deno.lstat(path));
+  /** Makes an empty file of a name that must be free. */
+  create(path: string, mode: number): Promise<void>;
+  /** Makes a file with that content and mode, whatever the umask, on stable storage; one of that name is removed before. */
+  write(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void>;
+  /** rename(2) */
+  rename(path: string, to: string): Promise<void>;
+  /** link(2), which unlike rename(2) never replaces. */
+  link(path: string, to: string): Promise<void>;
+  /** unlink(2); whether there was such a name. */
+  unlink(path: string): Promise<boolean>;
+  /** mkdir(2), durable; whether it was missing. */
+  mkdir(path: string, mode: number): Promise<boolean>;
+  /** rmdir(2) of a directory that may be gone, or in use by others by now: then nothing happens. Whether it was removed. */
+  rmdirIfEmpty(path: string): Promise<boolean>;
+  /** fsync(2) of a directory: names made, changed or removed in it before last from now on. */
+  syncDirectory(path: string): Promise<void>;
+  /** The same, of a directory that may be gone. */
+  syncDirectoryIfAny(path: string): Promise<void>;
+
+  /** fsync(2) of a file that may be large. */
+  sync(path: string): Promise<void>;
+
+  /** Why nothing can be read or written now, as far as is known; undefined: it can. At once, from memory. */
+  refusal(): VirtxError | undefined;
 }
 
-/** unlink(2); whether there was such a name. */
-export async function unlinkIfAny(path: string): Promise<boolean> {
-  return await absentAs(false, Deno.remove(path).then(() => true));
-}
+/** The operations of {@link Files} that touch the storage. */
+export type FileCall = Exclude<keyof Files, "refusal">;
 
-/** mkdir(2), durable; whether it was missing. */
-export async function mkdirIfAbsent(path: string, mode: number): Promise<boolean> {
-  try {
-    await Deno.mkdir(path, { mode });
-  } catch (error) {
-    if (errnoCode(error) === "EEXIST") return false;
-    throw error;
-  }
-  await syncDirectory(parentOf(path));
-  return true;
-}
+/**
+ * How an operation behaves that does not come back: a read can be given up, since nothing comes of it; a write cannot, since it
+ * may take effect at any time; and how long a bulk write takes tells nothing about the storage.
+ */
+export type CallKind = "read" | "write" | "bulk";
 
-/** rmdir(2) of a directory that may be gone, or in use by others by now: then nothing happens. Whether it was removed. */
-export async function rmdirIfEmpty(path: string): Promise<boolean> {
-  const info = await lstatIfAny(path);
-  if (!info?.isDirectory) return false; // Deno.remove would unlink a file of that name
-  try {
-    await Deno.remove(path);
-  } catch (error) {
-    if (["ENOENT", "ENOTEMPTY", "EEXIST", "EBUSY"].includes(errnoCode(error) ?? "")) return false;
-    throw error;
-  }
-  await syncDirectory(parentOf(path));
-  return true;
-}
-
-/** fsync(2) of a directory: names made, changed or removed in it before last from now on. */
-export async function syncDirectory(path: string): Promise<void> {
-  using directory = await Deno.open(path, { read: true });
-  await directory.sync();
-}
-
-/** The same, of a directory that may be gone. */
-export async function syncDirectoryIfAny(path: string): Promise<void> {
-  await absentAs(undefined, syncDirectory(path));
-}
-
-/** The whole content of a regular file of at most so many bytes; undefined if there is none. */
-export async function readRegularFile(
-  path: string,
-  limitBytes: number,
-): Promise<Uint8Array<ArrayBuffer> | undefined> {
-  const info = await lstatIfAny(path);
-  if (!info) return undefined;
-  // A FIFO, say, would make open(2) wait.
-  if (!info.isFile) throw new PosixError("EINVAL", `"${path}" is not a regular file`, "storage");
-  using file = await absentAs(undefined, Deno.open(path, { read: true }));
-  if (!file) return undefined;
-  // The size may be out of date on a network file system: ask for one byte more than is allowed.
-  const content = await readUpTo(file, limitBytes + 1);
-  if (content.length > limitBytes) {
-    throw new PosixError("EFBIG", `"${path}" is larger than ${limitBytes} bytes`, "storage");
-  }
-  return content;
-}
-
-/** Reads on from where the file stands until its end or until so many bytes are there. */
-export async function readUpTo(file: Deno.FsFile, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  for (let left = limitBytes; left > 0;) {
-    const part = new Uint8Array(Math.min(left, 64 << 10));
-    const count = await file.read(part);
-    if (count === null) break;
-    parts.push(part.subarray(0, count));
-    left -= count;
-  }
-  return await new Blob(parts).bytes();
-}
+export const CALL_KINDS: Readonly<Record<FileCall, CallKind>> = {
+  lstat: "read",
+  read: "read",
+  readStart: "read",
+  names: "read",
+  identity: "read",
+  availableBytes: "read",
+  create: "write",
+  write: "write",
+  rename: "write",
+  link: "write",
+  unlink: "write",
+  mkdir: "write",
+  rmdirIfEmpty: "write",
+  syncDirectory: "write",
+  syncDirectoryIfAny: "write",
+  sync: "bulk",
+};
 
 /** The directory of a path that is not "/". */
 export function parentOf(path: string): string {
   return path.slice(0, path.lastIndexOf("/")) || "/";
-}
-
-async function absentAs<T, A>(absent: A, attempt: Promise<T>): Promise<T | A> {
-  try {
-    return await attempt;
-  } catch (error) {
-    if (errnoCode(error) === "ENOENT") return absent;
-    throw error;
-  }
 }

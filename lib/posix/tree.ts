@@ -1,18 +1,17 @@
 import { PosixError } from "./errno.ts";
-import { lstatIfAny, mkdirIfAbsent } from "./files.ts";
+import type { Files } from "./files.ts";
 
 /**
  * A directory tree on shared storage (/vms), in which names may not lead elsewhere: no "..", and no directory on the
  * way to a file may be a symbolic link.
  *
- * The check comes before the use, by path, and is not openat2(2) with a directory handle, for two reasons. A
- * synchronous call on a network file system that hangs would stop the whole daemon, and one on the pool loses its
- * errno; Deno's own file functions have neither fault but take paths. And qemu-img and QEMU open disks by path anyway.
+ * The check comes before the use, by path, and is not openat2(2) with a directory handle: a call of libc's on the
+ * thread pool loses its errno, Deno's own file functions take paths, and so do qemu-img and QEMU anyway.
  * So this guards against mistakes and against links that lie about, not against somebody who is root on another host
  * of the cluster and swaps a directory within a millisecond.
  */
 export class Tree {
-  constructor(readonly root: string) {}
+  constructor(readonly root: string, readonly files: Files) {}
 
   /** The absolute path of a name in the tree. PosixError EINVAL unless it is plain: `a/b/c`. */
   at(name: string): string {
@@ -30,7 +29,7 @@ export class Tree {
    * PosixError: ENOENT for the root itself, ELOOP for a symbolic link, ENOTDIR for another file on the way.
    */
   async missing(directory: string): Promise<readonly string[]> {
-    if (!await lstatIfAny(this.root)) {
+    if (!await this.files.lstat(this.root)) {
       throw new PosixError(
         "ENOENT",
         `"${this.root}" does not exist: is the shared storage mounted?`,
@@ -41,7 +40,7 @@ export class Tree {
     const prefixes = directory.split("/").map((_, index, parts) => parts.slice(0, index + 1).join("/"));
     for (const [index, prefix] of prefixes.entries()) {
       const path = this.at(prefix);
-      const info = await lstatIfAny(path);
+      const info = await this.files.lstat(path);
       if (!info) return prefixes.slice(index);
       if (info.isSymlink) throw new PosixError("ELOOP", `"${path}" is a symbolic link`, "storage");
       if (!info.isDirectory) throw new PosixError("ENOTDIR", `"${path}" is not a directory`, "storage");
@@ -51,6 +50,6 @@ export class Tree {
 
   /** Makes a directory of the tree and what is missing above it, but never the root, durably; the same errors. */
   async make(directory: string, mode: number): Promise<void> {
-    for (const name of await this.missing(directory)) await mkdirIfAbsent(this.at(name), mode);
+    for (const name of await this.missing(directory)) await this.files.mkdir(this.at(name), mode);
   }
 }

@@ -4,6 +4,7 @@ import { type FaultHook, noFault } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { Change } from "./change.ts";
+import type { Tree } from "../posix/tree.ts";
 import { RecordDirectory } from "./record_directory.ts";
 
 /** A change as it is stored. Storage checks the paths themselves, when it is asked to do something with them. */
@@ -20,8 +21,8 @@ const StoredChange: z.ZodType<Change> = z.strictObject({
 }).transform(({ oldXml, newXml, ...rest }) => ({ ...rest, oldXml, newXml }));
 
 export interface JournalOptions {
-  /** Where the shared storage is; "/vms" unless a test says otherwise. */
-  readonly root?: string | undefined;
+  /** The shared storage, /vms. */
+  readonly tree: Tree;
   /** The host whose changes these are. */
   readonly hostUuid: string;
   readonly log: Logger;
@@ -36,10 +37,10 @@ export interface JournalOptions {
 export class Journal {
   readonly #records: RecordDirectory<Change>;
 
-  constructor({ root = "/vms", hostUuid, log, fault = noFault }: JournalOptions) {
+  constructor({ tree, hostUuid, log, fault = noFault }: JournalOptions) {
     if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
     this.#records = new RecordDirectory({
-      root,
+      tree,
       directory: `xml/${hostUuid}/.journal`,
       schema: StoredChange,
       id: (change) => change.id,

@@ -5,6 +5,7 @@ import { type FaultHook, noFault } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import { CONVERGENCE_MEASURES, type VmMigrateOptions } from "../model/vm.ts";
+import type { Tree } from "../posix/tree.ts";
 import { RecordDirectory } from "./record_directory.ts";
 
 /** A migration away from this host that has begun and is not settled: what it takes to see it through after a crash. */
@@ -44,8 +45,8 @@ const StoredMigration: z.ZodType<MigrationRecord> = z.strictObject({
 });
 
 export interface MigrationRecordsOptions {
-  /** Where the shared storage is; "/vms" unless a test says otherwise. */
-  readonly root?: string | undefined;
+  /** The shared storage, /vms. */
+  readonly tree: Tree;
   /** The host that the migrations lead away from. */
   readonly hostUuid: string;
   readonly log: Logger;
@@ -55,10 +56,10 @@ export interface MigrationRecordsOptions {
 
 /** The migrations that this host has begun and not settled, in /vms/xml/<host uuid>/.migrations/<vm uuid>.json. */
 export class MigrationRecords extends RecordDirectory<MigrationRecord> {
-  constructor({ root = "/vms", hostUuid, log, fault = noFault }: MigrationRecordsOptions) {
+  constructor({ tree, hostUuid, log, fault = noFault }: MigrationRecordsOptions) {
     if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
     super({
-      root,
+      tree,
       directory: `xml/${hostUuid}/.migrations`,
       schema: StoredMigration,
       id: (record) => record.vm,

@@ -6,7 +6,7 @@ import { isUuid } from "../model/uuid.ts";
 import { AtomicDirectory } from "../posix/atomic_directory.ts";
 import { errnoCode } from "../posix/errno.ts";
 import { onStorage } from "../posix/storage_error.ts";
-import { Tree } from "../posix/tree.ts";
+import type { Tree } from "../posix/tree.ts";
 
 /** Room for the largest definition twice, with every character escaped. */
 const RECORD_LIMIT_BYTES = 32 << 20;
@@ -14,8 +14,8 @@ const RECORD_LIMIT_BYTES = 32 << 20;
 const SUFFIX = ".json";
 
 export interface RecordDirectoryOptions<T> {
-  /** Where the shared storage is. */
-  readonly root: string;
+  /** The shared storage. */
+  readonly tree: Tree;
   /** Named from there. */
   readonly directory: string;
   /** What a record looks like in its file. */
@@ -38,8 +38,8 @@ export class RecordDirectory<T> {
   readonly #files: AtomicDirectory;
 
   constructor(options: RecordDirectoryOptions<T>) {
-    const { root, directory, fault } = this.#o = options;
-    this.#files = new AtomicDirectory({ tree: new Tree(root), directory, fault });
+    const { tree, directory, fault } = this.#o = options;
+    this.#files = new AtomicDirectory({ tree, directory, fault });
   }
 
   /** Writes a record, over the one before of the same id; it is on stable storage when this resolves. */

@@ -3,7 +3,7 @@ import { type FaultHook, noFault } from "../model/fault.ts";
 import { isUuid } from "../model/uuid.ts";
 import { AtomicDirectory } from "../posix/atomic_directory.ts";
 import { onStorage } from "../posix/storage_error.ts";
-import { Tree } from "../posix/tree.ts";
+import type { Tree } from "../posix/tree.ts";
 
 /** More than any domain definition has; what is larger in the registry is not one. */
 const XML_LIMIT_BYTES = 4 << 20;
@@ -11,8 +11,8 @@ const XML_LIMIT_BYTES = 4 << 20;
 const SUFFIX = ".xml";
 
 export interface RegistryOptions {
-  /** Where the shared storage is; "/vms" unless a test says otherwise. */
-  readonly root?: string | undefined;
+  /** The shared storage, /vms. */
+  readonly tree: Tree;
   /** The host whose VMs these are. */
   readonly hostUuid: string;
   /** Fault points: `registry.written`, `registry.renamed`, `registry.linked`, `registry.removed`. */
@@ -27,9 +27,9 @@ export interface RegistryOptions {
 export class Registry {
   readonly #files: AtomicDirectory;
 
-  constructor({ root = "/vms", hostUuid, fault = noFault }: RegistryOptions) {
+  constructor({ tree, hostUuid, fault = noFault }: RegistryOptions) {
     this.#files = new AtomicDirectory({
-      tree: new Tree(root),
+      tree,
       directory: directoryOf(hostUuid),
       fault: (point) => fault(`registry.${point}`),
     });

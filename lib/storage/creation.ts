@@ -1,15 +1,7 @@
 import { VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import { errnoCode } from "../posix/errno.ts";
-import {
-  lstatIfAny,
-  parentOf,
-  rmdirIfEmpty,
-  syncDirectory,
-  syncDirectoryIfAny,
-  unlinkIfAny,
-} from "../posix/files.ts";
-import type { Libc } from "../posix/libc.ts";
+import { type Files, parentOf } from "../posix/files.ts";
 import type { Tree } from "../posix/tree.ts";
 import type { CreatedDisk } from "./created_disk.ts";
 import { locateDisk, nameBelowRoot, pathOf, splitName } from "./location.ts";
@@ -38,13 +30,11 @@ interface Names extends CreatedDisk {
  */
 export class Creation {
   readonly #tree: Tree;
-  readonly #libc: Libc;
   readonly #fault: FaultHook;
 
   /** The tree is /vms/ds. Fault points: `reserved`, `created`, `linked`, `committed`, `unlinked`, `undone`. */
-  constructor(tree: Tree, libc: Libc, fault: FaultHook) {
+  constructor(tree: Tree, fault: FaultHook) {
     this.#tree = tree;
-    this.#libc = libc;
     this.#fault = fault;
   }
 
@@ -70,11 +60,11 @@ export class Creation {
     try {
       await this.#fault("reserved");
       await fill(temp);
-      await syncFile(temp);
+      await this.#files.sync(temp);
       await this.#fault("created");
       await this.#link(temp, path);
       await this.#fault("linked");
-      await syncDirectory(parentOf(path));
+      await this.#files.syncDirectory(parentOf(path));
     } catch (error) {
       await this.undo(created).catch(() => {});
       throw error;
@@ -83,31 +73,31 @@ export class Creation {
 
   /** How much space the file has by now, in MiB. */
   async writtenMiB(created: CreatedDisk): Promise<number> {
-    const { blocks } = await lstatIfAny(this.#resolve(created).temp) ?? {};
+    const { blocks } = await this.#files.lstat(this.#resolve(created).temp) ?? {};
     return Math.floor((blocks ?? 0) * BLOCK_BYTES / (1 << 20));
   }
 
   /** Keeps the file. */
   async commit(created: CreatedDisk): Promise<void> {
     const { temp } = this.#resolve(created);
-    await unlinkIfAny(temp);
+    await this.#files.unlink(temp);
     await this.#fault("committed");
-    await syncDirectoryIfAny(parentOf(temp));
+    await this.#files.syncDirectoryIfAny(parentOf(temp));
   }
 
   /** Removes the file if it is the one that was made, and then the directories if they were and nobody uses them. */
   async undo(created: CreatedDisk): Promise<void> {
     const { path, temp, directory, directories } = this.#resolve(created);
     await this.#tree.missing(directory); // for what it throws: no symbolic link on the way
-    if (await lstatIfAny(temp)) {
+    if (await this.#files.lstat(temp)) {
       if (await this.#isSame(temp, path)) {
-        await unlinkIfAny(path);
-        await syncDirectory(parentOf(path)); // or a power failure might leave it without the proof that it is ours
+        await this.#files.unlink(path);
+        await this.#files.syncDirectory(parentOf(path)); // or a power failure might leave it without the proof that it is ours
       }
       await this.#fault("unlinked");
-      await unlinkIfAny(temp);
+      await this.#files.unlink(temp);
     }
-    await syncDirectoryIfAny(parentOf(temp));
+    await this.#files.syncDirectoryIfAny(parentOf(temp));
     await this.#fault("undone");
     await this.#removeDirectories(directories);
   }
@@ -116,8 +106,8 @@ export class Creation {
   async #reserve({ path, temp, directory, directories }: Names): Promise<void> {
     await this.#tree.make(directory, DIRECTORY_MODE);
     try {
-      if (await lstatIfAny(path)) throw taken();
-      (await Deno.open(temp, { write: true, createNew: true, mode: FILE_MODE })).close();
+      if (await this.#files.lstat(path)) throw taken();
+      await this.#files.create(temp, FILE_MODE);
     } catch (error) {
       await this.#removeDirectories(directories);
       throw error;
@@ -125,12 +115,12 @@ export class Creation {
   }
 
   async #removeDirectories(names: readonly string[]): Promise<void> {
-    for (const name of names.toReversed()) await rmdirIfEmpty(this.#tree.at(name));
+    for (const name of names.toReversed()) await this.#files.rmdirIfEmpty(this.#tree.at(name));
   }
 
   async #link(temp: string, path: string): Promise<void> {
     try {
-      await Deno.link(temp, path);
+      await this.#files.link(temp, path);
     } catch (error) {
       if (errnoCode(error) !== "EEXIST") throw error;
       // NFS repeats a call whose answer was lost, and then finds what the first one did.
@@ -138,10 +128,14 @@ export class Creation {
     }
   }
 
+  get #files(): Files {
+    return this.#tree.files;
+  }
+
   /** Whether both names are of one file; of the first it is known that it exists. */
   async #isSame(path: string, other: string): Promise<boolean> {
-    if (!await lstatIfAny(other)) return false;
-    const [one, two] = await Promise.all([this.#libc.identity(path), this.#libc.identity(other)]);
+    if (!await this.#files.lstat(other)) return false;
+    const [one, two] = await Promise.all([this.#files.identity(path), this.#files.identity(other)]);
     if (!one || !two) {
       throw new VirtxError("storage", `cannot tell whether "${other}" is the file that was created`);
     }
@@ -177,11 +171,6 @@ function fileName(path: string): string {
   const location = locateDisk(path);
   if (location.kind === "file") return location.name;
   throw new VirtxError("invalid", "block devices are never created");
-}
-
-async function syncFile(path: string): Promise<void> {
-  using file = await Deno.open(path, { write: true });
-  await file.sync();
 }
 
 function join(directory: string, base: string): string {

@@ -1,8 +1,8 @@
 import { DiskProvisioning } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
-import { lstatIfAny, readUpTo } from "../posix/files.ts";
+import type { Files } from "../posix/files.ts";
 import type { ImageFormat } from "./location.ts";
-import { parseQcow2Header, QCOW2_HEADER_BYTES, type Qcow2Facts } from "./qcow2.ts";
+import { parseQcow2Header, QCOW2_HEADER_BYTES } from "./qcow2.ts";
 
 /** What an existing disk is found to be. */
 export interface DiskFacts {
@@ -21,15 +21,15 @@ export interface DiskFacts {
  * Looks at an image file without help from its content: the format is given, and a qcow2 header is only believed
  * after {@link parseQcow2Header} found it harmless. VirtxError `invalid`, or what the file operations throw.
  */
-export async function inspectImage(path: string, format: ImageFormat): Promise<DiskFacts> {
-  const info = await lstatIfAny(path);
+export async function inspectImage(files: Files, path: string, format: ImageFormat): Promise<DiskFacts> {
+  const info = await files.lstat(path);
   if (!info) throw new VirtxError("invalid", "it does not exist");
   if (!info.isFile) throw new VirtxError("invalid", "it is not a regular file");
   const { virtualBytes, dirty } = format === "qcow2"
-    ? await qcow2Facts(path, info.size)
+    ? parseQcow2Header(await files.readStart(path, QCOW2_HEADER_BYTES), info.size)
     : { virtualBytes: info.size, dirty: false };
   if (virtualBytes === 0) throw new VirtxError("invalid", "it is empty");
-  const physicalBytes = (info.blocks ?? 0) * 512;
+  const physicalBytes = info.blocks * 512;
   return {
     sizeMiB: toMiB(virtualBytes),
     prov: physicalBytes >= virtualBytes ? DiskProvisioning.thick : DiskProvisioning.thin,
@@ -42,9 +42,4 @@ export async function inspectImage(path: string, format: ImageFormat): Promise<D
 /** Bytes as MiB, rounded up, so that nothing becomes 0, which means "unset". */
 export function toMiB(bytes: number): number {
   return Math.ceil(bytes / (1 << 20));
-}
-
-async function qcow2Facts(path: string, fileBytes: number): Promise<Qcow2Facts> {
-  using file = await Deno.open(path, { read: true });
-  return parseQcow2Header(await readUpTo(file, QCOW2_HEADER_BYTES), fileBytes);
 }

@@ -2,7 +2,6 @@ import { VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import { isUuid } from "../model/uuid.ts";
 import { AtomicDirectory } from "../posix/atomic_directory.ts";
-import { rmdirIfEmpty } from "../posix/files.ts";
 import type { Tree } from "../posix/tree.ts";
 import { writeIso9660 } from "./iso9660.ts";
 
@@ -34,7 +33,7 @@ export class Seeds {
     const directory = this.#directoryOf(uuid);
     await directory.sweep();
     await directory.remove(FILE);
-    await rmdirIfEmpty(this.#tree.at(nameOf(uuid)));
+    await this.#tree.files.rmdirIfEmpty(this.#tree.at(nameOf(uuid)));
   }
 
   #directoryOf(uuid: string): AtomicDirectory {

@@ -4,7 +4,7 @@ import { type FaultHook, noFault } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { isBelow, SEEDS_ROOT } from "../model/paths.ts";
 import type { Disk } from "../model/vm.ts";
-import { lstatIfAny, parentOf, syncDirectory, unlinkIfAny } from "../posix/files.ts";
+import { type Files, parentOf } from "../posix/files.ts";
 import type { Libc } from "../posix/libc.ts";
 import { onStorage } from "../posix/storage_error.ts";
 import { Tree } from "../posix/tree.ts";
@@ -21,8 +21,8 @@ const MAX_SIZE_MIB = 0x7fff_ffff;
 
 export interface StorageOptions {
   readonly libc: Libc;
-  /** Where paths that begin with /vms are found; "/vms" unless a test says otherwise. */
-  readonly root?: string | undefined;
+  /** The shared storage, where paths that begin with /vms are found. */
+  readonly tree: Tree;
   /** The block devices that VMs may have: paths, or patterns with `*` for anything within one directory. */
   readonly blockDevices: readonly string[];
   /** The program; "qemu-img" by default. */
@@ -52,7 +52,6 @@ export interface DiskIdentity {
  */
 export class Storage {
   readonly #tree: Tree;
-  readonly #libc: Libc;
   readonly #devices: BlockDevices;
   readonly #qemuImg: QemuImg;
   readonly #creation: Creation;
@@ -61,15 +60,13 @@ export class Storage {
   readonly #fault: FaultHook;
 
   constructor(options: StorageOptions) {
-    const { root = "/vms", qemuImg = "qemu-img", concurrency = 2, timeoutMs = 1_800_000, fault = noFault } =
-      options;
-    this.#libc = options.libc;
+    const { tree, qemuImg = "qemu-img", concurrency = 2, timeoutMs = 1_800_000, fault = noFault } = options;
     this.#log = options.log;
     this.#fault = fault;
-    this.#tree = new Tree(`${root}/ds`);
+    this.#tree = new Tree(`${tree.root}/ds`, tree.files);
     this.#devices = new BlockDevices(options.libc, options.blockDevices);
     this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs });
-    this.#creation = new Creation(this.#tree, options.libc, (point) => fault(`storage.${point}`));
+    this.#creation = new Creation(this.#tree, (point) => fault(`storage.${point}`));
     this.#seeds = new Seeds(this.#tree, (point) => fault(`seed.${point}`));
   }
 
@@ -79,7 +76,7 @@ export class Storage {
       const location = locateDisk(disk.path);
       if (location.kind === "device") return this.#devices.inspect(location.path);
       await this.#tree.missing(location.directory);
-      const facts = await inspectImage(this.#tree.at(location.name), location.format);
+      const facts = await inspectImage(this.#files, this.#tree.at(location.name), location.format);
       if (facts.dirty) this.#log.info("image is in use or was not closed properly", { path: disk.path });
       return facts;
     });
@@ -154,12 +151,12 @@ export class Storage {
       if (location.kind === "device") throw new VirtxError("invalid", "block devices are never deleted");
       const missing = await this.#tree.missing(location.directory);
       const file = this.#tree.at(location.name);
-      const info = missing.length === 0 ? await lstatIfAny(file) : undefined;
+      const info = missing.length === 0 ? await this.#files.lstat(file) : undefined;
       if (!info) return;
       if (!info.isFile) throw new VirtxError("invalid", "it is not a regular file");
-      await unlinkIfAny(file);
+      await this.#files.unlink(file);
       await this.#fault("storage.deleted");
-      await syncDirectory(parentOf(file));
+      await this.#files.syncDirectory(parentOf(file));
       this.#log.info("disk deleted", { path });
     });
   }
@@ -177,17 +174,21 @@ export class Storage {
     await onStorage(`Cannot delete the cloud-init seed of VM ${uuid}`, () => this.#seeds.delete(uuid));
   }
 
+  get #files(): Files {
+    return this.#tree.files;
+  }
+
   async #identifyFile(name: string, format: ImageFormat): Promise<DiskIdentity> {
     await this.#tree.missing(splitName(name).directory);
     const path = this.#tree.at(name);
-    const { sizeMiB } = await inspectImage(path, format);
-    const found = await this.#libc.identity(path);
+    const { sizeMiB } = await inspectImage(this.#files, path, format);
+    const found = await this.#files.identity(path);
     return { identity: found === undefined ? "" : `inode ${found.inode}`, sizeMiB };
   }
 
   /** How much room there is for images, MiB; undefined: that cannot be told. */
   async freeMiB(): Promise<number | undefined> {
-    const bytes = await this.#libc.availableBytes(this.#tree.root);
+    const bytes = await this.#files.availableBytes(this.#tree.root);
     return bytes === undefined ? undefined : Math.floor(bytes / (1 << 20));
   }
 

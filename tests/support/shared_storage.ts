@@ -2,7 +2,9 @@ import { DiskBus, DiskDevice, DiskManagement, DiskProvisioning } from "../../lib
 import { silentLogger } from "../../lib/model/log.ts";
 import type { Disk } from "../../lib/model/vm.ts";
 import { Libc } from "../../lib/posix/libc.ts";
+import type { Tree } from "../../lib/posix/tree.ts";
 import { Storage, type StorageOptions } from "../../lib/storage/storage.ts";
+import { localTree } from "./local_tree.ts";
 import { TempDir } from "./temp_dir.ts";
 
 /** A directory of its own that stands for /vms, with /vms/ds in it, and a C library. */
@@ -19,8 +21,12 @@ export class SharedStorage implements AsyncDisposable {
     return this.dir.path;
   }
 
+  get tree(): Tree {
+    return localTree(this.root, this.libc);
+  }
+
   storage(options: Partial<StorageOptions> = {}): Storage {
-    return new Storage({ libc: this.libc, root: this.root, blockDevices: [], log: silentLogger, ...options });
+    return new Storage({ libc: this.libc, tree: this.tree, blockDevices: [], log: silentLogger, ...options });
   }
 
   /** Where a path that begins with /vms really is. */

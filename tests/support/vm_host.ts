@@ -28,7 +28,7 @@ export class VmHost implements AsyncDisposable {
     const host = resources.use(await MonitoredHost.start(libvirt.uri));
     const shared = resources.use(await SharedStorage.create());
     const { hypervisor, inventory, monitor } = host;
-    const place = { root: shared.root, hostUuid: monitor.uuid, log: silentLogger };
+    const place = { tree: shared.tree, hostUuid: monitor.uuid, log: silentLogger };
     const registry = new Registry(place);
     const journal = new Journal(place);
     const migrations = new MigrationRecords(place);

@@ -1,13 +1,13 @@
 import assert from "node:assert/strict";
 import { AtomicDirectory, type AtomicDirectoryOptions } from "../../../lib/posix/atomic_directory.ts";
-import { Tree } from "../../../lib/posix/tree.ts";
+import { localTree } from "../../support/local_tree.ts";
 import { run } from "../../support/run.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const encode = (text: string) => new TextEncoder().encode(text);
 
 function directoryIn(dir: TempDir, options: Partial<AtomicDirectoryOptions> = {}): AtomicDirectory {
-  return new AtomicDirectory({ tree: new Tree(dir.path), directory: "a/b", ...options });
+  return new AtomicDirectory({ tree: localTree(dir.path), directory: "a/b", ...options });
 }
 
 async function text(directory: AtomicDirectory, name: string): Promise<string | undefined> {

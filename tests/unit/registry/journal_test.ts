@@ -3,6 +3,7 @@ import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import type { Change } from "../../../lib/registry/change.ts";
 import { Journal } from "../../../lib/registry/journal.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
+import { localTree } from "../../support/local_tree.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const HOST = "11111111-1111-4111-8111-111111111111";
@@ -23,7 +24,7 @@ const change: Change = {
 };
 
 function journalIn(dir: TempDir, log: Logger = silentLogger): Journal {
-  return new Journal({ root: dir.path, hostUuid: HOST, log });
+  return new Journal({ tree: localTree(dir.path), hostUuid: HOST, log });
 }
 
 Deno.test("open changes are listed as they were written, the oldest first, until they are removed", async () => {
@@ -54,7 +55,7 @@ Deno.test("the journal's files are for root alone, and nothing to the registry b
   await journalIn(dir).write(change);
   const file = await Deno.stat(dir.at(`xml/${HOST}/.journal/${ID}.json`));
   assert.equal((file.mode ?? 0) & 0o777, 0o600);
-  assert.deepEqual(await new Registry({ root: dir.path, hostUuid: HOST }).list(), []);
+  assert.deepEqual(await new Registry({ tree: localTree(dir.path), hostUuid: HOST }).list(), []);
 });
 
 const good: Record<string, unknown> = { version: 1, ...change };
@@ -122,7 +123,7 @@ Deno.test("an id that is not a UUID never becomes a path", async () => {
   const journal = journalIn(dir);
   await assert.rejects(journal.write({ ...change, id: "../x" }), { kind: "internal" });
   await assert.rejects(journal.remove("../x"), { kind: "internal" });
-  assert.throws(() => new Journal({ root: dir.path, hostUuid: "..", log: silentLogger }), {
+  assert.throws(() => new Journal({ tree: localTree(dir.path), hostUuid: "..", log: silentLogger }), {
     kind: "internal",
   });
 });

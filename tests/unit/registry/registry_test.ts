@@ -1,6 +1,7 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { Registry } from "../../../lib/registry/registry.ts";
+import { localTree } from "../../support/local_tree.ts";
 import { runKilledAt } from "../../support/killed.ts";
 import { SmallFileSystem } from "../../support/loop_device.ts";
 import { TempDir } from "../../support/temp_dir.ts";
@@ -15,7 +16,7 @@ const program = fileURLToPath(new URL("./registry_program.ts", import.meta.url))
 
 Deno.test("a definition lies where the contract wants it, with its mode, and is read back", async () => {
   await using dir = await TempDir.create();
-  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  const registry = new Registry({ tree: localTree(dir.path), hostUuid: HOST });
   assert.equal(await registry.read(VM), undefined);
   await registry.write(VM, "<domain>ä</domain>\n");
   const file = dir.at(`xml/${HOST}/${VM}.xml`);
@@ -30,7 +31,7 @@ Deno.test("a definition lies where the contract wants it, with its mode, and is 
 
 Deno.test("only files that are named by a UUID are definitions", async () => {
   await using dir = await TempDir.create();
-  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  const registry = new Registry({ tree: localTree(dir.path), hostUuid: HOST });
   assert.deepEqual(await registry.list(), []);
   await registry.write(OTHER, "<domain/>");
   await registry.write(VM, "<domain/>");
@@ -44,18 +45,18 @@ Deno.test("only files that are named by a UUID are definitions", async () => {
 
 Deno.test("what is not a UUID never becomes a path", async () => {
   await using dir = await TempDir.create();
-  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  const registry = new Registry({ tree: localTree(dir.path), hostUuid: HOST });
   for (const uuid of ["", "..", `../${HOST}/${VM}`, VM.toUpperCase(), `${VM}\0`]) {
     await assert.rejects(registry.write(uuid, ""), { kind: "invalid" });
     await assert.rejects(registry.read(uuid), { kind: "invalid" });
     await assert.rejects(registry.remove(uuid), { kind: "invalid" });
   }
-  assert.throws(() => new Registry({ root: dir.path, hostUuid: "../x" }), { kind: "internal" });
+  assert.throws(() => new Registry({ tree: localTree(dir.path), hostUuid: "../x" }), { kind: "internal" });
 });
 
 Deno.test("definitions that are too large or not text are refused, naming the VM", async () => {
   await using dir = await TempDir.create();
-  const registry = new Registry({ root: dir.path, hostUuid: HOST });
+  const registry = new Registry({ tree: localTree(dir.path), hostUuid: HOST });
   await registry.write(VM, "x".repeat((4 << 20) + 1));
   const message = new RegExp(
     `^Cannot read the definition of VM ${VM} from the registry: .*larger than 4194304 bytes`,
@@ -67,7 +68,7 @@ Deno.test("definitions that are too large or not text are refused, naming the VM
 
 Deno.test("a full file system is told, and the old definition stays", async () => {
   await using small = await SmallFileSystem.create(8);
-  const registry = new Registry({ root: small.path, hostUuid: HOST });
+  const registry = new Registry({ tree: localTree(small.path), hostUuid: HOST });
   await registry.write(VM, "<old/>");
   await assert.rejects(registry.write(VM, "x".repeat(16 << 20)), {
     kind: "storage",
@@ -79,7 +80,7 @@ Deno.test("a full file system is told, and the old definition stays", async () =
 
 Deno.test("without the shared storage nothing is written below its mount point", async () => {
   await using dir = await TempDir.create();
-  const registry = new Registry({ root: dir.at("vms"), hostUuid: HOST });
+  const registry = new Registry({ tree: localTree(dir.at("vms")), hostUuid: HOST });
   await assert.rejects(registry.write(VM, "<domain/>"), {
     kind: "storage",
     message: /is the shared storage mounted/,
@@ -91,7 +92,7 @@ Deno.test("killed at any step of a write or a removal, a definition is the old o
   const seen: [string, string | undefined][] = [];
   for (let n = 1;; n++) {
     await using dir = await TempDir.create();
-    const registry = new Registry({ root: dir.path, hostUuid: HOST });
+    const registry = new Registry({ tree: localTree(dir.path), hostUuid: HOST });
     await registry.write(VM, "old");
     const point = await runKilledAt(n, program, dir.path, HOST, VM);
     if (point === undefined) break;

@@ -2,6 +2,7 @@
 import { silentLogger } from "../../../lib/model/log.ts";
 import { Libc } from "../../../lib/posix/libc.ts";
 import { Storage } from "../../../lib/storage/storage.ts";
+import { localTree } from "../../support/local_tree.ts";
 import { killAtPoint } from "../../support/killed.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 
@@ -10,7 +11,7 @@ if (!point || !root || !path) throw new Error("usage: creation_program.ts POINT 
 using libc = Libc.open();
 const storage = new Storage({
   libc,
-  root,
+  tree: localTree(root, libc),
   blockDevices: [],
   log: silentLogger,
   fault: killAtPoint(Number(point)),

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { DiskProvisioning } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { Storage } from "../../../lib/storage/storage.ts";
+import { localTree } from "../../support/local_tree.ts";
 import { LoopDevice, SmallFileSystem } from "../../support/loop_device.ts";
 import { run } from "../../support/run.ts";
 import { diskAt, SharedStorage } from "../../support/shared_storage.ts";
@@ -94,7 +95,7 @@ Deno.test("of two hosts that create one name at the same time one wins, and the 
 Deno.test("a thick disk for which there is no room is refused with the sizes, and leaves nothing behind", async () => {
   await using shared = await SharedStorage.create();
   await using small = await SmallFileSystem.create(40);
-  const storage = shared.storage({ root: small.path });
+  const storage = shared.storage({ tree: localTree(small.path, shared.libc) });
   await Deno.mkdir(`${small.path}/ds`);
   for (const format of ["qcow2", "raw"]) {
     const disk = diskAt(`/vms/ds/sub/big.${format}`, { prov: thick, size: 64 });

@@ -97,7 +97,7 @@ class Fixture implements AsyncDisposable {
   async registered(): Promise<string[]> {
     const hosts = [this.host.host.monitor.uuid, OTHER];
     const found = await Promise.all(hosts.map(async (hostUuid) => {
-      const there = await new Registry({ root: this.host.shared.root, hostUuid }).read(this.vm);
+      const there = await new Registry({ tree: this.host.shared.tree, hostUuid }).read(this.vm);
       return there === undefined ? [] : [hostUuid === OTHER ? "there" : "here"];
     }));
     return found.flat();

@@ -1,0 +1,35 @@
+import type { Files } from "./files.ts";
+import { type FileReply, type FileRequest, toFailure } from "./files_port.ts";
+import { Libc } from "./libc.ts";
+import { LocalFiles } from "./local_files.ts";
+
+/** The Worker's side of the port: its global scope. */
+export interface WorkerPort {
+  onmessage: ((event: MessageEvent<FileRequest>) => void) | null;
+  postMessage(reply: FileReply): void;
+}
+
+/** When nothing has been asked for so long, the garbage of what was is collected. */
+const IDLE_MS = 1_000;
+
+/** Serves file operations to the isolate that has started this Worker, until that ends it; see RemoteFiles. */
+export function serveFiles(port: WorkerPort): void {
+  const files = new LocalFiles(Libc.open());
+  let idle: ReturnType<typeof setTimeout> | undefined;
+  port.onmessage = ({ data }) => {
+    void reply(files, data).then((answer) => port.postMessage(answer));
+    clearTimeout(idle);
+    // V8's collector, which the executable exposes (--expose-gc); elsewhere it is absent.
+    idle = setTimeout(() => (globalThis as { readonly gc?: () => void }).gc?.(), IDLE_MS);
+  };
+}
+
+/** Never rejects. */
+async function reply(files: Files, { id, call, args }: FileRequest): Promise<FileReply> {
+  try {
+    const operation: (...args: never[]) => Promise<unknown> = files[call];
+    return { id, value: await operation.apply(files, args as never[]) };
+  } catch (error) {
+    return { id, failure: toFailure(error) };
+  }
+}
