@@ -9,6 +9,7 @@ import { asRoot, NoRoot } from "./root.ts";
  * Debian's recommendations are not installed, so what is needed of them is named here.
  */
 const LAB_PACKAGES = [
+  "bindfs",
   "curl",
   "dmidecode",
   "e2fsprogs",

@@ -1,6 +1,7 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import type { Clock } from "../model/clock.ts";
 import type { Logger } from "../model/log.ts";
+import type { Responsive } from "../posix/files.ts";
 import type { ConsoleUseCases } from "../vm/consoles.ts";
 import type { Operations } from "../vm/operations.ts";
 import type { MigrationTargetUseCases, VmUseCases } from "../vm/use_cases.ts";
@@ -48,6 +49,8 @@ export interface ApiOptions extends ServiceOptions {
   /** This host as part of the cluster, and the way to the others; left out: it is alone. */
   readonly cluster?: OtherHosts["cluster"] | undefined;
   readonly transport?: Transport | undefined;
+  /** Whether shared storage answers; left out: it always does. */
+  readonly storage?: Responsive | undefined;
   /** How long a host may take to write a disk; requests that it is passed have this time and {@link CHANGE_MS} more. */
   readonly provisionTimeoutMs?: number;
   /** How much room there is on the shared storage, MiB; undefined: it is not known. Must not take long. */

@@ -40,7 +40,12 @@ export function addRunstateOperations(
     at: "vm",
     tracked: true,
     failures: [...FAILURES, "storage"],
-  }, (input) => tracking.answer(input, { run: (uuid) => vms.boot(uuid, input.body), answer: respondDone }));
+  }, (input) =>
+    tracking.answer(input, {
+      run: (uuid) => vms.boot(uuid, input.body),
+      needsStorage: input.body.cloud_init.length > 0,
+      answer: respondDone,
+    }));
 
   endpoints.add({
     id: "VmShutdown",
@@ -129,6 +134,7 @@ export function addRunstateOperations(
         control.begun();
         return await ended;
       },
+      needsStorage: true,
       answer: () => respondEmpty(202),
       answerBegun: () => respondEmpty(202),
     });

@@ -1,6 +1,8 @@
 import { createHash } from "node:crypto";
 import { v4 as newUuid } from "uuid";
+import { VirtxError } from "../model/error.ts";
 import { within } from "../model/within.ts";
+import { ALWAYS_RESPONSIVE, type Responsive } from "../posix/files.ts";
 import { hostOfOperation, newOperationId } from "../vm/operation_id.ts";
 import type { OperationControl } from "../vm/operation_course.ts";
 import type { OperationRun, Operations } from "../vm/operations.ts";
@@ -23,6 +25,10 @@ export interface Change<Result> {
   /** Carries it out; resolves with plain JSON data. */
   run(vm: string, control: OperationControl): Promise<Result>;
   answer(result: Result): Response;
+  /**
+   * It reads and writes shared storage: while that hangs, it is not begun, and who waits for it is told that it goes on.
+   */
+  readonly needsStorage?: boolean;
   /** What is answered as soon as it is known to go on, by a change that need not be waited for. */
   answerBegun?(): Response;
 }
@@ -34,8 +40,16 @@ export interface Change<Result> {
 export class Tracking {
   readonly #operations: Operations;
   readonly #hostUuid: string;
+  readonly #storage: Responsive;
 
-  constructor(o: { readonly operations: Operations; readonly hostUuid: string }) {
+  constructor(
+    o: {
+      readonly operations: Operations;
+      readonly hostUuid: string;
+      readonly storage?: Responsive | undefined;
+    },
+  ) {
+    this.#storage = o.storage ?? ALWAYS_RESPONSIVE;
     this.#operations = o.operations;
     this.#hostUuid = o.hostUuid;
   }
@@ -44,12 +58,15 @@ export class Tracking {
   async answer<Result>(request: TrackedRequest, change: Change<Result>): Promise<Response> {
     const { exchange } = request;
     const { headers } = exchange.request;
+    const op = exchange.operation ?? "";
+    const refusal = change.needsStorage ? this.#storage.refusal() : undefined;
+    if (refusal) throw VirtxError.wrap(refusal, `Cannot carry ${op} out`);
     const { respondAsync, waitMs } = readPreference(headers);
     const key = readIdempotencyKey(headers);
     const vm = request.uuid === "" ? newUuid() : request.uuid;
     const run = this.#operations.run({
       id: this.#idFor(headers),
-      op: exchange.operation ?? "",
+      op,
       vm,
       ...(key !== undefined && { key, fingerprint: fingerprintOf(request) }),
     }, (control) => change.run(vm, control));
@@ -57,7 +74,11 @@ export class Tracking {
     const answer = answerOf(run, change);
     const settled = answer.then(() => {}, () => {}); // it can be looked up by who does not wait
     if (respondAsync && !(waitMs > 0 && await within(waitMs, settled))) return this.#accepted(run);
-    return await answer;
+    if (!change.needsStorage) return await answer;
+    return await this.#storage.whileAnswering(
+      answer,
+      (reason) => `${op} is not done yet: ${reason}; operation ${run.operation.id} goes on when it does`,
+    );
   }
 
   /** The id that the host chose that passed the request on, so that it knows it even if the answer does not reach it. */

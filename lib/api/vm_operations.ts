@@ -67,6 +67,7 @@ export function addVmOperations(
     if (input.query.dry_run === "true") return respondJson(200, await vms.checkCreate(input.body));
     return await tracking.answer(input, {
       run: (uuid, control) => vms.create(input.body, uuid, control),
+      needsStorage: true,
       answer: respondCreated,
     });
   });
@@ -117,6 +118,7 @@ export function addVmOperations(
       }
       return await tracking.answer(input, {
         run: (uuid, control) => vms.update(uuid, input.body, control),
+        needsStorage: true,
         answer: respondChanged,
       });
     },
@@ -137,7 +139,11 @@ export function addVmOperations(
       failures: ["conflict", "refused", "unavailable", "timeout"],
     },
     (input) =>
-      tracking.answer(input, { run: (uuid) => vms.delete(uuid, input.body), answer: respondChanged }),
+      tracking.answer(input, {
+        run: (uuid) => vms.delete(uuid, input.body),
+        needsStorage: true,
+        answer: respondChanged,
+      }),
   );
 
   endpoints.add({
@@ -159,6 +165,7 @@ export function addVmOperations(
   }, (input) =>
     tracking.answer(input, {
       run: (uuid) => vms.register(uuid),
+      needsStorage: true,
       answer: (outcome) => respondEmpty(outcome === "defined" ? 201 : 200),
     }));
 }

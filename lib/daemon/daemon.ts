@@ -79,10 +79,6 @@ export class Daemon {
 
     const files = held.use(new RemoteFiles({ root, worker: startFilesWorker, health, log }));
     const tree = new Tree(root, files);
-    await step(
-      "is the shared storage mounted at /vms? On new storage, and on a host on its own: mkdir -p /vms/ds",
-      () => requireDirectory(tree, "ds"),
-    );
     const libc = held.use(await step("virtxd runs on Linux with glibc", () => Libc.open()));
     const inventory = new Inventory();
     const nameOf = (uuid: string) => `VM "${inventory.vm(uuid)?.name ?? uuid}"`;
@@ -91,6 +87,10 @@ export class Daemon {
         "is libvirtd running (systemctl start libvirtd)? Another hypervisor can be named by --libvirt-uri",
         () => Hypervisor.open({ uri: config.libvirtUri, log, clock, health, nameOf }),
       ),
+    );
+    await step(
+      "is the shared storage mounted at /vms? On new storage, and on a host on its own: mkdir -p /vms/ds",
+      () => requireDirectory(tree, "ds"),
     );
     signal.throwIfAborted();
 
@@ -170,6 +170,7 @@ export class Daemon {
         fault,
       }),
     );
+    held.use(files.onReturn(() => vms.storageReturned()));
     await step(`can ${root} be read and written?`, () => files.whileAnswering(vms.recover()));
     await operations.settle((operation, control) => vms.takeUp(operation, control));
     signal.throwIfAborted();
@@ -183,6 +184,7 @@ export class Daemon {
       hostUuid,
       cluster,
       transport,
+      storage: files,
       provisionTimeoutMs: config.provisionTimeout,
       version,
       stale: () => monitor.staleSince,

@@ -36,9 +36,13 @@ export class AtomicDirectory {
     this.#fault = fault;
   }
 
-  /** Writes a file anew, with that mode whatever the umask; it is on stable storage when this resolves. */
-  async write(name: string, content: Uint8Array<ArrayBuffer>, mode = 0o640): Promise<void> {
+  /**
+   * Writes a file anew, with that mode whatever the umask; it is on stable storage when this resolves.
+   * @param compose makes its content once its turn has come
+   */
+  async write(name: string, compose: () => Uint8Array<ArrayBuffer>, mode = 0o640): Promise<void> {
     await this.#turns.run(name, async () => {
+      const content = compose();
       await this.#tree.make(this.#directory, this.#mode);
       const path = this.#path(name);
       const temp = this.#path(`.${name}.tmp`);

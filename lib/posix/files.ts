@@ -59,6 +59,23 @@ export interface Files {
   refusal(): VirtxError | undefined;
 }
 
+/** Whether a storage answers, for who has to wait for it. */
+export interface Responsive {
+  /** See {@link Files.refusal}. */
+  refusal(): VirtxError | undefined;
+  /**
+   * The task's outcome, unless the storage turns out to hang before: then VirtxError `timeout`, and the task goes on by itself.
+   * @param describe makes the error's message of why
+   */
+  whileAnswering<T>(task: Promise<T>, describe?: (reason: string) => string): Promise<T>;
+}
+
+/** Storage that always answers. */
+export const ALWAYS_RESPONSIVE: Responsive = {
+  refusal: () => undefined,
+  whileAnswering: (task) => task,
+};
+
 /** The operations of {@link Files} that touch the storage. */
 export type FileCall = Exclude<keyof Files, "refusal">;
 

@@ -1,3 +1,4 @@
+import { inBackground } from "../model/background.ts";
 import type { Files } from "./files.ts";
 import { type FileReply, type FileRequest, toFailure } from "./files_port.ts";
 import { Libc } from "./libc.ts";
@@ -17,7 +18,7 @@ export function serveFiles(port: WorkerPort): void {
   const files = new LocalFiles(Libc.open());
   let idle: ReturnType<typeof setTimeout> | undefined;
   port.onmessage = ({ data }) => {
-    void reply(files, data).then((answer) => port.postMessage(answer));
+    inBackground(reply(files, data).then((answer) => port.postMessage(answer)));
     clearTimeout(idle);
     // V8's collector, which the executable exposes (--expose-gc); elsewhere it is absent.
     idle = setTimeout(() => (globalThis as { readonly gc?: () => void }).gc?.(), IDLE_MS);

@@ -1,7 +1,14 @@
 import { VirtxError } from "../model/error.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
-import { CALL_KINDS, type CallKind, type FileCall, type FileFacts, type Files } from "./files.ts";
+import {
+  CALL_KINDS,
+  type CallKind,
+  type FileCall,
+  type FileFacts,
+  type Files,
+  type Responsive,
+} from "./files.ts";
 import { type FileReply, type FileRequest, toError } from "./files_port.ts";
 import { Lane, type PendingCall } from "./lane.ts";
 import type { FileIdentity } from "./libc.ts";
@@ -45,7 +52,7 @@ export interface RemoteFilesOptions {
  *
  * Errors: those of {@link Files}; VirtxError `unavailable`, if the storage hangs or has too much to do.
  */
-export class RemoteFiles implements Files, Disposable {
+export class RemoteFiles implements Files, Responsive, Disposable {
   readonly #o: RemoteFilesOptions;
   readonly #hungMs: number;
   readonly #lanes: Readonly<Record<CallKind, Lane>> = {
@@ -54,7 +61,7 @@ export class RemoteFiles implements Files, Disposable {
     bulk: new Lane("bulk", PLACES.bulk),
   };
   /** Who no longer waits once the storage hangs. */
-  readonly #impatient = new Set<(error: VirtxError) => void>();
+  readonly #impatient = new Set<(reason: string) => void>();
   readonly #listeners = new Set<() => void>();
   readonly #timer: ReturnType<typeof setInterval>;
   #worker: Worker | undefined;
@@ -84,16 +91,14 @@ export class RemoteFiles implements Files, Disposable {
       : new VirtxError("unavailable", reason, { retryAfterS: RETRY_AFTER_S });
   }
 
-  /**
-   * The task's outcome, unless the storage turns out to hang before: then VirtxError `timeout`, and the task goes on by itself.
-   */
-  async whileAnswering<T>(task: Promise<T>): Promise<T> {
+  async whileAnswering<T>(task: Promise<T>, describe = (reason: string) => reason): Promise<T> {
     const hung = Promise.withResolvers<never>();
-    this.#impatient.add(hung.reject);
+    const giveUp = (reason: string) => hung.reject(new VirtxError("timeout", describe(reason)));
+    this.#impatient.add(giveUp);
     try {
       return await Promise.race([task, hung.promise]);
     } finally {
-      this.#impatient.delete(hung.reject);
+      this.#impatient.delete(giveUp);
     }
   }
 
@@ -275,7 +280,7 @@ export class RemoteFiles implements Files, Disposable {
     for (const call of refused) call.reject(error);
     // Whose own calls were just refused has better words for it than that.
     if (this.#hungFor < TICK_MS) return;
-    for (const giveUp of [...this.#impatient]) giveUp(new VirtxError("timeout", reason));
+    for (const giveUp of [...this.#impatient]) giveUp(reason);
   }
 
   #tellOfSlowCalls(): void {

@@ -48,7 +48,7 @@ export class RecordDirectory<T> {
     const text = JSON.stringify({ version: 1, ...record });
     await onStorage(
       `Cannot write to ${called}`,
-      () => this.#files.write(fileName(id(record)), new TextEncoder().encode(text), 0o600),
+      () => this.#files.write(fileName(id(record)), () => new TextEncoder().encode(text), 0o600),
     );
   }
 

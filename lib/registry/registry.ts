@@ -26,6 +26,8 @@ export interface RegistryOptions {
  */
 export class Registry {
   readonly #files: AtomicDirectory;
+  /** Writes whose turn has not come yet, by VM: what comes after them takes their place, however long storage takes. */
+  readonly #waiting = new Map<string, { xml: string; written: Promise<void> }>();
 
   constructor({ tree, hostUuid, fault = noFault }: RegistryOptions) {
     this.#files = new AtomicDirectory({
@@ -37,10 +39,22 @@ export class Registry {
 
   /** Records a definition, over an older one; it is on stable storage when this resolves. */
   async write(uuid: string, xml: string): Promise<void> {
-    await onStorage(
+    const waiting = this.#waiting.get(uuid);
+    if (waiting) {
+      waiting.xml = xml;
+      return await waiting.written;
+    }
+    const write = { xml, written: Promise.resolve() };
+    this.#waiting.set(uuid, write);
+    write.written = onStorage(
       `Cannot write the definition of VM ${uuid} to the registry`,
-      () => this.#files.write(fileName(uuid), new TextEncoder().encode(xml)),
-    );
+      () =>
+        this.#files.write(fileName(uuid), () => {
+          this.#supersede(uuid, write);
+          return new TextEncoder().encode(write.xml);
+        }),
+    ).finally(() => this.#supersede(uuid, write));
+    return await write.written;
   }
 
   /** The recorded definition; undefined if there is none. */
@@ -53,6 +67,7 @@ export class Registry {
 
   /** Forgets a definition; none is fine. */
   async remove(uuid: string): Promise<void> {
+    this.#waiting.delete(uuid); // what is written from now on comes after this
     await onStorage(
       `Cannot remove the definition of VM ${uuid} from the registry`,
       () => this.#files.remove(fileName(uuid)),
@@ -64,6 +79,7 @@ export class Registry {
    * already, which is then the newer, only ours goes. So at any moment there is at least one. None is fine.
    */
   async handOver(uuid: string, host: string): Promise<void> {
+    this.#waiting.delete(uuid);
     await onStorage(
       `Cannot give the definition of VM ${uuid} over to host ${host}`,
       () => this.#files.moveUnlessThere(fileName(uuid), directoryOf(host)),
@@ -77,6 +93,11 @@ export class Registry {
       return names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length))
         .filter(isUuid);
     });
+  }
+
+  /** A write that waits no more is not to be changed. */
+  #supersede(uuid: string, write: unknown): void {
+    if (this.#waiting.get(uuid) === write) this.#waiting.delete(uuid);
   }
 
   /** Removes what a crash left of writes that it interrupted; for the start of the daemon. Their number. */

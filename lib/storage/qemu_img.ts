@@ -1,5 +1,8 @@
 import { VirtxError } from "../model/error.ts";
+import { inBackground } from "../model/background.ts";
+import type { Logger } from "../model/log.ts";
 import { Semaphore } from "../model/semaphore.ts";
+import { within } from "../model/within.ts";
 import type { ImageFormat } from "./location.ts";
 
 export interface QemuImgOptions {
@@ -8,7 +11,15 @@ export interface QemuImgOptions {
   /** How many may run at a time. */
   readonly concurrency: number;
   readonly timeoutMs: number;
+  /** Instead of {@link GRACE_MS}. */
+  readonly graceMs?: number | undefined;
+  readonly log: Logger;
 }
+
+/** How long one that was killed may take to end before another gets its place: on storage that hangs, it does not end. */
+const GRACE_MS = 5_000;
+/** How many of those there may be; then their places are not given away any more. */
+const MAX_STUCK = 8;
 
 /** An image to be made. */
 export interface NewImage {
@@ -20,15 +31,23 @@ export interface NewImage {
   readonly thick: boolean;
 }
 
-/** Runs qemu-img(1), a bounded number at a time, each for a bounded time; killed when that is over. */
+/**
+ * Runs qemu-img(1), a bounded number at a time, each for a bounded time; killed when that is over. Whoever has it run goes on
+ * only when the process has ended, since until then it may write; but one that does not end keeps no other from running.
+ */
 export class QemuImg {
   readonly #program: string;
   readonly #timeoutMs: number;
+  readonly #graceMs: number;
+  readonly #log: Logger;
   readonly #places: Semaphore;
+  #stuck = 0;
 
-  constructor({ program, concurrency, timeoutMs }: QemuImgOptions) {
+  constructor({ program, concurrency, timeoutMs, graceMs = GRACE_MS, log }: QemuImgOptions) {
     this.#program = program;
     this.#timeoutMs = timeoutMs;
+    this.#graceMs = graceMs;
+    this.#log = log;
     this.#places = new Semaphore(concurrency);
   }
 
@@ -53,17 +72,37 @@ export class QemuImg {
     signal?.addEventListener("abort", cancel);
     try {
       if (signal?.aborted) cancel();
-      await this.#places.run(() => this.#spawn(args, path, stop.signal), stop.signal);
+      const { ended } = await this.#places.run(async () => {
+        const ended = this.#spawn(args, path, stop.signal);
+        await this.#endedOrStuck(ended, path, stop.signal);
+        return { ended };
+      }, stop.signal);
+      await ended;
     } finally {
       clearTimeout(timer);
       signal?.removeEventListener("abort", cancel);
     }
   }
 
+  /** Resolves when the process has ended, or is not going to, though it was killed. */
+  async #endedOrStuck(ended: Promise<void>, path: string, killed: AbortSignal): Promise<void> {
+    const over = ended.catch(() => {});
+    const { promise: isKilled, resolve } = Promise.withResolvers<void>();
+    killed.addEventListener("abort", () => resolve(), { once: true });
+    if (killed.aborted) resolve();
+    await Promise.race([over, isKilled]);
+    if (await within(this.#graceMs, over)) return;
+    if (this.#stuck >= MAX_STUCK) return await over;
+    this.#stuck++;
+    this.#log.warn("qemu-img was killed and does not end", { path, stuck: this.#stuck });
+    inBackground(over.then(() => this.#stuck--));
+  }
+
   /** Resolves when the process has ended, also after it was killed. */
   async #spawn(args: string[], path: string, signal: AbortSignal): Promise<void> {
     const child = new Deno.Command(this.#program, {
       args,
+      cwd: "/", // ours may be on storage that hangs
       clearEnv: true,
       env: { LC_ALL: "C" },
       stdin: "null",

@@ -25,7 +25,7 @@ export class Seeds {
   async write(uuid: string, documents: Readonly<Record<string, string>>): Promise<void> {
     const encoder = new TextEncoder();
     const files = new Map(Object.entries(documents).map(([name, text]) => [name, encoder.encode(text)]));
-    await this.#directoryOf(uuid).write(FILE, writeIso9660(LABEL, files));
+    await this.#directoryOf(uuid).write(FILE, () => writeIso9660(LABEL, files));
   }
 
   /** Removes a VM's seed and its directory, if there are any. */

@@ -65,9 +65,14 @@ export class Storage {
     this.#fault = fault;
     this.#tree = new Tree(`${tree.root}/ds`, tree.files);
     this.#devices = new BlockDevices(options.libc, options.blockDevices);
-    this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs });
+    this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs, log: options.log });
     this.#creation = new Creation(this.#tree, (point) => fault(`storage.${point}`));
     this.#seeds = new Seeds(this.#tree, (point) => fault(`seed.${point}`));
+  }
+
+  /** Why it cannot be worked on now, as far as is known; undefined: it can. */
+  refusal(): VirtxError | undefined {
+    return this.#files.refusal();
   }
 
   /** What a disk that exists already is. Throws invalid if it does not, or if it is nothing for QEMU to open. */

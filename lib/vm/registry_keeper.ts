@@ -4,7 +4,7 @@ import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { inBackground } from "../model/background.ts";
 import { HostState, Runstate } from "../model/enums.ts";
-import { errorMessage } from "../model/error.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Operation } from "../model/operation.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -42,6 +42,7 @@ export class RegistryKeeper implements AsyncDisposable {
   readonly #orphans = new Set<string>();
   /** What is being done now. */
   readonly #work = new Set<Promise<void>>();
+  #started = false;
   #stopped = false;
 
   constructor(options: RegistryKeeperOptions) {
@@ -54,6 +55,14 @@ export class RegistryKeeper implements AsyncDisposable {
     this.#held.use(inventory.watch({ claim: (host, vm, claim) => this.#changed(host, vm, claim?.runstate) }));
     const here = new Set(Array.from(monitor.domains(), ({ uuid }) => uuid));
     for (const vm of await registry.list()) if (!here.has(vm)) this.#orphans.add(vm);
+    this.#started = true;
+    this.recheck();
+  }
+
+  /** Begins to look at everything again. */
+  recheck(): void {
+    if (!this.#started || this.#stopped) return;
+    const here = Array.from(this.#o.monitor.domains(), ({ uuid }) => uuid);
     this.#background(this.#keepAll([...here, ...this.#orphans]));
   }
 
@@ -110,7 +119,12 @@ export class RegistryKeeper implements AsyncDisposable {
     try {
       await work();
     } catch (error) {
-      this.#o.log.warn("cannot bring the registry up to date", { vm, reason: errorMessage(error) });
+      // That storage or libvirt is away is told once, elsewhere.
+      const isAway = error instanceof VirtxError && error.kind === "unavailable";
+      this.#o.log[isAway ? "debug" : "warn"]("cannot bring the registry up to date", {
+        vm,
+        reason: errorMessage(error),
+      });
     }
   }
 

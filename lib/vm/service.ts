@@ -16,6 +16,7 @@ import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
 import { newNameProblem } from "../model/validate.ts";
 import type { RecordedOperation } from "../model/operation.ts";
+import { IMAGES_ROOT, isBelow } from "../model/paths.ts";
 import {
   allDisks,
   type DefinitionVerdict,
@@ -31,6 +32,7 @@ import {
   type VmShutdownOptions,
   type VmUpdateOptions,
 } from "../model/vm.ts";
+import { within } from "../model/within.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { MigrationRecords } from "../registry/migration_record.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -81,6 +83,9 @@ const ACTIVE = [
   Runstate.pmsuspended,
   Runstate.crashed,
 ] as const;
+
+/** How long a look at a VM waits for the sizes of its images. */
+const SIZE_TIMEOUT_MS = 1_000;
 
 /** How long until changes that could not be settled (libvirt is away, say) are tried again. */
 const SETTLE_RETRY_MS = 5_000;
@@ -167,6 +172,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       });
     }
     await this.#keeper.start();
+  }
+
+  /** The storage answers again: what could not be written meanwhile is. */
+  storageReturned(): void {
+    this.#keeper.recheck();
   }
 
   /** What an operation comes to that the end of an earlier life cut off; to be asked once all is recovered. */
@@ -314,6 +324,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   async boot(uuid: string, options: VmBootOptions): Promise<void> {
+    this.#requireStorage(uuid, options);
     await this.#operate("VmBoot", uuid, "boot", OFF, async (domain) => {
       await this.#endCrashed(domain);
       await this.#seed.around(domain, options, () => this.#o.hypervisor.start(uuid));
@@ -554,6 +565,16 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return runstateOf(state, reason);
   }
 
+  /** A guest whose disks are on storage that hangs would hang as well, and libvirt with it. */
+  #requireStorage(uuid: string, { cloud_init }: VmBootOptions): void {
+    const refusal = this.#o.storage.refusal();
+    if (refusal === undefined) return;
+    const { def } = parseDomainXml(this.#local(uuid, "boot").xml);
+    if (cloud_init.length > 0 || allDisks(def).some(({ path }) => isBelow(path, IMAGES_ROOT))) {
+      throw VirtxError.wrap(refusal, `Cannot boot VM "${def.name}"`);
+    }
+  }
+
   #requireHere(verb: string, host: string): void {
     if (host !== "" && host !== this.#o.monitor.uuid) throw inactiveHost(verb, host);
   }
@@ -578,13 +599,14 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   /** The definition with the sizes that its images have; a size that cannot be told now is 0. */
   async #sized(def: Vmdef): Promise<Vmdef> {
     const sized = async (disk: Disk): Promise<Disk> => {
-      try {
-        const { sizeMiB } = await this.#o.storage.inspect(disk);
-        return { ...disk, size: sizeMiB };
-      } catch (error) {
+      let { size } = disk;
+      const looked = this.#o.storage.inspect(disk).then(({ sizeMiB }) => {
+        size = sizeMiB;
+      }).catch((error) => {
         this.#o.log.debug("cannot inspect disk", { path: disk.path, reason: errorMessage(error) });
-        return disk;
-      }
+      });
+      await within(SIZE_TIMEOUT_MS, looked);
+      return { ...disk, size };
     };
     const [osdisk, ...disks] = await Promise.all(allDisks(def).map(sized));
     return { ...def, osdisk: osdisk ?? def.osdisk, disks };

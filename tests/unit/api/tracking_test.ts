@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { until } from "../../../scripts/lab/until.ts";
 import { HostState } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { isUuid } from "../../../lib/model/uuid.ts";
@@ -212,4 +213,47 @@ Deno.test("a change whose answer is lost on the way can still be looked up", asy
   await new Promise((resolve) => setTimeout(resolve, 5));
   const operation = await (await a.send("GET", `/operations/${operationOf(response)}`)).json();
   assert.equal(operation.state, "completed");
+});
+
+Deno.test("while storage hangs, what needs it is not begun; what was begun before goes on, and who waits is told so", async () => {
+  let hangs = false;
+  const { promise: hung, reject } = Promise.withResolvers<never>();
+  hung.catch(() => {});
+  const reason = 'storage "/vms" has not answered for 8 s';
+  const { call, vms, operations } = apiFixture({
+    storage: {
+      refusal: () => hangs ? new VirtxError("unavailable", reason, { retryAfterS: 10 }) : undefined,
+      whileAnswering: (task, describe = String) =>
+        Promise.race([
+          task,
+          hung.catch(() => {
+            throw new VirtxError("timeout", describe(reason));
+          }),
+        ]),
+    },
+  });
+  const open = gate({ vms });
+  const waiting = call("POST", "/vms", CREATE, { "idempotency-key": '"once"' });
+  await until("the operation to begin", () => operations.list({ limit: 1 })[0], 10_000);
+  hangs = true;
+  reject(new Error("the storage hangs"));
+  const told = await waiting;
+  const id = operationOf(told);
+  assert.equal(told.status, 504);
+  assert.equal(
+    (await told.json()).detail,
+    `VmCreate is not done yet: ${reason}; operation ${id} goes on when it does`,
+  );
+  assert.equal(operations.get(id)?.state, "running");
+
+  const refused = await call("POST", "/vms", CREATE, { prefer: "respond-async" });
+  assert.deepEqual([refused.status, refused.headers.get("retry-after")], [503, "10"]);
+  assert.equal((await refused.json()).detail, `Cannot carry VmCreate out: ${reason}`);
+  assert.equal(operations.list({ limit: 10 }).length, 1);
+
+  hangs = false;
+  open();
+  const again = await call("POST", "/vms", CREATE, { "idempotency-key": '"once"', prefer: "respond-async" });
+  assert.equal(operationOf(again), id);
+  assert.equal((await call("GET", `/operations/${id}`).then((it) => it.json())).state, "completed");
 });

@@ -4,7 +4,7 @@ import { localTree } from "../../support/local_tree.ts";
 import { run } from "../../support/run.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
-const encode = (text: string) => new TextEncoder().encode(text);
+const encode = (text: string) => () => new TextEncoder().encode(text);
 
 function directoryIn(dir: TempDir, options: Partial<AtomicDirectoryOptions> = {}): AtomicDirectory {
   return new AtomicDirectory({ tree: localTree(dir.path), directory: "a/b", ...options });

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
+import { until } from "../../../scripts/lab/until.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
 import { localTree } from "../../support/local_tree.ts";
 import { runKilledAt } from "../../support/killed.ts";
@@ -121,5 +122,33 @@ Deno.test("content is durable before the name that leads to it, and the director
     `fsync ${own}`,
     `unlink ${own}/${VM}.xml`,
     `fsync ${own}`,
+  ]);
+});
+
+Deno.test("while storage takes its time, what is written of a VM meanwhile is written once, and in order with its removal", async () => {
+  await using dir = await TempDir.create();
+  const began: string[] = [];
+  const { promise: released, resolve: release } = Promise.withResolvers<void>();
+  const registry = new Registry({
+    tree: localTree(dir.path),
+    hostUuid: HOST,
+    async fault(point) {
+      began.push(point);
+      await released;
+    },
+  });
+  const first = registry.write(VM, "1");
+  await until("the first to be under way", () => began.length > 0 || undefined, 10_000);
+  const writes = [first, registry.write(VM, "2"), registry.write(VM, "3")];
+  const removal = registry.remove(VM);
+  const last = [registry.write(VM, "4"), registry.write(VM, "5")];
+  release();
+  await Promise.all([...writes, removal, ...last]);
+  assert.equal(await registry.read(VM), "5");
+  // 1, then 3 in place of 2, the removal, then 5 in place of 4.
+  assert.deepEqual(began.map((point) => point.replace("registry.", "")), [
+    ...["written", "renamed", "written", "renamed"],
+    "removed",
+    ...["written", "renamed"],
   ]);
 });

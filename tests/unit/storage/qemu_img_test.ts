@@ -1,0 +1,44 @@
+import assert from "node:assert/strict";
+import { silentLogger } from "../../../lib/model/log.ts";
+import { QemuImg } from "../../../lib/storage/qemu_img.ts";
+import { TempDir } from "../../support/temp_dir.ts";
+
+const IMAGE = { format: "qcow2", sizeMiB: 1, thick: false } as const;
+
+Deno.test("one that does not end when it is killed keeps no other from running, and is waited for all the same", async () => {
+  await using dir = await TempDir.create();
+  // Like a process in the midst of a call that hangs, it has not ended until what it left behind lets go of its output.
+  const program = dir.at("qemu-img");
+  await Deno.writeTextFile(
+    program,
+    `#!/bin/sh
+case "$*" in
+  *stuck*) /bin/sh -c 'until [ -e "${dir.at("end")}" ]; do /bin/sleep 0.05; done' & wait ;;
+  *) env >"${dir.at("environment")}"; pwd >>"${dir.at("environment")}" ;;
+esac
+`,
+    { mode: 0o755 },
+  );
+  const qemuImg = new QemuImg({
+    program,
+    concurrency: 1,
+    timeoutMs: 60_000,
+    graceMs: 100,
+    log: silentLogger,
+  });
+  const cancel = new AbortController();
+  let ended = false;
+  const stuck = qemuImg.create({ ...IMAGE, path: "/stuck" }, cancel.signal).finally(() => {
+    ended = true;
+  });
+  const refused = assert.rejects(stuck, { kind: "cancelled" });
+  const other = qemuImg.create({ ...IMAGE, path: "/other" });
+  cancel.abort();
+  await other;
+  assert.equal(ended, false);
+  await Deno.writeTextFile(dir.at("end"), "");
+  await refused;
+  // The shell itself adds PWD and the like.
+  const environment = (await Deno.readTextFile(dir.at("environment"))).trim().split("\n");
+  assert.deepEqual(environment.filter((line) => !/^(PWD|OLDPWD|SHLVL|_)=/.test(line)), ["LC_ALL=C", "/"]);
+});
