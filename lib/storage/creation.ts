@@ -45,7 +45,7 @@ export class Creation {
     const temp = pathOf(join(directory, `.${base}.${tag}.tmp`));
     nameBelowRoot(temp); // may be too long
     const missing = await this.#tree.missing(directory);
-    if (missing.length === 0 && await lstatIfAny(this.#tree.at(fileName(path)))) throw taken();
+    if (missing.length === 0 && await this.#files.lstat(this.#tree.at(fileName(path)))) throw taken();
     return { path, temp, directories: missing.map(pathOf) };
   }
 
