@@ -1,5 +1,6 @@
 import { type OriginState, parseStates } from "../cluster/exchange.ts";
 import { VirtxError } from "../model/error.ts";
+import { HOST_VMS_MAX } from "../model/limits.ts";
 import type { VmInfo } from "../model/vm.ts";
 
 /**
@@ -81,6 +82,8 @@ export class StateReader {
     if (!this.#more || !last) this.#states.push({ ...piece, vms: [...piece.vms] });
     else if (last.uuid !== piece.uuid || last.epoch !== piece.epoch || last.seq !== piece.seq) {
       throw broken("a state's lines are not together");
+    } else if (last.vms.length + piece.vms.length > HOST_VMS_MAX) {
+      throw broken(`a host has more than ${HOST_VMS_MAX} VMs`);
     } else for (const vm of piece.vms) last.vms.push(vm);
     this.#more = value?.more === true;
   }

@@ -2,6 +2,8 @@ import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
+import { type Complaint, Complaints } from "../model/complaints.ts";
+import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { Archive } from "./archive.ts";
 import { Budget } from "./budget.ts";
@@ -15,7 +17,7 @@ import type { Peer, PeerPort, SerfEvent, SerfPort } from "./ports.ts";
 import { Prototypes } from "./prototypes.ts";
 import { Pulls } from "./pulls.ts";
 import { Questions } from "./questions.ts";
-import { decodeRecord, type GossipRecord, speakerOf } from "./records.ts";
+import { claimedSpeaker, decodeRecord, type GossipRecord, speakerOf } from "./records.ts";
 import { Repair } from "./repair.ts";
 import { Repetition } from "./repetition.ts";
 import { isBelievable } from "./stamp.ts";
@@ -23,6 +25,18 @@ import type { Random, Timers } from "./timers.ts";
 
 /** The agent drops news when its queue is full, so its list of members is read again this often. */
 const RECONCILE_MS = 60_000;
+
+/** What cannot be told apart from what a later version says. */
+const SENDS_NONSENSE = { does: "sends records that cannot be understood", hint: "is it of another version?" };
+const ANSWERS_NONSENSE = {
+  does: "gives answers that cannot be understood",
+  hint: "is it of another version?",
+};
+
+const CONTRADICTS = { does: "tells what does not add up, and is asked for all again" };
+
+/** The condition that this host cannot tell the others of its VMs. */
+const MUTE = "gossip";
 
 /** Between two times that this host learns of a later life of its own. */
 const RENEWAL_MS = 5000;
@@ -46,6 +60,8 @@ export interface ClusterOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Logger;
+  /** Where it is reported that others cannot be understood, or not be told. */
+  readonly health?: Health | undefined;
 }
 
 /**
@@ -63,6 +79,8 @@ export class Cluster implements Disposable {
   readonly #gossip: Gossip;
   readonly #repetition: Repetition;
   readonly #repair: Repair;
+  readonly #complaints: Complaints;
+  readonly #health: Health;
   readonly #held = new DisposableStack();
   /** The others that are there and can be asked. */
   #peers: readonly Peer[] = [];
@@ -78,6 +96,10 @@ export class Cluster implements Disposable {
     const peers = () => this.#peers;
     const adopt = (states: readonly OriginState[], from: Peer, askedAt: number) =>
       this.#adopt(states, from, askedAt);
+    const onOdd = (peer: Peer, reason: string) =>
+      this.#complaints.note({ from: peer.name, ...ANSWERS_NONSENSE }, reason);
+    this.#health = options.health ?? new Health();
+    this.#complaints = this.#held.use(new Complaints({ health: this.#health, log, timers }));
     this.#members = new Members(log);
     this.#budget = new Budget({ timers, members });
     this.#origin = this.#held.use(
@@ -94,13 +116,22 @@ export class Cluster implements Disposable {
         log,
         members,
         say,
+        onUnsaid: (reason) => this.#mute(reason),
       }),
     );
     this.#repetition = this.#held.use(
       new Repetition({ inventory, self, timers, members, say }),
     );
-    this.#prototypes = new Prototypes({ inventory, timers });
-    this.#knowledge = new Knowledge({ inventory, clock, timers, log, onLack: (uuid) => pulls.pull(uuid) });
+    this.#prototypes = new Prototypes({ inventory, timers, clock });
+    this.#knowledge = new Knowledge({
+      inventory,
+      clock,
+      timers,
+      log,
+      onLack: (uuid) => pulls.pull(uuid),
+      onOdd: (uuid, reason) => this.#complain(uuid, ANSWERS_NONSENSE, reason),
+      onContradiction: (uuid) => this.#complain(uuid, CONTRADICTS, "the digest is another"),
+    });
     this.#held.use(inventory.watch({
       host: (uuid) => {
         if (uuid === self) inventory.confirm(self, clock());
@@ -109,7 +140,7 @@ export class Cluster implements Disposable {
     this.#archive = new Archive(this.#origin, this.#knowledge);
     const questions = this.#held.use(new Questions({ port: options.peers, timers }));
     const pulls = this.#held.use(
-      new Pulls({ questions, knowledge: this.#knowledge, peers, adopt, timers, random, log }),
+      new Pulls({ questions, knowledge: this.#knowledge, peers, adopt, onOdd, timers, random, log }),
     );
     this.#repair = this.#held.use(
       new Repair({
@@ -122,6 +153,7 @@ export class Cluster implements Disposable {
         pull: (uuid) => pulls.pull(uuid),
         onShared: (uuid, doubted) => this.#share(uuid, doubted),
         onLaterLife: (epoch) => this.#renew(epoch),
+        onOdd,
         timers,
         random,
         log,
@@ -186,10 +218,8 @@ export class Cluster implements Disposable {
       try {
         this.#hear(event, serf);
       } catch (error) { // a defect, which must not make this host deaf
-        this.#o.log.error("cannot take over what Serf tells", {
-          kind: event.kind,
-          error: errorMessage(error),
-        });
+        const complaint = { from: "Serf's agent", does: `tells of ${event.kind} what cannot be taken over` };
+        this.#complaints.note(complaint, errorMessage(error));
       }
     }
   }
@@ -216,7 +246,7 @@ export class Cluster implements Disposable {
     try {
       record = decodeRecord(name, payload);
     } catch (error) {
-      return this.#o.log.warn("a gossip record is not as it should be", { name, error: errorMessage(error) });
+      return this.#complain(claimedSpeaker(name, payload), SENDS_NONSENSE, errorMessage(error));
     }
     if (!record) return;
     const uuid = speakerOf(record);
@@ -329,7 +359,8 @@ export class Cluster implements Disposable {
     const { log, clock, onEpoch, self, timers } = this.#o;
     if (epoch < this.#origin.stamp.epoch || this.#members.isContested(self)) return;
     if (!isBelievable(epoch, clock())) {
-      return log.warn("somebody tells of a life of this host that cannot have been", { host: self, epoch });
+      const complaint = { from: "somebody", does: "tells of a life of this host that cannot have been" };
+      return this.#complaints.note(complaint, `its epoch is ${epoch}`);
     }
     if (timers.now() - this.#renewedAt < RENEWAL_MS) return;
     this.#renewedAt = timers.now();
@@ -342,9 +373,24 @@ export class Cluster implements Disposable {
   #say(name: string, payload: Uint8Array): void {
     const { serf, log } = this.#o;
     if (!serf?.connected) return;
-    serf.userEvent(name, payload).catch((error) => {
-      log.warn("cannot tell the others", { name, error: errorMessage(error) }); // they will notice the gap
-    });
+    serf.userEvent(name, payload).then(
+      () => this.#health.clear(MUTE) && log.info("can tell the others again"),
+      (error) => serf.connected && this.#mute(errorMessage(error)), // they will notice the gap
+    );
+  }
+
+  /** What this host has to say cannot be said. */
+  #mute(error: string): void {
+    const reason = `cannot tell the other hosts of what is here: ${error}`;
+    if (this.#health.report(MUTE, { reason, blocking: true })) {
+      this.#o.log.error("cannot tell the others", { error });
+    }
+  }
+
+  /** Of a host, or of somebody who is none. */
+  #complain(uuid: string | undefined, about: Omit<Complaint, "from">, reason: string): void {
+    const name = uuid === undefined ? undefined : this.#members.host(uuid)?.peer.name;
+    this.#complaints.note({ from: name ?? "somebody", ...about }, reason);
   }
 }
 

@@ -2,7 +2,7 @@ import { z } from "zod";
 import { HostState, Runstate } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Host } from "../model/host.ts";
-import { INT16_MAX, VLAN_MAX } from "../model/limits.ts";
+import { HOST_VMS_MAX, INT16_MAX, TOLD_FIELDS_MAX, TOLD_TEXT_MAX, VLAN_MAX } from "../model/limits.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { VmInfo } from "../model/vm.ts";
 import type { Stamp } from "./stamp.ts";
@@ -50,10 +50,14 @@ export interface OriginState extends Stamp {
   readonly gone: readonly string[];
 }
 
+/** UTF-16 units; what a request may hold is a quarter of it. */
+const CUSTOM_VALUE_TOLD_MAX = 4096;
+
 const Uuid = z.string().refine(isUuid, "must be a UUID");
 const Int = z.int().nonnegative();
 const Int16 = Int.max(INT16_MAX);
 const Size = z.int32();
+const Text = z.string().max(TOLD_TEXT_MAX);
 const Digest = z.string().regex(/^[0-9a-f]{16}$/);
 const stamp = { epoch: Int.positive(), seq: Int, digest: Digest };
 
@@ -81,13 +85,13 @@ const Resource = z.object({
 const HostSchema = z.object({
   uuid: Uuid,
   def: z.object({
-    name: z.string(),
-    cpuarch: z.object({ arch: z.string(), vendor: z.string() }),
-    cpudef: z.object({ model: z.string(), nodes: Int16, sockets: Int16, cores: Int16, threads: Int16 }),
+    name: Text,
+    cpuarch: z.object({ arch: Text, vendor: Text }),
+    cpudef: z.object({ model: Text, nodes: Int16, sockets: Int16, cores: Int16, threads: Int16 }),
     tscfreq: Int,
-    sysinfo: z.object({ version: z.string(), date: z.string() }),
-    osid: z.string(),
-    osv: z.string(),
+    sysinfo: z.object({ version: Text, date: Text }),
+    osid: Text,
+    osv: Text,
   }),
   cstate: z.literal(Object.values(HostState)),
   lockid: Int16,
@@ -97,11 +101,13 @@ const HostSchema = z.object({
 
 const VmSchema = z.object({
   uuid: Uuid,
-  name: z.string(),
+  name: Text,
   host: Uuid,
   runstate: z.literal(Object.values(Runstate)),
   vlanid: Int.max(VLAN_MAX),
-  custom: z.array(z.object({ name: z.string(), value: z.string() })),
+  custom: z.array(z.object({ name: Text, value: z.string().max(CUSTOM_VALUE_TOLD_MAX) })).max(
+    TOLD_FIELDS_MAX,
+  ),
   vcpus: Int16,
   ts: Int,
 });
@@ -112,8 +118,8 @@ const StatesSchema = z.array(
     ...stamp,
     host: HostSchema.optional(),
     base: Int.optional(),
-    vms: z.array(VmSchema),
-    gone: z.array(Uuid).default([]),
+    vms: z.array(VmSchema).max(HOST_VMS_MAX),
+    gone: z.array(Uuid).max(HOST_VMS_MAX).default([]),
   }).refine(
     (state) =>
       (state.host?.uuid ?? state.uuid) === state.uuid && state.vms.every((vm) => vm.host === state.uuid),

@@ -44,6 +44,8 @@ export interface GossipOptions {
   readonly members: () => number;
   /** Tells all others. */
   readonly say: (name: string, payload: Uint8Array) => void;
+  /** Not even that there is something to be asked for can be said. */
+  readonly onUnsaid?: (reason: string) => void;
 }
 
 /**
@@ -174,7 +176,7 @@ export class Gossip implements Disposable {
     const { memory, hp } = host.resources;
     this.#hostSaid = { info, total: Math.max(1, memory.total + hp.total), at: timers.now() };
     if (!this.#say(RECORD_NAMES.host, encodeHostInfo(info, origin.stamp))) {
-      this.#o.log.warn("this host's record is too long to be told", { host: origin.uuid });
+      this.#o.onUnsaid?.("this host's record is too long");
     }
     const silenceMs = Math.max(SILENCE_MS, members() * SILENCE_MS_PER_MEMBER);
     this.#reminder?.[Symbol.dispose]();

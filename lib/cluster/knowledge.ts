@@ -1,5 +1,7 @@
 import type { Clock } from "../model/clock.ts";
 import { Runstate } from "../model/enums.ts";
+import type { Host } from "../model/host.ts";
+import { HOST_VMS_MAX } from "../model/limits.ts";
 import type { Logger } from "../model/log.ts";
 import type { VmInfo } from "../model/vm.ts";
 import { saidOf } from "./claims.ts";
@@ -77,6 +79,10 @@ export interface KnowledgeOptions {
   readonly log: Logger;
   /** Something is missing of an origin: see {@link Knowledge.lack}. */
   readonly onLack: (uuid: string) => void;
+  /** What an origin tells does not add up with what is known of it: all will be asked for. */
+  readonly onContradiction?: (uuid: string) => void;
+  /** What is told of an origin cannot be understood. */
+  readonly onOdd?: (uuid: string, reason: string) => void;
 }
 
 /**
@@ -216,7 +222,7 @@ export class Knowledge {
       if (wasLacking) this.#rest(state, origin);
     }
     if (!fits) return;
-    if (host) this.#o.inventory.putHost(host);
+    if (host) this.#putHost(host);
     this.#takeHeld(uuid, origin);
     this.#o.log.debug("learnt an origin's state", { host: uuid, epoch: state.epoch, vms: state.vms.length });
   }
@@ -286,7 +292,7 @@ export class Knowledge {
     origin.broken = false;
     this.#o.inventory.replaceVmsOf(uuid, vms.map((vm) => ({ ...vm, host: uuid }))); // one string, not one for each
     if (progress.stamp.digest === state.digest) return true;
-    this.#o.log.error("a host's VMs are not what its digest says; is it of another version?", { host: uuid });
+    this.#o.onOdd?.(uuid, "its VMs are not what its digest says");
     return false;
   }
 
@@ -355,8 +361,13 @@ export class Knowledge {
   }
 
   #applyHost(info: HostInfo): void {
-    const { inventory } = this.#o;
-    inventory.putHost(hostOf(info, inventory.host(info.uuid), info.cstate));
+    this.#putHost(hostOf(info, this.#o.inventory.host(info.uuid), info.cstate));
+  }
+
+  /** A time in the future counts as now. */
+  #putHost(host: Host): void {
+    const { inventory, clock } = this.#o;
+    inventory.putHost({ ...host, ts: Math.min(host.ts, clock()) });
   }
 
   #confirm(uuid: string): void {
@@ -370,13 +381,13 @@ export class Knowledge {
     const claim = inventory.claimsOf(origin).get(uuid);
     const after = typeof vm === "string" ? undefined : { ...vm, host: origin };
     progress.change(claim && saidOf(claim), after, seq);
-    if (after) inventory.putVm(after);
+    if (after && (claim || inventory.claimsOf(origin).size < HOST_VMS_MAX)) inventory.putVm(after);
     else inventory.removeVm(uuid, Infinity, origin);
   }
 
   #verify(uuid: string, origin: Origin, digest: string): void {
     if (origin.progress.stamp.digest === digest) return;
     origin.broken = true;
-    this.#o.log.warn("what is known of a host does not add up, asking for all", { host: uuid });
+    this.#o.onContradiction?.(uuid);
   }
 }

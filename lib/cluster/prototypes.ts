@@ -1,4 +1,6 @@
+import { type Clock, systemClock } from "../model/clock.ts";
 import { HostState, Runstate } from "../model/enums.ts";
+import { HOST_VMS_MAX } from "../model/limits.ts";
 import type { VmInfo } from "../model/vm.ts";
 import { saidOf } from "./claims.ts";
 import { hostOf } from "./host_record.ts";
@@ -16,28 +18,35 @@ const FORGOTTEN_MS = 5 * 60_000;
 export class Prototypes {
   readonly #inventory: Inventory;
   readonly #timers: Timers;
+  readonly #clock: Clock;
   /** When each VM of each host was last heard of. */
   readonly #heard = new Map<string, Map<string, number>>();
 
-  constructor(o: { inventory: Inventory; timers: Timers }) {
+  constructor(o: { inventory: Inventory; timers: Timers; clock?: Clock }) {
     this.#inventory = o.inventory;
     this.#timers = o.timers;
+    this.#clock = o.clock ?? systemClock;
   }
 
-  /** Takes over what a host says. */
+  /** Takes over what a host says. A time in the future counts as now, lest what is said later be older. */
   hear(record: GossipRecord): void {
+    const ts = (of: { readonly ts: number }) => Math.min(of.ts, this.#clock());
     switch (record.kind) {
       case "host": {
         const known = this.#inventory.host(record.host.uuid);
-        if (known && known.ts > record.host.ts) return;
-        return this.#inventory.putHost(hostOf(record.host, known, HostState.active));
+        const host = { ...record.host, ts: ts(record.host) };
+        if (known && known.ts > host.ts) return;
+        return this.#inventory.putHost(hostOf(host, known, HostState.active));
       }
-      case "vm":
-        return this.#hearVm(record.vm, record.vm);
+      case "vm": {
+        const vm = { ...record.vm, ts: ts(record.vm) };
+        return this.#hearVm(vm, vm);
+      }
       case "event": {
-        const known = this.#inventory.claimsOf(record.event.host).get(record.event.uuid);
+        const event = { ...record.event, ts: ts(record.event) };
+        const known = this.#inventory.claimsOf(event.host).get(event.uuid);
         // Of one that is unknown the next repetition tells more.
-        return this.#hearVm(record.event, known && { ...saidOf(known), ...record.event });
+        return this.#hearVm(event, known && { ...saidOf(known), ...event });
       }
     }
   }
@@ -58,8 +67,9 @@ export class Prototypes {
   }
 
   #hearVm({ uuid, host, runstate, ts }: VmEvent, vm: VmInfo | undefined): void {
-    const known = this.#inventory.claimsOf(host).get(uuid);
-    if (known && known.ts > ts) return;
+    const claims = this.#inventory.claimsOf(host);
+    const known = claims.get(uuid);
+    if (known ? known.ts > ts : claims.size >= HOST_VMS_MAX) return;
     const heard = this.#heard.get(host) ?? new Map<string, number>();
     this.#heard.set(host, heard);
     if (runstate === Runstate.deleted) {

@@ -1,5 +1,5 @@
 import { inBackground } from "../model/background.ts";
-import { errorMessage } from "../model/error.ts";
+import { errorMessage, isInvalid } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { OriginState } from "./exchange.ts";
 import type { Knowledge } from "./knowledge.ts";
@@ -25,6 +25,8 @@ export interface PullsOptions {
   readonly peers: () => readonly Peer[];
   /** Takes over an answer to what was asked at that time. */
   readonly adopt: (states: readonly OriginState[], from: Peer, askedAt: number) => void;
+  /** An answer was not understood. */
+  readonly onOdd?: (from: Peer, reason: string) => void;
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Logger;
@@ -85,6 +87,7 @@ export class Pulls implements Disposable {
         const askedAt = timers.now();
         adopt(await questions.states(peer, [want]), peer, askedAt);
       } catch (error) {
+        if (isInvalid(error)) this.#o.onOdd?.(peer, errorMessage(error));
         log.debug("cannot pull a host's state", { host: uuid, from: peer.uuid, error: errorMessage(error) });
       }
     }

@@ -1,6 +1,7 @@
 import { HostState, Runstate } from "../model/enums.ts";
 import type { Host } from "../model/host.ts";
-import { INT16_MAX, VLAN_MAX } from "../model/limits.ts";
+import { INT16_MAX, TOLD_FIELDS_MAX, TOLD_TEXT_MAX, VLAN_MAX } from "../model/limits.ts";
+import { VirtxError } from "../model/error.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { CustomField, VmInfo } from "../model/vm.ts";
 import { DEFAULT_EVENT_LIMIT, payloadRoom } from "../serf/event_size.ts";
@@ -22,6 +23,10 @@ export const RECORD_LIMIT = payloadRoom(RECORD_NAMES.host);
 export const EVENT_OVERHEAD = DEFAULT_EVENT_LIMIT - RECORD_LIMIT;
 
 const STAMP_BYTES = 24;
+
+/** What no name has; it would rearrange the line that it stands in. */
+// deno-lint-ignore no-control-regex -- control characters are what is looked for
+const CONTROL = /[\x00-\x1f\x7f-\x9f]/;
 
 /** The part of a host that is gossiped. */
 export interface HostInfo {
@@ -142,10 +147,10 @@ export function decodeHostInfo(payload: Uint8Array): HostRecord {
   const reader = new ByteReader(payload);
   const host: HostInfo = {
     uuid: readUuid(reader, "uuid"),
-    name: reader.string("name"),
-    arch: reader.string("arch"),
-    vendor: reader.string("vendor"),
-    model: reader.string("model"),
+    name: readText(reader, "name"),
+    arch: readText(reader, "arch"),
+    vendor: readText(reader, "vendor"),
+    model: readText(reader, "model"),
     nodes: readInt16(reader, "nodes", INT16_MAX),
     sockets: readInt16(reader, "sockets", INT16_MAX),
     cores: readInt16(reader, "cores", INT16_MAX),
@@ -153,8 +158,8 @@ export function decodeHostInfo(payload: Uint8Array): HostRecord {
     cstate: readEnum(reader, "cstate", HostState),
     memoryavailable: reader.int32("memoryavailable"),
     hpavailable: reader.int32("hpavailable"),
-    osid: reader.string("osid"),
-    osv: reader.string("osv"),
+    osid: readText(reader, "osid"),
+    osv: readText(reader, "osv"),
     ts: readTimestamp(reader),
   };
   return { kind: "host", host, origin: readStamp(reader) };
@@ -171,10 +176,12 @@ export function decodeVmEvent(payload: Uint8Array): EventRecord {
 export function decodeVmInfo(payload: Uint8Array): VmRecord {
   const reader = new ByteReader(payload);
   const { uuid, host, runstate, ts } = readVmEvent(reader);
-  const name = reader.string("name");
+  const name = readText(reader, "name");
   const vlanid = readInt16(reader, "vlanid", VLAN_MAX);
   const custom: CustomField[] = [];
-  for (let rest = reader.count("custom fields", 4); rest > 0; rest--) {
+  const count = reader.count("custom fields", 4);
+  if (count > TOLD_FIELDS_MAX) throw invalid(`it has ${count} custom fields`);
+  for (let rest = count; rest > 0; rest--) {
     custom.push({ name: reader.string("custom name"), value: reader.string("custom value") });
   }
   const vcpus = readInt16(reader, "vcpus", INT16_MAX);
@@ -196,6 +203,18 @@ export function decodeRecord(name: string, payload: Uint8Array): GossipRecord | 
       return decodeVmEvent(payload);
     default:
       return undefined;
+  }
+}
+
+/** The UUID of the host in whose name something comes that may be no record at all; undefined: it cannot be told. */
+export function claimedSpeaker(name: string, payload: Uint8Array): string | undefined {
+  const reader = new ByteReader(payload);
+  try {
+    const first = readUuid(reader, "uuid");
+    return name === RECORD_NAMES.host ? first : readUuid(reader, "host");
+  } catch (error) {
+    if (error instanceof VirtxError) return undefined;
+    throw error;
   }
 }
 
@@ -235,6 +254,14 @@ function readStamp(reader: ByteReader): Stamp | undefined {
 function readUuid(reader: ByteReader, field: string): string {
   const text = reader.string(field);
   if (!isUuid(text)) throw invalid(`its ${field} is no UUID`);
+  return text;
+}
+
+/** A name and the like, which will stand in lists. */
+function readText(reader: ByteReader, field: string): string {
+  const text = reader.string(field);
+  if (text.length > TOLD_TEXT_MAX) throw invalid(`its ${field} has ${text.length} characters`);
+  if (CONTROL.test(text)) throw invalid(`its ${field} has control characters`);
   return text;
 }
 

@@ -1,5 +1,5 @@
 import { inBackground } from "../model/background.ts";
-import { errorMessage } from "../model/error.ts";
+import { errorMessage, isInvalid } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Archive } from "./archive.ts";
 import type { OriginState, Vector, Want } from "./exchange.ts";
@@ -34,6 +34,8 @@ export interface RepairOptions {
   readonly onShared: (uuid: string, doubted: boolean) => void;
   /** A peer has heard of a later life of this host than its own. */
   readonly onLaterLife: (epoch: number) => void;
+  /** An answer was not understood. */
+  readonly onOdd?: (from: Peer, reason: string) => void;
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Logger;
@@ -103,6 +105,7 @@ export class Repair implements Disposable {
       if (theirs) await this.#catchUp(peer, theirs, askedAt);
       this.#lastComparison = timers.now();
     } catch (error) {
+      if (isInvalid(error)) this.#o.onOdd?.(peer, errorMessage(error));
       log.debug("cannot compare notes", { host: peer.uuid, error: errorMessage(error) });
     }
   }

@@ -67,6 +67,7 @@ export async function openCluster(held: AsyncDisposableStack, o: ClusterParts): 
       timers: systemTimers,
       random: Math.random,
       log,
+      health: o.health,
     }),
   );
 }

@@ -76,6 +76,11 @@ export class VirtxError extends Error {
   }
 }
 
+/** Whether it says that something, such as another's answer, is not what it should be. */
+export function isInvalid(error: unknown): boolean {
+  return error instanceof VirtxError && error.kind === "invalid";
+}
+
 /** The message of anything that was thrown. */
 export function errorMessage(error: unknown): string {
   return error instanceof Error ? error.message : String(error);

@@ -40,6 +40,15 @@ export const CUSTOM_FIELDS_MAX = 64;
 export const CUSTOM_NAME_MAX = 64;
 export const CUSTOM_VALUE_MAX = 1024;
 
+/** UTF-16 units of a name or another text of a host or VM that another host tells of. */
+export const TOLD_TEXT_MAX = 1024;
+
+/** Custom fields of a VM that another host tells of. */
+export const TOLD_FIELDS_MAX = 256;
+
+/** VMs that one host is believed to have. */
+export const HOST_VMS_MAX = 50_000;
+
 /** Ranges of the prototype's integers. */
 export const INT16_MAX = 0x7fff;
 export const INT32_MAX = 0x7fffffff;

@@ -32,6 +32,8 @@ export interface SerfAgentOptions {
 
 /** User events that nobody has looked at yet; more are dropped, as Serf itself drops what it cannot deliver. */
 const MAX_WAITING_EVENTS = 8_192;
+/** Likewise, bytes of their payloads. */
+const MAX_WAITING_BYTES = 8 << 20;
 
 /**
  * This host's Serf agent, through its RPC (interop.md §2; agents 0.8.2 to 0.10.2). Methods throw a {@link VirtxError}
@@ -49,6 +51,8 @@ export class SerfAgent implements AsyncDisposable {
   readonly #link: Link;
   #tags = WantedTags.none;
   #dropped = 0;
+  /** Bytes of payloads that came since nothing waited. */
+  #waitingBytes = 0;
 
   private constructor(o: SerfAgentOptions) {
     const { log, reconnectMs = 5_000, timeoutMs = 10_000, heartbeatMs = 5_000 } = o;
@@ -164,11 +168,15 @@ export class SerfAgent implements AsyncDisposable {
   }
 
   #onEvent(event: SerfEvent): void {
-    if (event.kind === "user" && this.events.size >= MAX_WAITING_EVENTS) {
-      if (this.#dropped++ % MAX_WAITING_EVENTS === 0) {
-        this.#log.warn("user events are dropped: too many wait", { dropped: this.#dropped });
+    if (event.kind === "user") {
+      if (this.events.size === 0) this.#waitingBytes = 0;
+      this.#waitingBytes += event.payload.length;
+      if (this.events.size >= MAX_WAITING_EVENTS || this.#waitingBytes > MAX_WAITING_BYTES) {
+        if (this.#dropped++ % MAX_WAITING_EVENTS === 0) {
+          this.#log.warn("user events are dropped: too many wait", { dropped: this.#dropped });
+        }
+        return;
       }
-      return;
     }
     this.events.push(event);
   }

@@ -6,6 +6,7 @@ import type { Peer, PeerPort } from "../../lib/cluster/ports.ts";
 import { inBackground } from "../../lib/model/background.ts";
 import { HostState, Runstate } from "../../lib/model/enums.ts";
 import { VirtxError } from "../../lib/model/error.ts";
+import { Health } from "../../lib/model/health.ts";
 import { type Logger, silentLogger } from "../../lib/model/log.ts";
 import type { VmInfo } from "../../lib/model/vm.ts";
 import { type SimAgent, type SimNetwork, SimSerf } from "./cluster_serf.ts";
@@ -123,6 +124,7 @@ export class SimHost {
   readonly vms = new Map<string, VmInfo>();
   readonly #sim: ClusterSim;
   inventory = new Inventory();
+  readonly health = new Health();
   cluster: Cluster | undefined;
   /** How wrong its clock is. */
   skewMs = 0;
@@ -172,6 +174,7 @@ export class SimHost {
       timers: time,
       random,
       log: options.log ?? silentLogger,
+      health: this.health,
     });
     if (!alone) this.agent.reconnect();
     time.settle();

@@ -38,9 +38,10 @@ export function frequency(mhz: number): string {
   return Math.abs(mhz) < 1000 ? `${round(mhz)} MHz` : `${round(mhz / 1000)} GHz`;
 }
 
-/** A time as ISO 8601 has it, to the second, UTC; "-" for none. */
+/** A time as ISO 8601 has it, to the second, UTC; "-" for none, and for one that no date can tell. */
 export function instant(ms: number): string {
-  return ms > 0 ? new Date(ms).toISOString().replace(/\.\d+Z$/, "Z") : "-";
+  const date = new Date(ms);
+  return ms > 0 && !Number.isNaN(date.getTime()) ? date.toISOString().replace(/\.\d+Z$/, "Z") : "-";
 }
 
 /** The same for programs, to which "-" is no time. */

@@ -6,6 +6,7 @@ import {
   parseWants,
   type Vector,
 } from "../../../lib/cluster/exchange.ts";
+import { HOST_VMS_MAX } from "../../../lib/model/limits.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
@@ -65,4 +66,22 @@ Deno.test("what cannot be is refused", () => {
   const hosts = [{ uuid: numberedUuid(1) }, { cstate: 9 }, { resources: {} }, { def: undefined }];
   for (const wrong of hosts) assertRefused(parseStates, [{ ...STATE, host: { ...STATE.host, ...wrong } }]);
   assertRefused(parseStates, [{ ...STATE, gone: ["x"] }]);
+});
+
+Deno.test("what a peer tells is bounded: names, fields, and how many VMs a host has", () => {
+  const [vm] = STATE.vms;
+  const many = <T>(count: number, item: T) => Array.from({ length: count }, () => item);
+  const field = { name: "a", value: "b" };
+  for (
+    const wrong of [
+      { name: "x".repeat(64 * 1024) },
+      { custom: many(1000, field) },
+      { custom: [{ name: "a", value: "x".repeat(64 * 1024) }] },
+    ]
+  ) assertRefused(parseStates, [{ ...STATE, vms: [{ ...vm, ...wrong }] }]);
+  assertRefused(parseStates, [{ ...STATE, vms: many(HOST_VMS_MAX + 1, vm) }]);
+  assertRefused(parseStates, [{ ...STATE, gone: many(HOST_VMS_MAX + 1, HOST) }]);
+  assertRefused(parseStates, [{ ...STATE, host: { ...STATE.host, def: undefined } }]);
+  const largest = { ...STATE, epoch: Number.MAX_SAFE_INTEGER, seq: Number.MAX_SAFE_INTEGER };
+  assert.equal(parseStates([largest]).length, 1); // what is to be believed of it, is decided elsewhere
 });

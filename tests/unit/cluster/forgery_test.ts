@@ -4,6 +4,7 @@ import { encodeHostInfo, encodeVmEvent, hostInfoOf, RECORD_NAMES } from "../../.
 import type { Stamp } from "../../../lib/cluster/stamp.ts";
 import { inBackground } from "../../../lib/model/background.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
 import { ClusterSim, type SimHost } from "../../support/cluster_sim.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { hostEntry, numberedUuid } from "../../support/vm_info.ts";
@@ -162,6 +163,52 @@ Deno.test("a minute of forged records of all kinds has nobody asked without end,
     await sim.time.pass(60_000);
     assert.ok(sim.http.states - later <= 10, `${sim.http.states - later} questions when all is quiet again`);
   });
+});
+
+Deno.test("what cannot be understood is reported with its sender's name, and no longer than it lasts", async () => {
+  await withRogue({}, async ({ sim, victim, forge }) => {
+    const rogue = sim.serf.join("garbler");
+    const record = encodeVmEvent({
+      uuid: numberedUuid(1),
+      host: victim.uuid,
+      runstate: 99 as Runstate,
+      ts: 1,
+    });
+    assert.ok(record);
+    for (let at = 0; at < 12; at++) void rogue.userEvent(RECORD_NAMES.event, record);
+    void rogue.userEvent(RECORD_NAMES.vm, new Uint8Array([1, 2, 3]));
+    forge({ epoch: Number.MAX_SAFE_INTEGER });
+    await sim.time.pass(10_000);
+    const [, other] = sim.hosts;
+    const reasons = (host: SimHost | undefined) => host?.health.conditions.map(({ reason }) => reason).join();
+    assert.match(
+      reasons(other) ?? "",
+      /virt1 sends records that cannot be understood \(12 in the last minute\): is it/,
+    );
+    assert.match(reasons(other) ?? "", /somebody sends records that cannot be understood \(1 in/);
+    assert.match(reasons(victim) ?? "", /a life of this host that cannot have been/);
+    assert.ok(sim.hosts.every(({ health }) => health.conditions.every(({ blocking }) => !blocking)));
+    await sim.time.pass(180_000);
+    assert.deepEqual(sim.hosts.map(reasons), ["", "", "", ""]);
+  });
+});
+
+Deno.test("a host that cannot tell the others anything says so, until it can", async () => {
+  using sim = new ClusterSim({ hosts: 2, vmsPerHost: 1, seed: 4 });
+  await sim.start();
+  const [host] = sim.hosts;
+  assert.ok(host);
+  const say = host.agent.userEvent;
+  host.agent.userEvent = () => Promise.reject(new VirtxError("refused", "user event exceeds limit"));
+  host.put();
+  await sim.time.pass(1000);
+  const [condition] = host.health.conditions;
+  assert.match(condition?.reason ?? "", /cannot tell the other hosts .*exceeds limit/);
+  assert.equal(condition?.blocking, true);
+  host.agent.userEvent = say;
+  host.put();
+  await sim.time.pass(1000);
+  assert.deepEqual(host.health.conditions, []);
 });
 
 Deno.test("an epoch that a host kept from a forged record is not gone on after", async () => {

@@ -73,3 +73,19 @@ Deno.test("a VM that a prototype host has not repeated for long is forgotten, th
   prototypes.sweep(HOST);
   assert.deepEqual([...inventory.vms()].map((vm) => vm.uuid), [VM]);
 });
+
+Deno.test("a time in the future counts as now, so that what is said later is heard", () => {
+  const inventory = new Inventory();
+  let now = 100;
+  const prototypes = new Prototypes({ inventory, timers: new VirtualTime(), clock: () => now });
+  const hear = (runstate: Runstate, ts: number) =>
+    prototypes.hear({ kind: "vm", vm: vmInfo({ uuid: VM, host: HOST, runstate, ts }), origin: undefined });
+  const host = hostInfoOf(hostEntry({ uuid: HOST }));
+  hear(Runstate.paused, Number.MAX_SAFE_INTEGER);
+  prototypes.hear({ kind: "host", host: { ...host, ts: Number.MAX_SAFE_INTEGER }, origin: undefined });
+  assert.deepEqual([inventory.vm(VM)?.ts, inventory.host(HOST)?.ts], [100, 100]);
+  now = 200;
+  hear(Runstate.running, 150);
+  prototypes.hear({ kind: "host", host: { ...host, name: "later", ts: 150 }, origin: undefined });
+  assert.deepEqual([inventory.vm(VM)?.runstate, inventory.host(HOST)?.def.name], [Runstate.running, "later"]);
+});

@@ -13,12 +13,13 @@ import {
   RECORD_LIMIT,
   type VmEvent,
 } from "../../../lib/cluster/records.ts";
+import { ByteWriter } from "../../../lib/cluster/bytes.ts";
 import type { Stamp } from "../../../lib/cluster/stamp.ts";
 import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
-import type { VmInfo } from "../../../lib/model/vm.ts";
+import type { CustomField, VmInfo } from "../../../lib/model/vm.ts";
 import { gossipFixture } from "../../support/cluster_fixtures.ts";
-import { hostEntry } from "../../support/vm_info.ts";
+import { hostEntry, numberedUuid } from "../../support/vm_info.ts";
 
 const HOST = "6f1c1d9e-0000-4000-8000-00000000000a";
 const VM = "11111111-2222-4333-8444-555555555555";
@@ -244,3 +245,31 @@ function assertRefused(name: string, payload: Uint8Array, what?: string): void {
     what ?? `${name}, ${payload.length} bytes`,
   );
 }
+
+Deno.test("names that no list could show, and more fields than anybody reads, are refused", () => {
+  const vm = { uuid: numberedUuid(1), host: numberedUuid(2), runstate: Runstate.running, ts: 1 };
+  const custom = Array.from({ length: 300 }, () => ({ name: "", value: "" }));
+  const encode = (name: string, fields: readonly CustomField[] = []) => {
+    const writer = new ByteWriter(0x20000);
+    writer.string(vm.uuid);
+    writer.string(vm.host);
+    writer.int16(vm.runstate);
+    writer.int64(vm.ts);
+    writer.string(name);
+    writer.int16(0);
+    writer.count(fields.length);
+    for (const { name, value } of fields) {
+      writer.string(name);
+      writer.string(value);
+    }
+    writer.int16(1);
+    const bytes = writer.finish();
+    assert.ok(bytes);
+    return bytes;
+  };
+  assert.equal(decodeRecord("VI", encode("a\u00e4"))?.kind, "vm");
+  for (const name of ["a\x1b[2J", "a\nb", "\x9b31m", "x".repeat(2000), "x".repeat(65_000)]) {
+    assert.throws(() => decodeRecord("VI", encode(name)), { kind: "invalid" });
+  }
+  assert.throws(() => decodeRecord("VI", encode("a", custom)), { kind: "invalid" });
+});
