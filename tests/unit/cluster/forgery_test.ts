@@ -175,8 +175,8 @@ Deno.test("what cannot be understood is reported with its sender's name, and no 
       ts: 1,
     });
     assert.ok(record);
-    for (let at = 0; at < 12; at++) void rogue.userEvent(RECORD_NAMES.event, record);
-    void rogue.userEvent(RECORD_NAMES.vm, new Uint8Array([1, 2, 3]));
+    for (let at = 0; at < 12; at++) await rogue.userEvent(RECORD_NAMES.event, record);
+    await rogue.userEvent(RECORD_NAMES.vm, new Uint8Array([1, 2, 3]));
     forge({ epoch: Number.MAX_SAFE_INTEGER });
     await sim.time.pass(10_000);
     const [, other] = sim.hosts;
