@@ -2,6 +2,7 @@ import { type RouteConfig, z } from "@hono/zod-openapi";
 import type { ErrorKind } from "../model/error.ts";
 import type { Answer, Operation, RequestHeader } from "./operation.ts";
 import { statusOf, titleOf } from "./failure_kinds.ts";
+import { IDEMPOTENCY_KEY_PATTERN } from "./preferences.ts";
 import { Problem, PROBLEM_JSON } from "./problem.ts";
 import { JSON_TYPE } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
@@ -22,8 +23,8 @@ const STALE = {
     "Serf has been away for so many seconds: what is said of other hosts is from memory",
 };
 
-/** What any change may be asked with. */
-const TRACKED_HEADERS: Readonly<Record<string, RequestHeader>> = {
+/** What a change may be asked with; the example of a key is that of this operation alone, as keys have to be. */
+const trackedHeaders = (operation: string): Readonly<Record<string, RequestHeader>> => ({
   Prefer: {
     description:
       "respond-async: answer 202 at once and go on (RFC 7240); with wait=10 beside it, only if it takes " +
@@ -37,9 +38,10 @@ const TRACKED_HEADERS: Readonly<Record<string, RequestHeader>> = {
       "with the key is refused (422). A key counts on the host that carries the request out: send a retry to any host if " +
       "the request names its VM or host, else to the same one; and of a migration look at its operation, as the VM may be on " +
       "another host by now",
-    example: '"6f1a5a1e-7f0c-4a53-9a0e-3f1a3f0c9d11"',
+    example: `"${operation}-of-web1-on-monday"`,
+    pattern: IDEMPOTENCY_KEY_PATTERN,
   },
-};
+});
 
 /** What the answers to changes carry. */
 const TRACKED = { "X-VirtX-Operation": "The id of the operation, for OperationGet; failures carry it, too" };
@@ -49,7 +51,7 @@ export function describeOperation<Query extends z.ZodObject, Body extends z.ZodT
   operation: Operation<Query, Body>,
 ): RouteConfig {
   const { id, method, path, tag, summary, description, query, body } = operation;
-  const headers = { ...operation.tracked && TRACKED_HEADERS, ...operation.headers };
+  const headers = { ...operation.tracked && trackedHeaders(id), ...operation.headers };
   return {
     operationId: id,
     method,
@@ -121,8 +123,8 @@ function failures(
   );
 }
 
-function requestHeaderSchema({ description, example }: RequestHeader): z.ZodType {
-  return z.string().optional().openapi({ description, example });
+function requestHeaderSchema({ description, example, pattern }: RequestHeader): z.ZodType {
+  return z.string().optional().openapi({ description, example, ...(pattern !== undefined && { pattern }) });
 }
 
 function headerSchema(description: string): z.ZodType {

@@ -16,7 +16,7 @@ export interface DocsPage {
 const METHODS = ["get", "post", "put", "delete"] as const;
 
 /** Where the examples send their requests. */
-const BASE = "http://localhost:8080";
+const BASE = "$API";
 
 const STYLE = `
 :root { color-scheme: light dark; --line: #8885; --soft: #8882; --accent: #0a7d5a; }
@@ -64,6 +64,8 @@ export function renderDocs(document: OpenApiDocument): DocsPage {
         </nav>
         <main><h1>${title} ${version}</h1><p>${description ?? ""}</p>
     <p>The same for programs: <a href="openapi.json">openapi.json</a></p>
+    <p>In the examples <code>API</code> is the address of any host: <code>API=http://virt1:8080</code>. On a host itself
+    the socket will do: <code>alias curl="curl --unix-socket /run/virtxd/virtxd.sock" API=http://localhost</code></p>
     ${tags.map((tag) => html`<h2>${tag}</h2>${tagged(tag).map(section)}`)}
     <h2>Shapes</h2>
     ${schemas.map(([name, schema]) =>
@@ -170,7 +172,8 @@ function typeOf(schema: Schema | undefined): Html {
     const name = schema.$ref.split("/").at(-1);
     return html`<a href="#shape-${name}">${name}</a>`;
   }
-  if (schema.allOf) return html`${schema.allOf.map(typeOf)}`;
+  // Parts that only add a description to another say nothing of the type.
+  if (schema.allOf) return html`${schema.allOf.filter((part) => "$ref" in part || part.type).map(typeOf)}`;
   const { items, type = "any", minimum, maximum, properties } = schema;
   if (items) return html`array of ${typeOf(items)}`;
   if (properties) {

@@ -117,9 +117,15 @@ export class Endpoints {
 
   /** OPTIONS of any path, 405 for a path that has other methods, 404 for one that has none. */
   #unrouted(request: Request): Response {
-    const path = new URL(request.url).pathname;
+    // As it came: the router, too, takes "/vms/../hosts" for what it is.
+    const path = pathOf(request.url);
     const methods = path === "/*" ? [...this.#methods.values()].flat() : this.#methodsOf(path);
-    if (methods === undefined) throw new HttpError("no_such_path", `There is no path ${path.slice(0, 200)}`);
+    if (methods === undefined) {
+      throw new HttpError(
+        "no_such_path",
+        `There is no path ${path.slice(0, 200)}; /docs tells which there are`,
+      );
+    }
     const allow = allowed(methods);
     if (request.method !== "OPTIONS") {
       const why = `${path} has no method ${request.method}, but ${allow}`;
@@ -141,6 +147,11 @@ export class Endpoints {
     }
     return undefined;
   }
+}
+
+/** The path of a whole URL, in which nothing is resolved. */
+function pathOf(url: string): string {
+  return /^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(url)?.[1] || "/";
 }
 
 /** The value of the Allow header for a path with these operations. */
@@ -179,7 +190,7 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
   if (operation.readsOnly) exchange.readsOnly = true;
   if (operation.streams) exchange.streams = true;
   const issues: FieldIssue[] = [];
-  const uuid = c.req.param("uuid") ?? "";
+  const uuid = (c.req.param("uuid") ?? "").toLowerCase();
   if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: UUID_RULE });
   const query = readQuery(exchange.request.url, operation.query, issues);
   if (issues.length === 0 && "dry_run" in query && query.dry_run === "true") exchange.readsOnly = true;

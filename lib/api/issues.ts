@@ -29,7 +29,7 @@ function fieldName(path: readonly PropertyKey[]): string {
   return name;
 }
 
-/** The rule in words, to be read after the field's name; undefined leaves zod's own. */
+/** The rule in words, to be read after the field's name; undefined leaves those that the rule itself has. */
 function explain(issue: z.core.$ZodRawIssue): string | undefined {
   switch (issue.code) {
     case "unrecognized_keys":
@@ -47,6 +47,10 @@ function explain(issue: z.core.$ZodRawIssue): string | undefined {
       return `must ${measure(issue.origin)} at least ${issue.minimum}${unit(issue.origin)}`;
     case "too_big":
       return `must ${measure(issue.origin)} at most ${issue.maximum}${unit(issue.origin)}`;
+    case "custom": // our own words
+      return undefined;
+    default:
+      return "is not as it has to be";
   }
 }
 

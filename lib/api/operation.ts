@@ -45,6 +45,8 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
 export interface RequestHeader {
   readonly description: string;
   readonly example: string;
+  /** What it must match. */
+  readonly pattern?: string;
 }
 
 /** The JSON body of a request. */

@@ -93,7 +93,13 @@ export function addOperationOperations(endpoints: Endpoints, o: OperationLookup)
     summary: "Changes that were asked for, the latest first",
     description: "All active hosts are asked; those that do not answer in time are named.",
     query: OperationListQuery,
-    at: ({ query }) => query.host,
+    at: ({ query: { host } }) => {
+      if (
+        host === undefined || host === o.hostUuid || inventory.host(host) || o.others?.cluster.member(host)
+      ) return host;
+      throw new VirtxError("not_found", `Cannot list the operations of host ${host}: there is no such host`);
+    },
+    failures: ["not_found"],
     answers: { 200: { description: "The operations", schema: OperationListSchema } },
   }, async ({ query: { host, limit = LIMIT, ...filter }, request }) => {
     const own = operations.list({ ...filter, limit }).map(toOperationJson);

@@ -39,6 +39,9 @@ const ANSWER_HEADERS = [
 /** The longest answer that is passed back, in bytes. */
 const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
 
+/** A UUID in a path, in either case. */
+const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
+
 /** How long another host may take to answer: `storage` is for what may have to write whole disks. */
 export type Patience = "read" | "change" | "storage";
 
@@ -98,6 +101,7 @@ export class Passing {
     const { exchange, bytes, patience, tracked } = request;
     const { peer, transport } = this.#require(uuid, others);
     const { pathname, search } = new URL(exchange.request.url);
+    const path = pathname.replace(UUID, (uuid) => uuid.toLowerCase()); // which others may insist on
     if (peer.prototype && new URLSearchParams(search).get("dry_run") === "true") {
       // It does not know the parameter, and would do it.
       throw new VirtxError(
@@ -114,7 +118,7 @@ export class Passing {
     try {
       return await transport.exchange({
         method: exchange.request.method,
-        url: peerUrl(peer, pathname + search),
+        url: peerUrl(peer, path + search),
         headers: passedHeaders(exchange, operation, body !== undefined),
         body,
         timeoutMs: patienceMs[patience],

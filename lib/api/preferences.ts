@@ -3,6 +3,8 @@ import { invalidRequest } from "./body.ts";
 /** The longest key; a UUID has 36 characters. */
 const KEY_MAX = 200;
 const KEY = /^[!-~]+$/;
+/** The header with it, for the documentation; see {@link readIdempotencyKey}. */
+export const IDEMPOTENCY_KEY_PATTERN = `^("[!-~]{1,${KEY_MAX}}"|[!-~]{1,${KEY_MAX}})$`;
 /** The longest `wait` that is heeded, in seconds. */
 const WAIT_MAX_S = 60;
 

@@ -7,21 +7,28 @@ import { isUuid } from "../model/uuid.ts";
 /** A UUID as {@link isUuid} has it. */
 export const UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
 
-/** Said of what should be a UUID and is none. */
-export const UUID_RULE = "must be a UUID, in lower case";
+/** As requests may have it. */
+const UUID_ANY_CASE = UUID_PATTERN.replaceAll("a-f", "a-fA-F");
 
-export const Uuid = z.string().refine(isUuid, UUID_RULE).openapi({
+/** Said of what should be a UUID and is none. */
+export const UUID_RULE = "must be a UUID";
+
+/** Taken in upper case as well (RFC 9562 §4), and made lower case. */
+export const Uuid = z.string().toLowerCase().refine(isUuid, UUID_RULE).openapi({
   format: "uuid",
-  pattern: UUID_PATTERN,
-  description: "A UUID in lower case (RFC 9562)",
+  pattern: UUID_ANY_CASE,
+  description: "A UUID (RFC 9562); answers have it in lower case",
   example: "0b8b3f3a-5b0e-4c43-9b4e-0a4f6f3c2d11",
 });
 
 /** A host's UUID; empty means that the sender has no wish. */
 export function hostWish(description: string) {
-  return z.string().refine((text) => text === "" || isUuid(text), "must be the UUID of a host, or empty")
+  return z.string().toLowerCase().refine(
+    (text) => text === "" || isUuid(text),
+    "must be the UUID of a host, or empty",
+  )
     .default("")
-    .openapi({ pattern: `^$|${UUID_PATTERN}`, description });
+    .openapi({ pattern: `^$|${UUID_ANY_CASE}`, description });
 }
 
 export function int16(description: string, maximum: number = INT16_MAX, minimum = 0) {

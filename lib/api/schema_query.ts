@@ -60,6 +60,7 @@ function paging<K extends string>(keys: readonly K[]) {
     }),
     limit: integer("The most entries to answer; without it all", 1, LIMIT_MAX),
     cursor: z.string().optional().openapi({
+      pattern: "^[A-Za-z0-9_-]+$",
       description: "Where to go on: the next of the page before, with the same sort",
     }),
   };

@@ -101,7 +101,7 @@ export const VmdefSchema = z.strictObject({
   nets: list(Net, NETS_MAX, "Network interfaces"),
   vlanid: int16("VLAN id; 0: none", VLAN_MAX).optional(),
   firmware: enumeration("Firmware", "bios is machine type pc, uefi is q35", Firmware).optional(),
-  genid: text('Generation id; empty: none; "auto": generated; else a UUID').optional(),
+  genid: text('Generation id; empty: none; "auto": generated; else a UUID').toLowerCase().optional(),
   custom: list(CustomField, CUSTOM_FIELDS_MAX, "Custom fields"),
 }).transform(normaliseVmdef).openapi("Vmdef", { description: "The definition of a VM" }) satisfies z.ZodType<
   model.Vmdef

@@ -109,6 +109,19 @@ export function addServiceOperations(endpoints: Endpoints, o: ServiceOptions): v
     answers: { 200: { description: "The document", schema: z.looseObject({ openapi: z.string() }) } },
   }, () => respond(200, document ??= JSON.stringify(endpoints.document(info)), JSON_TYPE));
 
+  endpoints.add({
+    id: "Root",
+    method: "get",
+    path: "/",
+    tag: "Service",
+    summary: "The way to the documentation",
+    answers: { 302: { description: "To /docs", headers: { Location: "docs" } } },
+  }, () => {
+    const response = respondEmpty(302);
+    response.headers.set("location", "docs");
+    return response;
+  });
+
   let docs: DocsPage | undefined;
   endpoints.add({
     id: "Docs",

@@ -99,7 +99,22 @@ export function parseLook(value: unknown): DomainLook {
 function parse<T>(schema: z.ZodType<T>, value: unknown, what: string): T {
   const result = schema.safeParse(value);
   if (result.success) return result.data;
-  const issues = result.error.issues.map(({ path, message }) => ({ field: path.join("."), message }));
+  // Whose words these are is no matter of the other host: it is told the field and that it is wrong.
+  const fields = new Set(result.error.issues.map(({ path }) => fieldName(path)));
+  const issues = [...fields].map((field) => ({
+    field,
+    message: "is missing, or not of the kind that it has to be",
+  }));
   const [first] = issues;
-  throw new VirtxError("invalid", `Cannot read ${what}: ${first?.field} ${first?.message}`, { issues });
+  throw new VirtxError("invalid", `Cannot read ${what}: ${first?.field || "it"} ${first?.message}`, {
+    issues,
+  });
+}
+
+/** `disks[0].path` */
+function fieldName(path: readonly PropertyKey[]): string {
+  return path.map((step) => typeof step === "number" ? `[${step}]` : `.${String(step)}`).join("").replace(
+    /^\./,
+    "",
+  );
 }

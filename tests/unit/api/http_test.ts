@@ -109,12 +109,18 @@ Deno.test("answers with text in them are not kept and not guessed at", async () 
 Deno.test("an unknown path answers 404, a known one with another method 405 and what it allows", async () => {
   const { call } = apiFixture();
   for (
-    const path of ["/", "/vm", "/vms/", `/vms/${UUID}/`, `/vms/${UUID}/runstate/x`, "//vms", "/vms/a/b/c/d"]
+    const path of ["/vm", "/vms/", `/vms/${UUID}/`, `/vms/${UUID}/runstate/x`, "//vms", "/vms/a/b/c/d"]
   ) {
     const response = await call("GET", path);
     assert.equal(response.status, 404, path);
-    assert.equal((await response.json()).type, "urn:virtx:problem:no_such_path");
+    const { type, detail } = await response.json();
+    assert.deepEqual([type, /\/docs tells which there are/.test(detail)], [
+      "urn:virtx:problem:no_such_path",
+      true,
+    ]);
   }
+  const root = await call("GET", "/");
+  assert.deepEqual([root.status, root.headers.get("location")], [302, "docs"]);
   const response = await call("PATCH", `/vms/${UUID}`, {});
   assert.equal(response.status, 405);
   assert.equal(response.headers.get("allow"), "GET, PUT, DELETE, HEAD, OPTIONS");

@@ -205,3 +205,11 @@ Deno.test("while libvirt is away reads say for how long", async () => {
   assert.equal((await call("GET", `/hosts/${HERE}`)).headers.get("x-virtx-stale"), "7");
   assert.equal((await apiFixture().call("GET", "/vms")).headers.get("x-virtx-stale"), null);
 });
+
+Deno.test("operations of a host that there is not are not found, rather than to be waited for", async () => {
+  const { call } = apiFixture();
+  assert.equal((await call("GET", `/operations?host=${HERE}`)).status, 200);
+  const response = await call("GET", `/operations?host=${numberedUuid(404)}`);
+  assert.equal(response.status, 404);
+  assert.match((await response.json()).detail, /there is no such host/);
+});

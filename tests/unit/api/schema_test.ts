@@ -96,6 +96,24 @@ Deno.test("every reference in the OpenAPI document leads somewhere", async () =>
   assert.deepEqual([...references].filter((name) => !Object.hasOwn(components.schemas, name ?? "")), []);
 });
 
+Deno.test("what headers and cursors have to be is in the document, and every change has a key of its own for example", async () => {
+  const { paths } = await openApi();
+  const parameters = Object.values(paths).flatMap((item) => Object.values(item)).flatMap((operation) =>
+    (operation as { parameters?: { name: string; schema: { pattern?: string; example?: string } }[] })
+      .parameters ?? []
+  );
+  const of = (name: string) =>
+    parameters.filter((parameter) => parameter.name === name).map(({ schema }) => schema);
+  const keys = of("Idempotency-Key");
+  assert.ok(keys.length > 5);
+  assert.equal(new Set(keys.map(({ example }) => example)).size, keys.length);
+  for (const { pattern = "", example = "" } of keys) {
+    assert.match(example, new RegExp(pattern));
+    for (const wrong of ["", "a b", "ä", "x".repeat(201)]) assert.doesNotMatch(wrong, new RegExp(pattern));
+  }
+  assert.deepEqual(new Set(of("cursor").map(({ pattern }) => pattern)), new Set(["^[A-Za-z0-9_-]+$"]));
+});
+
 Deno.test("the example of the documentation can be sent as it is", async () => {
   assert.equal((await apiFixture().call("POST", "/vms", VM_CREATE_EXAMPLE)).status, 201);
 });
@@ -107,6 +125,8 @@ Deno.test("the documentation page shows every operation and shape, and loads not
     /^default-src 'none'; style-src 'sha256-[^']+';/,
   );
   const page = await response.text();
+  assert.doesNotMatch(page, />[^<]*Problemany|<\/a>any/);
+  assert.match(page, /\$API\/vms/);
   for (const item of Object.values((await openApi()).paths)) {
     for (const { operationId } of Object.values(item)) {
       assert.ok(page.includes(`id="${operationId}"`), operationId);

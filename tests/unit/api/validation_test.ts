@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { apiFixture } from "../../support/api_fixture.ts";
-import { numberedUuid } from "../../support/vm_info.ts";
+import { apiFixture, HERE } from "../../support/api_fixture.ts";
+import { hostEntry, numberedUuid } from "../../support/vm_info.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 
 const UUID = numberedUuid(1);
@@ -171,10 +171,23 @@ Deno.test("query parameters are known, given once, and in range", async () => {
   assert.deepEqual(await fieldsOf(call("GET", `/vms/${UUID}/runstate?x`)), ["x"]);
 });
 
-Deno.test("UUIDs are lower case and nothing else", async () => {
-  const { call } = apiFixture();
-  const upper = "ABCDEF00-0000-4000-8000-000000000001";
-  for (const uuid of [upper, "1", "%00", "..%2f..", "%ff", `${UUID}x`, `{${UUID}}`]) {
+Deno.test("UUIDs are taken in either case, wherever they stand, and nothing else is", async () => {
+  const { call, vms, inventory } = apiFixture();
+  const lower = "abcdef00-0000-4000-8000-000000000001";
+  const upper = lower.toUpperCase();
+  await vms.create({ vmdef: SMALL_VMDEF, host: "" }, lower);
+  inventory.putHost(hostEntry({ uuid: "abcdef00-0000-4000-8000-0000000000ff" }));
+  for (const path of ["", "/runstate"]) assert.equal((await call("GET", `/vms/${upper}${path}`)).status, 200);
+  assert.equal((await call("GET", "/hosts/ABCDEF00-0000-4000-8000-0000000000FF")).status, 200);
+  assert.equal((await call("POST", `/vms/${upper}/runstate/boot`)).status, 204);
+  const listed = await (await call("GET", `/vms?host=${HERE.toUpperCase()}`)).json();
+  assert.deepEqual(listed.items.map(({ uuid }: { uuid: string }) => uuid), [lower]);
+  const vmdef = { ...SMALL_VMDEF, genid: upper };
+  const created = await call("POST", "/vms", { vmdef, host: HERE.toUpperCase() });
+  assert.equal(created.status, 201);
+  const { def } = await (await call("GET", `/vms/${await created.json()}`)).json();
+  assert.equal(def.genid, lower);
+  for (const uuid of ["1", "%00", "..%2f..", "%ff", `${UUID}x`, `{${UUID}}`]) {
     assert.deepEqual(await fieldsOf(call("GET", `/vms/${uuid}/runstate`)), ["uuid"], uuid);
   }
   await problemOf(call("GET", `/vms/${UUID}/runstate`), 404);

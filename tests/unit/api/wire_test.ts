@@ -160,8 +160,16 @@ Deno.test("absurd requests get an answer in our shape, or none, and the server l
       (await server.send(absurd + request("GET /healthz", "", ["Connection: close"])))[0]?.status,
     );
   }
-  assert.deepEqual(statuses, [405, 405, 405, 404, 204, 403, 200, 400, 400, 400, 400, 200]);
+  assert.deepEqual(statuses, [405, 405, 405, 405, 204, 403, 200, 400, 400, 400, 400, 200]);
   assert.equal(only(await server.send(request("GET /healthz"), 1)).status, 200);
+});
+
+Deno.test("a path is what it is: nothing in it is resolved", async () => {
+  await using server = await listening();
+  const answers = await server.send(
+    request("GET /vms/../hosts") + request("GET /vms/..") + request("GET /./vms", "", ["Connection: close"]),
+  );
+  assert.deepEqual(answers.map(({ status }) => status), [404, 400, 404]);
 });
 
 Deno.test("a client that goes away does not stop what it asked for", async () => {
