@@ -22,6 +22,8 @@ export interface ConnectionLimits {
 const TOTAL_MAX = 2_048;
 const PER_CLIENT_MAX = 512;
 const TIMES = { headerMs: 10_000, idleMs: 75_000, stallMs: 30_000, passMs: 1_000 };
+/** More than anybody has to send by a unix socket from one pass to the next, in bytes. */
+const UNIX_FLOOD = 32 * 1024 * 1024;
 /** How soon it is looked again after too many were found. */
 const HURRY_MS = 100;
 
@@ -221,6 +223,7 @@ export class ConnectionKeeper implements Disposable {
     watched.fd = fd;
     watched.peer = peer;
     watched.seen = this.#passes;
+    if ((received ?? 0) > UNIX_FLOOD) watched.endMs = this.#now;
     const isBusy = watched.isBusy;
     if (received === undefined ? this.#interval.begun > 0 : received > 0) {
       watched.askedMs = this.#now;

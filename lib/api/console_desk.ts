@@ -93,7 +93,9 @@ export class ConsoleDesk implements Disposable {
         idleTimeout: IDLE_S,
         ...(protocol !== undefined && { protocol }),
       });
-      const relay = new ConsoleRelay(socket, line);
+      const { held } = exchange.connection;
+      const relay = new ConsoleRelay(socket, line, held);
+      held?.busyUntil(relay.done);
       this.#open.add(relay);
       const { id: request, passedTo } = exchange;
       const openedAt = clock();

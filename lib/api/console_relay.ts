@@ -1,5 +1,6 @@
 import { inBackground } from "../model/background.ts";
 import { RateLimit } from "../model/rate_limit.ts";
+import type { RequestsOfConnection } from "./connections.ts";
 import type { ConsoleLine } from "./console_line.ts";
 import { CONSOLE_CLOSE, GOING_AWAY, INPUT_WINDOW, TOO_MUCH, UNACCEPTABLE } from "./console_protocol.ts";
 import type { WebSocketEnd } from "./websocket_client.ts";
@@ -16,6 +17,13 @@ const OPENING_MS = 10_000;
 const TELL_BYTES = INPUT_WINDOW / 4;
 /** How many messages a client may send in a second: nobody types so fast, and what is pasted comes as one. */
 const MESSAGES_MAX = 10_000;
+/**
+ * The runtime gathers the fragments of a message (RFC 6455 §5.4) without a limit and does not tell of them: so many bytes may
+ * come beyond the last message, and so many more each minute for signs of life.
+ */
+const UNSEEN_MAX = 4 * INPUT_WINDOW;
+const UNSEEN_PER_MINUTE = 16 * 1024;
+const LOOK_MS = 100;
 /** The longest reason (RFC 6455 §5.5). */
 const REASON_BYTES = 123;
 
@@ -36,6 +44,10 @@ export class ConsoleRelay {
   readonly #line: ConsoleLine;
   readonly #done = Promise.withResolvers<ConsoleTraffic>();
   readonly #opening: ReturnType<typeof setTimeout>;
+  readonly #connection: RequestsOfConnection | undefined;
+  readonly #looking: ReturnType<typeof setInterval> | undefined;
+  /** How many bytes had come, and when, at the last message or soon after it. */
+  #base: { readonly bytes: number; readonly atMs: number } | undefined;
   readonly #messages = new RateLimit(MESSAGES_MAX);
   /** What was typed and the line has not begun to take, end to end: however it is cut up, it takes no more than that. */
   #input = new Uint8Array();
@@ -48,8 +60,11 @@ export class ConsoleRelay {
   #told = 0;
   #end: WebSocketEnd | undefined;
 
-  constructor(socket: WebSocket, line: ConsoleLine) {
+  /** @param connection that the WebSocket is on; left out: what comes on it is not counted */
+  constructor(socket: WebSocket, line: ConsoleLine, connection?: RequestsOfConnection) {
     this.#socket = socket;
+    this.#connection = connection;
+    if (connection?.receivedBytes() !== undefined) this.#looking = setInterval(() => this.#look(), LOOK_MS);
     this.#line = line;
     this.done = this.#done.promise;
     socket.binaryType = "arraybuffer";
@@ -72,8 +87,20 @@ export class ConsoleRelay {
     this.#finish(end);
   }
 
+  /** Cuts a client off that sends fragments without end. */
+  #look(): void {
+    const bytes = this.#connection?.receivedBytes() ?? 0;
+    const now = performance.now();
+    this.#base ??= { bytes, atMs: now };
+    const minutes = (now - this.#base.atMs) / 60_000;
+    if (bytes - this.#base.bytes <= UNSEEN_MAX + minutes * UNSEEN_PER_MINUTE) return;
+    this.end({ code: TOO_MUCH, reason: "a message without end" });
+    this.#connection?.hangUp();
+  }
+
   #finish(end: WebSocketEnd): void {
     clearTimeout(this.#opening);
+    clearInterval(this.#looking);
     this.#end ??= end;
     this.#input = new Uint8Array();
     this.#inputLength = 0;
@@ -115,6 +142,7 @@ export class ConsoleRelay {
     if (!(data instanceof ArrayBuffer)) {
       return this.end({ code: UNACCEPTABLE, reason: "input has to be binary" });
     }
+    this.#base = undefined;
     if (this.#messages.exceeded()) {
       return this.end({ code: TOO_MUCH, reason: `more than ${MESSAGES_MAX} messages in a second` });
     }

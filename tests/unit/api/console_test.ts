@@ -9,6 +9,7 @@ import {
 } from "../../../lib/api/console_protocol.ts";
 import { Listeners } from "../../../lib/api/listen.ts";
 import { type ServerAddress, WebSocketClient } from "../../../lib/api/websocket_client.ts";
+import { Opcode } from "../../../lib/api/websocket_frames.ts";
 import { HostState } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { until } from "../../../scripts/lab/until.ts";
@@ -16,6 +17,7 @@ import { ApiCluster, type ApiHost } from "../../support/api_cluster.ts";
 import { apiFixture, HERE } from "../../support/api_fixture.ts";
 import { MemoryConsoles } from "../../support/memory_consoles.ts";
 import { rawExchange } from "../../support/raw_http.ts";
+import { flood, openRawWebSocket, rawFrame } from "../../support/raw_websocket.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
 import { vmInfo } from "../../support/vm_info.ts";
@@ -224,6 +226,54 @@ Deno.test("more input than the window is refused instead of piling up", async ()
   await socket.send(new Uint8Array(INPUT_WINDOW + 1));
   assert.equal(await socket.read(), undefined);
   assert.equal((await socket.ended).code, 1009);
+});
+
+for (
+  const [what, frame, reason] of [
+    ["empty messages", rawFrame(Opcode.binary, new Uint8Array()), /messages in a second/],
+    ["texts", rawFrame(Opcode.text, bytes("x")), /binary/],
+    [
+      "fragments of a message that never ends",
+      rawFrame(Opcode.continuation, new Uint8Array(65_536), false),
+      /without end/,
+    ],
+  ] as const
+) {
+  Deno.test(`a client that sends ${what} for as long as it can is cut off before it takes much memory`, async () => {
+    await using scene = await Scene.start();
+    const host = scene.cluster.host(1);
+    using client = await openRawWebSocket(addressOf(host), consolePath(scene.vm, { force: false }));
+    if (what.startsWith("fragments")) await client.write(rawFrame(Opcode.binary, bytes("x"), false));
+    const many = new Uint8Array(Math.max(1, Math.floor(65_536 / frame.length)) * frame.length);
+    for (let at = 0; at < many.length; at += frame.length) many.set(frame, at);
+    const before = Deno.memoryUsage().rss;
+    const sent = await flood(client, many, 16_384); // a gigabyte, if nobody stops it
+    assert.ok(sent < 512 << 20, `${sent >> 20} MiB were taken`);
+    assert.ok(Deno.memoryUsage().rss - before < 512 << 20, `${(Deno.memoryUsage().rss - before) >> 20} MiB`);
+    const ended = await until(
+      "the log line of its end",
+      () => host.lines.find(({ message }) => message === "console ended"),
+      10_000,
+    );
+    assert.match(String(ended.fields.reason), reason);
+  });
+}
+
+Deno.test("a client that only listens and gives signs of life keeps its console", async () => {
+  await using scene = await Scene.start();
+  using client = await openRawWebSocket(
+    addressOf(scene.cluster.host(1)),
+    consolePath(scene.vm, { force: false }),
+  );
+  for (let round = 0; round < 10; round++) {
+    await client.write(rawFrame(Opcode.ping, bytes("are you there?")));
+    await client.read(new Uint8Array(100));
+    await new Promise((resolve) => setTimeout(resolve, 50));
+  }
+  scene.consoles.of(scene.vm).print("here");
+  const chunk = new Uint8Array(100);
+  const count = await client.read(chunk) ?? 0;
+  assert.match(new TextDecoder().decode(chunk.subarray(0, count)), /here/);
 });
 
 Deno.test("over a unix socket a console is used like over TCP", async () => {

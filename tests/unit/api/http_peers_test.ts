@@ -180,3 +180,37 @@ Deno.test("an abort ends a question with its reason", async () => {
   await assert.rejects(answer, /^Error: stopped$/);
   await gone.promise;
 });
+
+/** A body that repeats a text until nobody takes it any more. */
+function endless(text: string): ReadableStream<Uint8Array> {
+  const bytes = new TextEncoder().encode(text);
+  return new ReadableStream({ pull: (controller) => controller.enqueue(bytes) });
+}
+
+Deno.test("an answer without end is given up, whatever it is made of", async () => {
+  const line = encodeStates([originState(numberedUuid(1), 0)]).next().value ?? "";
+  for (
+    const [answer, kind] of [
+      [() => new Response(endless("x".repeat(65_536)), { status: 503 }), "unreachable"],
+      [() => new Response(endless("x".repeat(65_536))), "invalid"],
+      [() => new Response(endless("\n".repeat(65_536))), "invalid"],
+      [() => new Response(endless(line.replace('"more":false', '"more":true').repeat(100))), "invalid"],
+    ] as const
+  ) {
+    await using host = await peer(answer);
+    const before = Deno.memoryUsage().rss;
+    const error = await host.peers.states(host.there, [], signal).then(() => undefined, (error) => error);
+    assert.ok(error instanceof VirtxError && error.kind === kind, String(error));
+    assert.ok(Deno.memoryUsage().rss - before < 1 << 30);
+  }
+});
+
+Deno.test("states that come byte by byte, and one VM to a line, are put together", () => {
+  const { vms, ...state } = originState(numberedUuid(1), 50);
+  const lines = vms.map((vm, at) =>
+    JSON.stringify({ ...state, vms: [vm], more: at < vms.length - 1 }) + "\n"
+  );
+  const reader = new StateReader();
+  for (const character of lines.join("")) reader.take(character);
+  assert.deepEqual(reader.finish(), [{ ...state, vms }]);
+});

@@ -99,3 +99,37 @@ Deno.test("a host that does not answer keeps nobody from following the others", 
   const vm = await create(b, b);
   assert.deepEqual((await events.take(2)).map(told), both(vm, b));
 });
+
+for (
+  const [what, text] of [
+    ["comments", ":\n\n"],
+    ["empty events", "event: operation\n\n"],
+    ["one event that never ends", "data: x\n"],
+  ] as const
+) {
+  Deno.test(`a host that sends ${what} without end is hung up on, and the others are followed`, async () => {
+    await using cluster = await ApiCluster.start(3);
+    const [a, b, c] = [cluster.host(0), cluster.host(1), cluster.host(2)];
+    await c.stop();
+    const hungUp = Promise.withResolvers<void>();
+    const bytes = new TextEncoder().encode(text.repeat(1_000));
+    await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, () =>
+      new Response(
+        new ReadableStream({
+          pull: (controller) => controller.enqueue(bytes),
+          cancel: () => hungUp.resolve(),
+        }),
+      ));
+    const member = cluster.members.get(c.uuid);
+    assert.ok(member);
+    cluster.members.set(c.uuid, { ...member, peer: { ...member.peer, port: server.addr.port } });
+    await using events = await follow(a, "types=operation");
+    await hungUp.promise;
+    const vm = await create(b, b);
+    for (const expected of both(vm, b)) {
+      let event = told((await events.take(1))[0] ?? assert.fail());
+      while (event.startsWith("resync")) event = told((await events.take(1))[0] ?? assert.fail());
+      assert.equal(event, expected);
+    }
+  });
+}

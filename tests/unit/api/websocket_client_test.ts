@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { WebSocketClient, type WebSocketOptions } from "../../../lib/api/websocket_client.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
+import { flood } from "../../support/raw_websocket.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const PROTOCOL = "test.virtx";
@@ -128,6 +129,74 @@ Deno.test("texts arrive whole, whatever their language", async () => {
   });
   await using socket = await server.open();
   assert.deepEqual(await socket.read(), { kind: "text", text: "grüße, 世界" });
+});
+
+/** A server of one connection that agrees to the WebSocket, and then speaks as the test has it. */
+async function withAgreeingServer(
+  speak: (connection: Deno.Conn) => Promise<void>,
+  test: (socket: WebSocketClient) => Promise<void>,
+): Promise<void> {
+  using listener = Deno.listen({ hostname: "127.0.0.1", port: 0 });
+  const speaking = (async () => {
+    using connection = await listener.accept();
+    const chunk = new Uint8Array(4096);
+    const request = new TextDecoder().decode(chunk.subarray(0, await connection.read(chunk) ?? 0));
+    const key = /sec-websocket-key: (\S+)/.exec(request)?.[1] ?? "";
+    const digest = await crypto.subtle.digest(
+      "SHA-1",
+      new TextEncoder().encode(`${key}258EAFA5-E914-47DA-95CA-C5AB0DC85B11`),
+    );
+    const head = "HTTP/1.1 101 Switching Protocols\r\nupgrade: websocket\r\nconnection: upgrade\r\n" +
+      `sec-websocket-accept: ${
+        new Uint8Array(digest).toBase64()
+      }\r\nsec-websocket-protocol: ${PROTOCOL}\r\n\r\n`;
+    await connection.write(new TextEncoder().encode(head));
+    await speak(connection);
+  })();
+  await using server = Server.start(echo);
+  const socket = await WebSocketClient.open({
+    ...server.options,
+    to: { hostname: "127.0.0.1", port: listener.addr.port },
+  });
+  assert.ok(socket instanceof WebSocketClient);
+  await test(socket);
+  await speaking;
+}
+
+for (
+  const [what, frame] of [
+    ["empty messages", [0x82, 0]],
+    ["empty fragments of a text", [0x01, 0]],
+    ["pings, and does not take the answers,", [0x89, 1, 112]],
+    ["pongs", [0x8a, 0]],
+    ["texts", [0x81, 1, 120]],
+  ] as const
+) {
+  Deno.test(`a server that sends ${what} without end is hung up on before it takes much memory`, async () => {
+    await withAgreeingServer(async (connection) => {
+      const many = new Uint8Array(60_000).map((_, at) => frame[at % frame.length] ?? 0);
+      assert.ok(await flood(connection, many, 10_000) < 200 << 20);
+    }, async (socket) => {
+      const before = Deno.memoryUsage().rss;
+      while (await socket.read() !== undefined);
+      assert.match((await socket.ended).reason, /empty frames/);
+      assert.ok(Deno.memoryUsage().rss - before < 200 << 20);
+    });
+  });
+}
+
+Deno.test("a frame is put together from single bytes", async () => {
+  const payload = new Uint8Array(3_000).map((_, at) => at);
+  await withAgreeingServer(async (connection) => {
+    for (const byte of [0x82, 126, payload.length >> 8, payload.length & 0xff, ...payload]) {
+      await connection.write(Uint8Array.of(byte));
+    }
+    await connection.read(new Uint8Array(100)).catch(() => {}); // until the client says goodbye, or hangs up
+  }, async (socket) => {
+    assert.deepEqual(await readBytes(socket, payload.length), payload);
+    socket.abandon("that was all");
+    await socket.ended;
+  });
 });
 
 Deno.test("fragments are put together, also with a ping between them, which is answered", async () => {
