@@ -51,7 +51,7 @@ export class LabDaemon implements AsyncDisposable {
   }
 
   /** Waits until /readyz says so; fails with the daemon's log if it ends instead. */
-  async ready(timeoutMs = 20_000): Promise<void> {
+  async ready(timeoutMs = 60_000): Promise<void> {
     await until("virtxd to be ready", async () => {
       if (this.process.pid === undefined) throw new Error(`virtxd ended:\n${this.process.output}`);
       try {

@@ -85,8 +85,23 @@ class Fixture implements AsyncDisposable {
   async ended(): Promise<MigrationInfo> {
     return await until("the migration to be settled", async () => {
       const info = await this.host.vms.migration(this.vm);
-      return (await this.host.migrations.list()).length === 0 ? info : undefined;
+      return await this.#isSettled() ? info : undefined;
     }, 10_000);
+  }
+
+  /** Waits for the end of a migration that may leave this host without the VM. */
+  async settled(): Promise<void> {
+    await until("the migration to be settled", async () => await this.#isSettled() || undefined, 10_000);
+  }
+
+  /** The record goes first; then, what is shown of the VM follows. */
+  async #isSettled(): Promise<boolean> {
+    return (await this.host.migrations.list()).length === 0 && this.runstate() !== Runstate.migrating;
+  }
+
+  /** Waits until the VM is shown in a run state, which comes a little after the news of its migration. */
+  async shows(runstate: Runstate): Promise<void> {
+    await until(`run state ${runstate}`, () => this.runstate() === runstate || undefined, 10_000);
   }
 
   runstate(): Runstate | undefined {
@@ -147,7 +162,7 @@ Deno.test("a target that is named is refused with every reason, before anything 
   host.inventory.setHostState(OTHER, HostState.failed);
   await assert.rejects(to(OTHER), failsWith("unavailable", /not active but failed/));
   assert.deepEqual(await migrations.list(), []);
-  assert.equal(fixture.runstate(), Runstate.running);
+  await fixture.shows(Runstate.running);
   assert.deepEqual(await fixture.records(), []);
 });
 
@@ -215,7 +230,7 @@ Deno.test("a migration that libvirt refuses leaves the VM as it was, with the re
   assert.ok(info.ts > 0 && info.te >= info.ts);
   assert.deepEqual([info.source, info.target], [fixture.host.host.monitor.uuid, OTHER]);
   assert.match((await fixture.records()).join(), /^failed Cannot migrate domain/);
-  assert.equal(fixture.runstate(), Runstate.running);
+  await fixture.shows(Runstate.running);
   assert.deepEqual(await fixture.registered(), ["here"]);
   const [asked] = peers.asked;
   assert.equal(asked?.vm, vm);
@@ -243,7 +258,7 @@ Deno.test("while a VM migrates it is shown so, and nothing else may be done to i
   }
   goOn();
   await fixture.ended();
-  assert.equal(fixture.runstate(), Runstate.running);
+  await fixture.shows(Runstate.running);
   await vms.pause(vm);
 });
 
@@ -251,7 +266,7 @@ Deno.test("a crash before libvirt was asked: the guest stays, and what the targe
   await using fixture = await Fixture.create();
   await fixture.afterCrash();
   assert.equal((await fixture.ended()).reason, "interrupted");
-  assert.equal(fixture.runstate(), Runstate.running);
+  await fixture.shows(Runstate.running);
   assert.deepEqual(fixture.peers.done, []);
 });
 
@@ -261,7 +276,7 @@ Deno.test("a definition that the target kept of a migration that failed is disca
   await fixture.afterCrash();
   await fixture.ended();
   assert.deepEqual(fixture.peers.done, ["discard"]);
-  assert.equal(fixture.runstate(), Runstate.running);
+  await fixture.shows(Runstate.running);
 });
 
 Deno.test("a guest that runs stays usable while the target is away; that is asked when it is back", async () => {
@@ -274,7 +289,7 @@ Deno.test("a guest that runs stays usable while the target is away; that is aske
     async () => (await vms.migration(vm)).state === MigrationState.failed || undefined,
     5_000,
   );
-  assert.equal(fixture.runstate(), Runstate.running);
+  await fixture.shows(Runstate.running);
   await vms.pause(vm);
   await vms.resume(vm);
   assert.equal((await migrations.list()).length, 1);
@@ -288,13 +303,9 @@ Deno.test("a guest that is off here and is at the target: the definition here go
   fixture.peers.there = "running";
   host.inventory.putVm(vmInfo({ uuid: vm, host: OTHER, runstate: Runstate.running }));
   await fixture.afterCrash();
-  await until(
-    "the VM to be shown elsewhere",
-    () => host.monitor.domain(vm) === undefined || undefined,
-    5_000,
-  );
-  assert.deepEqual(await fixture.host.migrations.list(), []);
+  await fixture.settled();
   await assert.rejects(host.hypervisor.definition(vm), { kind: "not_found" });
+  assert.equal(host.monitor.domain(vm), undefined);
   assert.equal(host.inventory.vm(vm)?.host, OTHER);
   assert.deepEqual(await fixture.registered(), ["there"]);
   await assert.rejects(vms.get(vm), failsWith("not_found", /no such VM/));
@@ -305,11 +316,7 @@ Deno.test("a paused guest that arrived at the target is ended here", async () =>
   await fixture.host.vms.pause(fixture.vm);
   fixture.peers.there = "paused";
   await fixture.afterCrash({ running: false });
-  await until(
-    "the record to go",
-    async () => (await fixture.host.migrations.list()).length === 0 || undefined,
-    5_000,
-  );
+  await fixture.settled();
   await assert.rejects(fixture.host.host.hypervisor.definition(fixture.vm), { kind: "not_found" });
   assert.deepEqual(fixture.peers.done, []); // it was paused, and stays so
   assert.deepEqual(await fixture.registered(), ["there"]);
@@ -321,12 +328,9 @@ Deno.test("a guest that is held at the target runs there only when it is ended h
   await fixture.host.vms.pause(vm);
   peers.there = "paused";
   await fixture.afterCrash({ held: true });
-  await until(
-    "the record to go",
-    async () => (await fixture.host.migrations.list()).length === 0 || undefined,
-    5_000,
-  );
+  await fixture.settled();
   await assert.rejects(host.hypervisor.definition(vm), { kind: "not_found" });
+  assert.equal(host.monitor.domain(vm), undefined);
   assert.deepEqual(peers.done, ["resume"]);
 });
 
@@ -340,7 +344,7 @@ Deno.test("a guest that runs on both hosts is left alone", async () => {
     5_000,
   );
   assert.match((await fixture.host.vms.migration(fixture.vm)).reason, /runs on both/);
-  assert.equal(fixture.runstate(), Runstate.running);
+  await fixture.shows(Runstate.running);
   assert.deepEqual(fixture.peers.done, []);
 });
 
