@@ -13,9 +13,16 @@ export function seconds(milliseconds: number): string {
 }
 
 const encoder = new TextEncoder();
+let silent = false;
+
+/** From now on nothing is printed: for a script that is interrupted, whose steps all fail. */
+export function fallSilent(): void {
+  silent = true;
+}
 
 /** Writes to standard output, whole. */
 export function print(text: string): void {
+  if (silent) return;
   let rest = encoder.encode(text);
   while (rest.length > 0) rest = rest.subarray(Deno.stdout.writeSync(rest));
 }

@@ -4,7 +4,7 @@
 import { type Cast, createAndBoot, killAndHeal, lookAround, migrate, shutDownAndDelete } from "./chapters.ts";
 import { inBackground } from "../../lib/model/background.ts";
 import { Lab } from "../lab/lab.ts";
-import { print, seconds } from "../progress.ts";
+import { fallSilent, print, seconds } from "../progress.ts";
 import { heading, LAB, lockDemo, prepare, startVirtxd, waitForAll } from "./demo_lab.ts";
 
 function keepNotes({ three: { rest } }: Cast, uuid: string): void {
@@ -67,6 +67,7 @@ async function main(keep: boolean): Promise<number> {
     if (interrupted) return;
     interrupted = true;
     print("\nInterrupted: the lab ends.\n");
+    fallSilent();
     inBackground(Lab.down(LAB).finally(() => Deno.exit(130)));
   };
   for (const signal of ["SIGINT", "SIGTERM", "SIGHUP"] as const) Deno.addSignalListener(signal, interrupt);
@@ -75,8 +76,8 @@ async function main(keep: boolean): Promise<number> {
     kept = keep;
     return 0;
   } catch (error) {
-    if (!interrupted) print(`\nThe demo failed: ${error instanceof Error ? error.message : error}\n`);
-    return 1;
+    print(`\nThe demo failed: ${error instanceof Error ? error.message : error}\n`);
+    return interrupted ? 130 : 1;
   } finally {
     if (!kept) await Lab.down(LAB);
   }
