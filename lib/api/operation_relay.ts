@@ -2,8 +2,9 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { Inventory } from "../cluster/inventory.ts";
 import type { Peer } from "../cluster/ports.ts";
 import { inBackground } from "../model/background.ts";
+import { isDefect, logFailure } from "../model/defect.ts";
 import { HostState } from "../model/enums.ts";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { RateLimit } from "../model/rate_limit.ts";
 import { within } from "../model/within.ts";
@@ -17,6 +18,8 @@ import { readServerSentEvents, type ServerSentEvent } from "./server_sent_events
 const READY_MS = 2_000;
 /** From the end of a stream until it is asked for again. */
 const RETRY_MS = 2_000;
+/** Likewise, if it ended by a defect. */
+const DEFECT_MS = 60_000;
 /** A host that says nothing for so long has gone; it gives a sign of life every 15 s. */
 const SILENCE_MS = 45_000;
 /** The longest event that is taken from another host, in characters, and how many in a second may say nothing. */
@@ -96,17 +99,16 @@ export class OperationRelay implements Disposable {
 
   async #follow(uuid: string, host: FollowedHost, signal: AbortSignal): Promise<void> {
     while (!signal.aborted) {
+      let pauseMs = RETRY_MS;
       try {
         const peer = this.#o.others.cluster.member(uuid)?.peer; // it may have moved to another address
         if (peer) await this.#read(peer, host, signal);
       } catch (error) {
         if (signal.aborted) return;
-        this.#o.log.debug("cannot follow a host's operations", {
-          host: uuid,
-          reason: errorMessage(error),
-        });
+        logFailure(this.#o.log, "debug", "cannot follow a host's operations", error, { host: uuid });
+        if (isDefect(error)) pauseMs = DEFECT_MS;
       }
-      await delay(RETRY_MS, undefined, { signal }).catch(() => {}); // ends with the relay
+      await delay(pauseMs, undefined, { signal }).catch(() => {}); // ends with the relay
     }
   }
 

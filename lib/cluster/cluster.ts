@@ -1,5 +1,6 @@
 import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
+import { logFailure, unlessDefect } from "../model/defect.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
 import { type Complaint, Complaints } from "../model/complaints.ts";
@@ -220,6 +221,7 @@ export class Cluster implements Disposable {
       } catch (error) { // a defect, which must not make this host deaf
         const complaint = { from: "Serf's agent", does: `tells of ${event.kind} what cannot be taken over` };
         this.#complaints.note(complaint, errorMessage(error));
+        unlessDefect(this.#o.log, "cannot take over what Serf tells", { kind: event.kind })(error);
       }
     }
   }
@@ -272,7 +274,7 @@ export class Cluster implements Disposable {
       this.#gossip.start();
       this.#o.log.info("Serf is back");
     } catch (error) {
-      this.#o.log.warn("cannot rejoin the cluster", { error: errorMessage(error) }); // tried again
+      logFailure(this.#o.log, "warn", "cannot rejoin the cluster", error); // tried again
     }
   }
 
@@ -291,7 +293,7 @@ export class Cluster implements Disposable {
     try {
       await this.#reconcile(serf);
     } catch (error) {
-      this.#o.log.warn("cannot read Serf's members", { error: errorMessage(error) });
+      logFailure(this.#o.log, "warn", "cannot read Serf's members", error);
     }
   }
 
@@ -375,7 +377,10 @@ export class Cluster implements Disposable {
     if (!serf?.connected) return;
     serf.userEvent(name, payload).then(
       () => this.#health.clear(MUTE) && log.info("can tell the others again"),
-      (error) => serf.connected && this.#mute(errorMessage(error)), // they will notice the gap
+      (error) => {
+        unlessDefect(log, "cannot tell the others", { name })(error);
+        if (serf.connected) this.#mute(errorMessage(error)); // they will notice the gap
+      },
     );
   }
 

@@ -175,12 +175,15 @@ export class Gossip implements Disposable {
     const info = hostInfoOf(host);
     const { memory, hp } = host.resources;
     this.#hostSaid = { info, total: Math.max(1, memory.total + hp.total), at: timers.now() };
-    if (!this.#say(RECORD_NAMES.host, encodeHostInfo(info, origin.stamp))) {
-      this.#o.onUnsaid?.("this host's record is too long");
+    try {
+      if (!this.#say(RECORD_NAMES.host, encodeHostInfo(info, origin.stamp))) {
+        this.#o.onUnsaid?.("this host's record is too long");
+      }
+    } finally { // a defect must not make this host mute
+      const silenceMs = Math.max(SILENCE_MS, members() * SILENCE_MS_PER_MEMBER);
+      this.#reminder?.[Symbol.dispose]();
+      this.#reminder = timers.after(jittered(silenceMs, 0.5, random), () => this.#sayHost());
     }
-    const silenceMs = Math.max(SILENCE_MS, members() * SILENCE_MS_PER_MEMBER);
-    this.#reminder?.[Symbol.dispose]();
-    this.#reminder = timers.after(jittered(silenceMs, 0.5, random), () => this.#sayHost());
   }
 
   #say(name: string, payload: Uint8Array | undefined): boolean {

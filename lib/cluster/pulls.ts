@@ -1,4 +1,5 @@
 import { inBackground } from "../model/background.ts";
+import { logFailure } from "../model/defect.ts";
 import { errorMessage, isInvalid } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { OriginState } from "./exchange.ts";
@@ -88,7 +89,7 @@ export class Pulls implements Disposable {
         adopt(await questions.states(peer, [want]), peer, askedAt);
       } catch (error) {
         if (isInvalid(error)) this.#o.onOdd?.(peer, errorMessage(error));
-        log.debug("cannot pull a host's state", { host: uuid, from: peer.uuid, error: errorMessage(error) });
+        logFailure(log, "debug", "cannot pull a host's state", error, { host: uuid, from: peer.uuid });
       }
     }
     this.#open.delete(uuid);

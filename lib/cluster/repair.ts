@@ -1,4 +1,5 @@
 import { inBackground } from "../model/background.ts";
+import { logFailure } from "../model/defect.ts";
 import { errorMessage, isInvalid } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Archive } from "./archive.ts";
@@ -106,7 +107,7 @@ export class Repair implements Disposable {
       this.#lastComparison = timers.now();
     } catch (error) {
       if (isInvalid(error)) this.#o.onOdd?.(peer, errorMessage(error));
-      log.debug("cannot compare notes", { host: peer.uuid, error: errorMessage(error) });
+      logFailure(log, "debug", "cannot compare notes", error, { host: peer.uuid });
     }
   }
 

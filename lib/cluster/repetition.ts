@@ -62,8 +62,11 @@ export class Repetition implements Disposable {
       const vm = rest.pop();
       if (!vm) return this.#beginCycle();
       const now = this.#o.inventory.claimsOf(this.#o.self).get(vm.uuid);
-      if (now) this.#say(RECORD_NAMES.vm, encodeVmInfo(saidOf(now)));
-      this.#step(rest, ms);
+      try {
+        if (now) this.#say(RECORD_NAMES.vm, encodeVmInfo(saidOf(now)));
+      } finally { // one that cannot be said must not end the cycle
+        this.#step(rest, ms);
+      }
     });
   }
 

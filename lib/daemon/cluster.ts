@@ -6,6 +6,7 @@ import type { Inventory } from "../cluster/inventory.ts";
 import { requireUnique } from "../cluster/members.ts";
 import { systemTimers } from "../cluster/timers.ts";
 import type { Clock } from "../model/clock.ts";
+import { logFailure } from "../model/defect.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
@@ -52,7 +53,7 @@ export async function openCluster(held: AsyncDisposableStack, o: ClusterParts): 
   }
   const epochs = new EpochFile(`${o.directory}/${hostUuid}.epoch`, clock);
   const remember = (epoch: number) => {
-    epochs.remember(epoch).catch((error) => log.warn("epoch not kept", { reason: errorMessage(error) }));
+    epochs.remember(epoch).catch((error) => logFailure(log, "warn", "epoch not kept", error));
   };
   return held.use(
     new Cluster({

@@ -7,8 +7,9 @@ import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { DomainStats } from "../libvirt/stats.ts";
 import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
+import { logFailure } from "../model/defect.ts";
 import { enumName, type Firmware, HostState } from "../model/enums.ts";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { VirtxError } from "../model/error.ts";
 import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { Mutex } from "../model/mutex.ts";
@@ -192,7 +193,11 @@ export class HostMonitor implements AsyncDisposable {
   async #followEvents(): Promise<void> {
     for await (const event of this.#o.hypervisor.events) {
       if (this.#stopped.signal.aborted) return;
-      await this.#handle(event);
+      try {
+        await this.#handle(event);
+      } catch (error) { // which must not make this host deaf
+        logFailure(this.#o.log, "error", "cannot take over what libvirt tells", error, { kind: event.kind });
+      }
     }
   }
 
@@ -205,7 +210,7 @@ export class HostMonitor implements AsyncDisposable {
         if (this.#staleSince === undefined) await this.sample();
         else await this.#resynchronise();
       } catch (error) {
-        this.#o.log.warn("sample failed", { error: errorMessage(error) });
+        logFailure(this.#o.log, "warn", "sample failed", error);
       }
     }
   }
@@ -214,7 +219,7 @@ export class HostMonitor implements AsyncDisposable {
     switch (event.kind) {
       case "connected":
         return await this.#resynchronise().catch((error) => {
-          this.#o.log.warn("resynchronisation failed", { error: errorMessage(error) }); // the next sample tries again
+          logFailure(this.#o.log, "warn", "resynchronisation failed", error); // the next sample tries again
         });
       case "disconnected":
         this.#staleSince ??= this.#o.clock();
@@ -310,7 +315,7 @@ export class HostMonitor implements AsyncDisposable {
     this.#unread.delete(uuid);
     this.#readings.run(uuid).catch((error) => {
       this.#unread.add(uuid);
-      this.#o.log.warn("cannot read a domain", { vm: uuid, error: errorMessage(error) });
+      logFailure(this.#o.log, "warn", "cannot read a domain", error, { vm: uuid });
     });
   }
 

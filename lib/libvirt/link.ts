@@ -1,5 +1,6 @@
 import type { Clock } from "../model/clock.ts";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { logFailure } from "../model/defect.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { CallbackSet, type EventSink } from "./callbacks.ts";
 import { Connection } from "./connection.ts";
@@ -125,7 +126,11 @@ export class Link implements EventSink, AsyncDisposable {
 
   async #recover(lost: Session): Promise<void> {
     const { uri, reconnectMs, log, emit } = this.#options;
-    await lost.resources.disposeAsync();
+    try {
+      await lost.resources.disposeAsync();
+    } catch (error) { // whatever the old connection leaves, there has to be a new one
+      logFailure(log, "warn", "cannot close a connection to libvirt that was lost", error, { uri });
+    }
     while (!await settlesWithin(reconnectMs, this.#ended.promise)) {
       try {
         const session = await this.#establish();
@@ -135,7 +140,7 @@ export class Link implements EventSink, AsyncDisposable {
         emit({ kind: "connected" });
         return;
       } catch (error) {
-        log.debug("libvirt is still away", { uri, reason: errorMessage(error) });
+        logFailure(log, "debug", "libvirt is still away", error, { uri });
       }
     }
   }

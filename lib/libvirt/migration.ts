@@ -1,4 +1,5 @@
 import { inBackground } from "../model/background.ts";
+import { isDefect } from "../model/defect.ts";
 import { VirtxError } from "../model/error.ts";
 import { ErrorCode, MigrateFlag, TypedParameterType } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
@@ -149,8 +150,8 @@ async function abortUntilSettled(moving: Promise<void>, abort: () => Promise<voi
   do {
     try {
       return await abort();
-    } catch {
-      // Not yet, or too late: the end of the migration will tell
+    } catch (error) { // not yet, or too late: the end of the migration will tell
+      if (isDefect(error)) throw error;
     }
   } while (!await settlesWithin(ABORT_RETRY_MS, moving));
 }

@@ -1,5 +1,6 @@
 import { setTimeout as delay } from "node:timers/promises";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { logFailure } from "../model/defect.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { SocketAddress } from "./address.ts";
 import { AUTH, HANDSHAKE, STATS } from "./commands.ts";
@@ -124,7 +125,7 @@ export class Link implements AsyncDisposable {
         return connection;
       } catch (error) {
         if (signal.aborted) return undefined;
-        log.debug("the Serf agent is still away", { reason: errorMessage(error) });
+        logFailure(log, "debug", "the Serf agent is still away", error);
       }
     }
   }

@@ -1,6 +1,7 @@
 import { v4 as newId } from "uuid";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
+import { logFailure } from "../model/defect.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
@@ -121,11 +122,10 @@ export class Changes {
           });
         } catch (error) {
           this.#unsettled = true;
-          this.#o.log.warn("cannot settle a change found half done yet", {
+          logFailure(this.#o.log, "warn", "cannot settle a change found half done yet", error, {
             vm,
             op: change.op,
             phase: change.phase,
-            reason: errorMessage(error),
           });
         }
       });
@@ -168,7 +168,7 @@ export class Changes {
         await storage.delete(path);
       } catch (error) {
         failures.push(errorMessage(error));
-        log.warn("cannot remove a disk's storage", { vm: change.vm, path, reason: errorMessage(error) });
+        logFailure(log, "warn", "cannot remove a disk's storage", error, { vm: change.vm, path });
       }
       await this.#reached(change, "deleted");
     }
@@ -196,10 +196,9 @@ export class Changes {
       await this.#undo(change);
       return error;
     } catch (undoError) {
-      this.#o.log.warn("cannot undo a failed change yet", {
+      logFailure(this.#o.log, "warn", "cannot undo a failed change yet", undoError, {
         vm: change.vm,
         op: change.op,
-        reason: errorMessage(undoError),
       });
       return this.#pending(change, error);
     }

@@ -4,6 +4,7 @@ import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { DomainJob } from "../libvirt/job.ts";
 import type { MigrationOptions, MigrationOutcome } from "../libvirt/migration.ts";
 import type { Clock } from "../model/clock.ts";
+import { isDefect, logFailure, unlessDefect } from "../model/defect.ts";
 import { MigrationState } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
@@ -40,6 +41,8 @@ export interface MigrationsOptions {
 const FOLLOW_MS = 500, SETTLE_MS = 1_000;
 /** Likewise, when only the target is left to be asked, which may be away for long. */
 const LEFTOVER_MS = 3_000;
+/** From one attempt to settle a migration that failed by a defect to the next. */
+const DEFECT_MS = 60_000;
 /** How long another host may take to answer a question about a VM. */
 const PEER_TIMEOUT_MS = 5_000;
 /** How long an abort waits for the migration to have ended. */
@@ -134,7 +137,7 @@ export class Migrations implements AsyncDisposable {
    * @throws VirtxError if it cannot be recorded; then nothing has begun
    */
   async begin(record: MigrationRecord): Promise<void> {
-    const { records, oplog, monitor, peers } = this.#o;
+    const { records, oplog, monitor, peers, log } = this.#o;
     const { vm, target } = record;
     const address = peers.address(target);
     if (address === undefined) {
@@ -145,7 +148,7 @@ export class Migrations implements AsyncDisposable {
     const run = this.#enter(record);
     await this.#reached("recorded");
     const ts = await oplog.begin("VmMigrate", vm, originMessage(record.source));
-    await monitor.refresh(vm).catch(() => {}); // the next sample shows it
+    await monitor.refresh(vm).catch(unlessDefect(log, "cannot refresh VM", { vm })); // the next sample shows it
     await this.#reached("begun");
     run.info = { ...run.info, ts };
     this.#background(this.#migrate(run, address));
@@ -211,7 +214,7 @@ export class Migrations implements AsyncDisposable {
         outcome = ended;
       }, (error) => {
         run.failure ??= errorMessage(error);
-        log.warn("libvirt did not migrate", { vm: record.vm, reason: errorMessage(error) });
+        logFailure(log, "warn", "libvirt did not migrate", error, { vm: record.vm });
       });
     let over = false;
     const ended = moving.finally(() => over = true);
@@ -243,7 +246,7 @@ export class Migrations implements AsyncDisposable {
         await this.#giveUp(run);
       }
     } catch (error) {
-      log.debug("cannot follow a migration now", { vm, reason: errorMessage(error) });
+      logFailure(log, "debug", "cannot follow a migration now", error, { vm });
     }
   }
 
@@ -252,7 +255,7 @@ export class Migrations implements AsyncDisposable {
     try {
       await this.#o.hypervisor.abortJob(run.record.vm); // one of an earlier life has no other way
     } catch (error) {
-      this.#o.log.debug("no job to abort", { vm: run.record.vm, reason: errorMessage(error) });
+      logFailure(this.#o.log, "debug", "no job to abort", error, { vm: run.record.vm });
     }
   }
 
@@ -264,6 +267,7 @@ export class Migrations implements AsyncDisposable {
     while (!this.#stopped.signal.aborted && this.#runs.get(vm) === run) {
       let again = true;
       let reason = "";
+      let pauseMs = this.#leftovers.has(vm) ? LEFTOVER_MS : SETTLE_MS;
       try {
         await this.#o.locked(vm, async () => {
           if (this.#runs.get(vm) !== run) return;
@@ -273,11 +277,14 @@ export class Migrations implements AsyncDisposable {
         });
       } catch (error) {
         reason = errorMessage(error);
+        if (reason !== told) logFailure(log, "info", "cannot settle a migration yet", error, { vm });
+        told = reason;
+        if (isDefect(error)) pauseMs = DEFECT_MS;
       }
       if (!again) return;
       if (reason !== "" && reason !== told) log.info("cannot settle a migration yet", { vm, reason });
       told = reason;
-      if (reason !== "") await this.#pause(this.#leftovers.has(vm) ? LEFTOVER_MS : SETTLE_MS);
+      if (reason !== "") await this.#pause(pauseMs);
       await this.#follow(run);
     }
   }
@@ -292,7 +299,7 @@ export class Migrations implements AsyncDisposable {
     try {
       there = await peers.look(record.target, record.vm, AbortSignal.timeout(PEER_TIMEOUT_MS));
     } catch (error) {
-      log.debug("the target of a migration does not tell", { vm: record.vm, reason: errorMessage(error) });
+      logFailure(log, "debug", "the target of a migration does not tell", error, { vm: record.vm });
     }
     return settlementOf(record, here, there, completed);
   }
@@ -379,7 +386,7 @@ export class Migrations implements AsyncDisposable {
 
   /** Forgets a migration that is settled. */
   async #close(run: Run, state: MigrationState, reason: string): Promise<void> {
-    const { records, monitor } = this.#o;
+    const { records, monitor, log } = this.#o;
     const { vm } = run.record;
     if (!this.#leftovers.has(vm)) this.#finish(run, state, reason);
     await records.remove(vm);
@@ -387,7 +394,7 @@ export class Migrations implements AsyncDisposable {
     this.#leftovers.delete(vm);
     if (this.#runs.get(vm) === run) this.#runs.delete(vm);
     monitor.leaving(vm, false); // from now on, who asks for the VM is sent to where it is
-    await monitor.refresh(vm).catch(() => {}); // the next sample shows it
+    await monitor.refresh(vm).catch(unlessDefect(log, "cannot refresh VM", { vm })); // the next sample shows it
     run.ended.resolve();
   }
 
@@ -417,7 +424,7 @@ export class Migrations implements AsyncDisposable {
 
   #background(work: Promise<void>): void {
     const logged = work.catch((error) => {
-      this.#o.log.error("a migration was lost sight of", { reason: errorMessage(error) });
+      logFailure(this.#o.log, "error", "a migration was lost sight of", error);
     }).finally(() => this.#work.delete(logged));
     this.#work.add(logged);
   }

@@ -2,6 +2,7 @@ import type { Inventory } from "../cluster/inventory.ts";
 import { candidates, compareVerdicts, isOverloaded } from "../cluster/placement.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { isDefect } from "../model/defect.ts";
 import { enumName, HostState, MigrationType } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { MigrationObstacle, MigrationVerdict, VmMigrateOptions } from "../model/vm.ts";
@@ -99,6 +100,7 @@ export class MigrationPlanner {
     try {
       return await peers.check(host, check, AbortSignal.timeout(CHECK_TIMEOUT_MS));
     } catch (error) {
+      if (isDefect(error)) throw error;
       return refused("unreachable", errorMessage(error));
     }
   }

@@ -1,5 +1,6 @@
 import type { Clock } from "../model/clock.ts";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { isDefect, logFailure } from "../model/defect.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { within } from "../model/within.ts";
 import {
@@ -213,6 +214,10 @@ export class Operations implements Disposable {
       unlessCancelled(course, `Cannot carry ${kept.operation.op} out`);
       result = await work(course);
     } catch (error) {
+      const { id, op, vm } = kept.operation;
+      if (isDefect(error)) {
+        this.#o.log.defect("operation failed by a defect", error, { operation: id, op, vm });
+      }
       await this.#end(kept, failedBy(error));
       throw error;
     }
@@ -277,12 +282,7 @@ export class Operations implements Disposable {
       }
     } catch (error) {
       const { id, op, vm } = entry.operation;
-      this.#o.log.warn("cannot keep an operation's record", {
-        operation: id,
-        op,
-        vm,
-        reason: errorMessage(error),
-      });
+      logFailure(this.#o.log, "warn", "cannot keep an operation's record", error, { operation: id, op, vm });
     }
   }
 }

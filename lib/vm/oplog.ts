@@ -1,6 +1,7 @@
 import { operationMetadata } from "../domain_xml/metadata.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
+import { logFailure } from "../model/defect.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Operation, RecordedOperation } from "../model/operation.ts";
@@ -80,7 +81,7 @@ export class Oplog {
         live: await this.#hypervisor.isActive(vm),
       });
     } catch (error) {
-      this.#log.warn("cannot record operation", { op: operation.op, vm, reason: errorMessage(error) });
+      logFailure(this.#log, "warn", "cannot record operation", error, { op: operation.op, vm });
       return error;
     }
   }

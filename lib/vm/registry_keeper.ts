@@ -3,8 +3,9 @@ import { operationsOf } from "../domain_xml/parse.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { inBackground } from "../model/background.ts";
+import { logFailure } from "../model/defect.ts";
 import { HostState, Runstate } from "../model/enums.ts";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Operation } from "../model/operation.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -121,9 +122,8 @@ export class RegistryKeeper implements AsyncDisposable {
     } catch (error) {
       // That storage or libvirt is away is told once, elsewhere.
       const isAway = error instanceof VirtxError && error.kind === "unavailable";
-      this.#o.log[isAway ? "debug" : "warn"]("cannot bring the registry up to date", {
+      logFailure(this.#o.log, isAway ? "debug" : "warn", "cannot bring the registry up to date", error, {
         vm,
-        reason: errorMessage(error),
       });
     }
   }

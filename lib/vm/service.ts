@@ -9,8 +9,9 @@ import type { HostMonitor, LocalDomain } from "../host/monitor.ts";
 import { runstateOf } from "../host/runstate.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
+import { logFailure, unlessDefect } from "../model/defect.ts";
 import { enumName, MigrationState, MigrationType, Runstate } from "../model/enums.ts";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
@@ -164,10 +165,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
           if (interrupted) await this.#oplog.closeInterrupted(uuid, operationsOf(xml));
           await this.#published(uuid);
         } catch (error) {
-          this.#o.log.warn("cannot close an interrupted operation", {
-            vm: uuid,
-            reason: errorMessage(error),
-          });
+          logFailure(this.#o.log, "warn", "cannot close an interrupted operation", error, { vm: uuid });
         }
       });
     }
@@ -453,7 +451,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const migration = this.#migrations.ended(vm);
     const name = this.#o.inventory.vm(vm)?.name ?? vm;
     // Why an abort is not possible is told by how the migration ends.
-    const abort = () => void this.#migrations.abort(vm).catch(() => {});
+    const abort = () => {
+      this.#migrations.abort(vm).catch(unlessDefect(this.#o.log, "cannot abort a migration", { vm }));
+    };
     control?.follow(() => remainder(this.#migrations.info(vm)));
     control?.signal.addEventListener("abort", abort, { once: true });
     if (control?.signal.aborted) abort();
@@ -603,7 +603,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       const looked = this.#o.storage.inspect(disk).then(({ sizeMiB }) => {
         size = sizeMiB;
       }).catch((error) => {
-        this.#o.log.debug("cannot inspect disk", { path: disk.path, reason: errorMessage(error) });
+        logFailure(this.#o.log, "debug", "cannot inspect disk", error, { path: disk.path });
       });
       await within(SIZE_TIMEOUT_MS, looked);
       return { ...disk, size };
@@ -642,7 +642,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     try {
       return await this.#o.monitor.refresh(uuid);
     } catch (error) {
-      this.#o.log.warn("cannot refresh VM", { vm: uuid, reason: errorMessage(error) });
+      logFailure(this.#o.log, "warn", "cannot refresh VM", error, { vm: uuid });
       return undefined;
     }
   }
@@ -668,7 +668,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#settleTimer = setTimeout(() => {
       this.#settleTimer = undefined;
       this.#settle().catch((error) => {
-        this.#o.log.warn("cannot read the journal", { reason: errorMessage(error) });
+        logFailure(this.#o.log, "warn", "cannot read the journal", error);
         this.#settleLater();
       });
     }, SETTLE_RETRY_MS);

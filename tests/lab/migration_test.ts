@@ -1,6 +1,8 @@
 import assert from "node:assert/strict";
 import { MigrationState, MigrationType, Runstate } from "../../lib/model/enums.ts";
 import type { MigrationInfo, MigrationVerdict, VmMigrateOptions } from "../../lib/model/vm.ts";
+import { diskAt } from "../support/shared_storage.ts";
+import { SMALL_VMDEF } from "../support/vmdef_examples.ts";
 import { MigrationCluster, Traveller } from "./support/migration_cluster.ts";
 
 /** Whether there is time for more of the same. */
@@ -204,4 +206,38 @@ Deno.test("a migration ends as it was agreed: aborted, or by what may be done ab
     const { end } = await migrate({ convergence: ["throttle", "postcopy"], deadline: 2 });
     await arrives(end);
   });
+});
+
+Deno.test("a VM with a disk that cannot be identified is not migrated, for that reason, and no daemon ends of it", async (t) => {
+  await using up = await MigrationCluster.up(2);
+  const { cluster } = up;
+  const [daemon, host] = [cluster.daemon(1), cluster.host(1)];
+  const osdisk = { ...SMALL_VMDEF.osdisk, ...diskAt("/vms/ds/gone/os.qcow2", { size: 8 }) };
+  const gone = await daemon.json<string>("POST", "/vms", {
+    vmdef: { ...SMALL_VMDEF, name: "gone", osdisk },
+    host: cluster.uuid(1),
+  });
+  await host.exec(["rm", "/vms/ds/gone/os.qcow2"]);
+  const cases = [["it is missing", "os.qcow2"], ["it is an external snapshot", "os.snap1"], [
+    "it is on another path",
+    "../../../srv/os.qcow2",
+  ]] as const;
+  for (const [name, path] of cases) {
+    await t.step(name, async () => {
+      const redefine =
+        `virsh dumpxml --inactive ${gone} | sed "s#/os[^']*'#/${path}'#" >gone.xml && virsh define gone.xml`;
+      await host.exec(["bash", "-c", `cd /tmp && ${redefine}`]);
+      const cold = { host: "", migration_type: MigrationType.cold };
+      for (let times = 0; times < 10; times++) {
+        for (const [by, query] of [[1, "?dry_run=true"], [2, "?dry_run=true"], [1, ""]] as const) {
+          const asked = cluster.daemon(by).json("POST", `/vms/${gone}/runstate/migrate${query}`, cold);
+          await assert.rejects(asked, /Cannot use disk "/);
+        }
+      }
+    });
+  }
+  for (const by of cluster.numbers) {
+    const { degraded } = await cluster.daemon(by).json<{ degraded: string[] }>("GET", "/readyz");
+    assert.deepEqual(degraded, []);
+  }
 });

@@ -41,6 +41,9 @@ export interface ApiFixture {
   call(method: string, path: string, body?: unknown, headers?: Record<string, string>): Promise<Response>;
 }
 
+/** Of operations: the API's own lines, which are recorded, tell of their defects, too. */
+const silent: Logger = { ...silentLogger, defect() {} };
+
 export function apiFixture(overrides: Partial<ApiOptions> = {}): ApiFixture {
   const { hostUuid = HERE } = overrides;
   const inventory = new Inventory();
@@ -50,7 +53,7 @@ export function apiFixture(overrides: Partial<ApiOptions> = {}): ApiFixture {
   let level: LogLevel = "info";
   const log = recordingLogger(lines);
   const operations = overrides.operations ??
-    new Operations({ host: hostUuid, clock: Date.now, log: silentLogger });
+    new Operations({ host: hostUuid, clock: Date.now, log: silent });
   const app = createApp({
     vms,
     operations,

@@ -1,6 +1,6 @@
 import { systemClock } from "../../lib/model/clock.ts";
 import type { FaultHook } from "../../lib/model/fault.ts";
-import { silentLogger } from "../../lib/model/log.ts";
+import { type Logger, silentLogger } from "../../lib/model/log.ts";
 import { Journal } from "../../lib/registry/journal.ts";
 import { MigrationRecords } from "../../lib/registry/migration_record.ts";
 import { Registry } from "../../lib/registry/registry.ts";
@@ -22,13 +22,17 @@ export class VmHost implements AsyncDisposable {
     readonly resources: AsyncDisposableStack,
   ) {}
 
-  static async start(fault?: FaultHook, peers: MigrationPeers = NO_PEERS): Promise<VmHost> {
+  static async start(
+    fault?: FaultHook,
+    peers: MigrationPeers = NO_PEERS,
+    log: Logger = silentLogger,
+  ): Promise<VmHost> {
     await using resources = new AsyncDisposableStack();
     const libvirt = resources.use(await TestDriverHost.create([]));
     const host = resources.use(await MonitoredHost.start(libvirt.uri));
     const shared = resources.use(await SharedStorage.create());
     const { hypervisor, inventory, monitor } = host;
-    const place = { tree: shared.tree, hostUuid: monitor.uuid, log: silentLogger };
+    const place = { tree: shared.tree, hostUuid: monitor.uuid, log };
     const registry = new Registry(place);
     const journal = new Journal(place);
     const migrations = new MigrationRecords(place);
@@ -44,7 +48,7 @@ export class VmHost implements AsyncDisposable {
         migrations,
         peers,
         clock: systemClock,
-        log: silentLogger,
+        log,
         fault,
       }),
     );

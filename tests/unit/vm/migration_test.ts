@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { HostState, MigrationState, MigrationType, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { FaultHook } from "../../../lib/model/fault.ts";
+import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import type { Operation } from "../../../lib/model/operation.ts";
 import type { MigrationInfo, Vmdef, VmMigrateOptions } from "../../../lib/model/vm.ts";
 import type { MigrationRecord } from "../../../lib/registry/migration_record.ts";
@@ -36,10 +37,12 @@ const COLD: VmMigrateOptions = { ...LIVE, migration_type: MigrationType.cold };
 class Fixture implements AsyncDisposable {
   private constructor(readonly host: VmHost, readonly peers: ScriptedPeers, readonly vm: string) {}
 
-  static async create(o: { readonly off?: boolean; readonly fault?: FaultHook } = {}): Promise<Fixture> {
+  static async create(
+    o: { readonly off?: boolean; readonly fault?: FaultHook; readonly log?: Logger } = {},
+  ): Promise<Fixture> {
     await using undo = new AsyncDisposableStack();
     const peers = new ScriptedPeers();
-    const host = undo.use(await VmHost.start(o.fault, peers));
+    const host = undo.use(await VmHost.start(o.fault, peers, o.log));
     const { inventory, monitor } = host.host;
     const arch = inventory.host(monitor.uuid)?.def.cpuarch;
     assert.ok(arch);
@@ -185,6 +188,51 @@ Deno.test("without a name the least loaded host that fits is chosen; dry run tel
   );
   const named = await vms.migrationTargets(vm, LIVE);
   assert.deepEqual(named.map(({ fits }) => fits), [true]); // whatever its load
+});
+
+Deno.test("a disk that cannot be identified is the answer to a dry run, and nothing escapes", async (t) => {
+  await using fixture = await Fixture.create({ off: true });
+  const { host: { vms, host, shared }, vm } = fixture;
+  const xml = await host.hypervisor.definition(vm);
+  const cases: readonly (readonly [name: string, path: string, reason: RegExp])[] = [
+    ["missing", "/vms/ds/web/os.qcow2", /Cannot use disk "\/vms\/ds\/web\/os\.qcow2": it does not exist/],
+    ["elsewhere", "/var/lib/images/os.qcow2", /Cannot use disk "\/var\/lib\/images\/os\.qcow2"/],
+    ["a snapshot's", "/vms/ds/web/os.snap1", /Cannot use disk "\/vms\/ds\/web\/os\.snap1"/],
+  ];
+  await Deno.remove(`${shared.root}/ds/web/os.qcow2`);
+  for (const [name, path, reason] of cases) {
+    await t.step(name, async () => {
+      await host.hypervisor.define(xml.replace("/vms/ds/web/os.qcow2", path));
+      await host.monitor.refresh(vm);
+      for (let times = 0; times < 10; times++) { // which failure came first was a matter of chance
+        await assert.rejects(vms.migrationTargets(vm, { ...COLD, host: "" }), reason);
+        await assert.rejects(vms.migrate(vm, COLD), reason);
+      }
+    });
+  }
+});
+
+Deno.test("a defect while a migration is settled is told as one, and not tried again at once", async () => {
+  let attempts = 0;
+  const told: string[] = [];
+  const log: Logger = {
+    ...silentLogger,
+    defect: (message, error) => told.push(`${message}: ${error}`),
+    with: () => log,
+  };
+  await using fixture = await Fixture.create({
+    log,
+    fault(point) {
+      if (point !== "migrate.settled") return;
+      attempts++;
+      throw new TypeError("it is undefined");
+    },
+  });
+  await fixture.host.vms.migrate(fixture.vm, LIVE);
+  await until("the defect to be told", () => Promise.resolve(told.length > 0 || undefined), 10_000);
+  await new Promise((resolve) => setTimeout(resolve, 1_500)); // longer than from one attempt to the next
+  assert.deepEqual(told, ["cannot settle a migration yet: TypeError: it is undefined"]);
+  assert.equal(attempts, 1);
 });
 
 Deno.test("where there is no candidate, it is said why: none else, none active, none with room", async () => {

@@ -127,7 +127,9 @@ Deno.test("operations are listed by VM and state, the latest first, and told to 
   const watch = operations.watch(({ op, state }) => told.push(`${op} ${state}`));
   await operations.run(start({ op: "A" }), () => Promise.resolve()).done;
   await operations.run(start({ op: "B", vm: numberedUuid(2) }), () => Promise.resolve()).done;
-  await operations.run(start({ op: "C" }), () => Promise.reject(new Error("x"))).done.catch(() => {});
+  await operations.run(start({ op: "C" }), () => Promise.reject(new VirtxError("refused", "x"))).done.catch(
+    () => {},
+  );
   watch[Symbol.dispose]();
   const gate = Promise.withResolvers<void>();
   const open = operations.run(start({ op: "D" }), () => gate.promise);
