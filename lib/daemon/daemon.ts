@@ -143,8 +143,8 @@ export class Daemon {
     });
     const room = new StorageRoom(() => storage.freeMiB(), clock);
     const registry = new Registry({ tree, hostUuid, fault });
-    const journal = new Journal({ tree, hostUuid, log, fault });
-    const migrations = new MigrationRecords({ tree, hostUuid, log, fault });
+    const journal = new Journal({ tree, hostUuid, log, health, fault });
+    const migrations = new MigrationRecords({ tree, hostUuid, log, health, fault });
     const operations = held.use(
       await step(
         `can ${RUN_DIRECTORY} be written?`,

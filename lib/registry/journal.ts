@@ -1,6 +1,7 @@
 import { z } from "zod";
 import { VirtxError } from "../model/error.ts";
 import { type FaultHook, noFault } from "../model/fault.ts";
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { Change } from "./change.ts";
@@ -26,6 +27,8 @@ export interface JournalOptions {
   /** The host whose changes these are. */
   readonly hostUuid: string;
   readonly log: Logger;
+  /** Where records that cannot be read are reported. */
+  readonly health?: Health | undefined;
   /** Fault points: `journal.written`, `journal.renamed`, `journal.removed`. */
   readonly fault?: FaultHook | undefined;
 }
@@ -37,7 +40,7 @@ export interface JournalOptions {
 export class Journal {
   readonly #records: RecordDirectory<Change>;
 
-  constructor({ tree, hostUuid, log, fault = noFault }: JournalOptions) {
+  constructor({ tree, hostUuid, log, health, fault = noFault }: JournalOptions) {
     if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
     this.#records = new RecordDirectory({
       tree,
@@ -46,6 +49,7 @@ export class Journal {
       id: (change) => change.id,
       called: "the journal",
       log,
+      health,
       fault: (point) => fault(`journal.${point}`),
     });
   }

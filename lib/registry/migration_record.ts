@@ -2,6 +2,7 @@ import { z } from "zod";
 import { MigrationType } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { type FaultHook, noFault } from "../model/fault.ts";
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import { CONVERGENCE_MEASURES, type VmMigrateOptions } from "../model/vm.ts";
@@ -50,13 +51,15 @@ export interface MigrationRecordsOptions {
   /** The host that the migrations lead away from. */
   readonly hostUuid: string;
   readonly log: Logger;
+  /** Where records that cannot be read are reported. */
+  readonly health?: Health | undefined;
   /** Fault points: `migrations.written`, `migrations.renamed`, `migrations.removed`. */
   readonly fault?: FaultHook | undefined;
 }
 
 /** The migrations that this host has begun and not settled, in /vms/xml/<host uuid>/.migrations/<vm uuid>.json. */
 export class MigrationRecords extends RecordDirectory<MigrationRecord> {
-  constructor({ tree, hostUuid, log, fault = noFault }: MigrationRecordsOptions) {
+  constructor({ tree, hostUuid, log, health, fault = noFault }: MigrationRecordsOptions) {
     if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
     super({
       tree,
@@ -65,6 +68,7 @@ export class MigrationRecords extends RecordDirectory<MigrationRecord> {
       id: (record) => record.vm,
       called: "the records of migrations",
       log,
+      health,
       fault: (point) => fault(`migrations.${point}`),
     });
   }

@@ -1,6 +1,7 @@
 import type { z } from "zod";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import { AtomicDirectory } from "../posix/atomic_directory.ts";
@@ -12,6 +13,8 @@ import type { Tree } from "../posix/tree.ts";
 const RECORD_LIMIT_BYTES = 32 << 20;
 
 const SUFFIX = ".json";
+/** Follows it in the name of a record that was set aside. */
+const BROKEN = ".broken";
 
 export interface RecordDirectoryOptions<T> {
   /** The shared storage. */
@@ -25,6 +28,8 @@ export interface RecordDirectoryOptions<T> {
   /** What these records are called in messages: "the journal". */
   readonly called: string;
   readonly log: Logger;
+  /** Where records that are set aside are reported. */
+  readonly health?: Health | undefined;
   /** Fault points: `written`, `renamed`, `removed`. */
   readonly fault: FaultHook;
 }
@@ -62,7 +67,7 @@ export class RecordDirectory<T> {
 
   /**
    * All records. One that cannot be understood is logged and set aside under a name that ends in ".broken": it must not
-   * keep the daemon from starting.
+   * keep the daemon from starting. What is set aside is reported until somebody has looked at it and removed it.
    */
   async list(): Promise<T[]> {
     return await onStorage(`Cannot read ${this.#o.called}`, async () => {
@@ -72,6 +77,7 @@ export class RecordDirectory<T> {
         const record = await this.#read(name);
         if (record !== undefined) records.push(record);
       }
+      this.#report((await this.#files.names()).filter((name) => name.endsWith(SUFFIX + BROKEN)));
       return records;
     });
   }
@@ -93,9 +99,19 @@ export class RecordDirectory<T> {
         record: name,
         reason: errorMessage(error),
       });
-      await this.#files.rename(name, `${name}.broken`);
+      await this.#files.rename(name, name + BROKEN);
       return undefined;
     }
+  }
+
+  #report(broken: readonly string[]): void {
+    const { called, directory, health } = this.#o;
+    const cause = `broken records in ${directory}`;
+    if (broken.length === 0) return void health?.clear(cause);
+    const reason = `${called} had ${broken.length} records that cannot be read, set aside in ${directory}: ${
+      broken[0]
+    }, …`;
+    health?.report(cause, { reason, blocking: false });
   }
 
   #parse(content: Uint8Array<ArrayBuffer>, id: string): T {

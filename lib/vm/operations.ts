@@ -93,7 +93,10 @@ export class Operations implements Disposable {
   ) {
     this.#o = options;
     this.#file = kept?.file;
-    for (const line of kept?.lines ?? []) this.#restore(line);
+    const unread = kept?.lines.filter((line) => !this.#restore(line)) ?? [];
+    if (unread.length > 1) { // one may be cut by a crash
+      options.log.warn("operations of before cannot be read", { lines: unread.length });
+    }
   }
 
   /** The operations that the file of that name holds, and which it goes on to keep. */
@@ -263,13 +266,15 @@ export class Operations implements Disposable {
     }
   }
 
-  #restore(line: string): void {
+  /** Whether the line can be understood. */
+  #restore(line: string): boolean {
     const kept = parseLine(line);
-    if (!kept || kept.operation.host !== this.#o.host) return;
+    if (kept?.operation.host !== this.#o.host) return kept !== undefined;
     this.#put(kept);
     const { id, state } = kept.operation;
     if (state === "running") this.#interrupted.add(id);
     else this.#interrupted.delete(id);
+    return true;
   }
 
   async #write(entry: KeptOperation): Promise<void> {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { Health } from "../../../lib/model/health.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import type { Change } from "../../../lib/registry/change.ts";
 import { Journal } from "../../../lib/registry/journal.ts";
@@ -92,6 +93,23 @@ Deno.test("a broken record is logged and set aside, and the others are listed", 
       assert.equal(logged.length, 1);
     });
   }
+});
+
+Deno.test("what was set aside is reported until it is removed", async () => {
+  await using dir = await TempDir.create();
+  const health = new Health();
+  const journal = new Journal({ tree: localTree(dir.path), hostUuid: HOST, log: silentLogger, health });
+  await journal.write({ ...change, id: LATER });
+  const file = dir.at(`xml/${HOST}/.journal/${ID}.json`);
+  await Deno.writeTextFile(file, "{");
+  await Deno.mkdir(dir.at(`xml/${HOST}/.journal/${VM}.json`));
+  assert.equal((await journal.list()).length, 1);
+  const [condition] = health.conditions;
+  assert.match(condition?.reason ?? "", /^the journal had 1 record.*\.journal/);
+  assert.equal(condition?.blocking, false);
+  await Deno.remove(`${file}.broken`);
+  await journal.list();
+  assert.deepEqual(health.conditions, []);
 });
 
 Deno.test("a record that is too large is set aside too", async () => {
