@@ -29,7 +29,7 @@ Deno.test("a sudo that wants a password asks for it at the terminal, once, and t
     wait $!`,
   );
   assert.equal(code, 0);
-  assert.equal(output.match(/password for joe/g)?.length, 1);
+  assert.equal(output.match(/^\[sudo\] password for joe/gm)?.length, 1);
   assert.match(output, /^Done: a VM was created/m);
 });
 
