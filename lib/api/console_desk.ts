@@ -94,7 +94,7 @@ export class ConsoleDesk implements Disposable {
         ...(protocol !== undefined && { protocol }),
       });
       const { held } = exchange.connection;
-      const relay = new ConsoleRelay(socket, line, held);
+      const relay = new ConsoleRelay(socket, line, log.with({ request: exchange.id, vm }), held);
       held?.busyUntil(relay.done);
       this.#open.add(relay);
       const { id: request, passedTo } = exchange;

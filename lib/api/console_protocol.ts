@@ -29,7 +29,7 @@ export const CONSOLE_CLOSE_MEANINGS: Readonly<Record<keyof typeof CONSOLE_CLOSE,
 };
 
 /** RFC 6455 §7.4.1: the server goes away, a message of a kind that it does not take, one that is too much for it. */
-export const GOING_AWAY = 1001, UNACCEPTABLE = 1003, TOO_MUCH = 1009;
+export const GOING_AWAY = 1001, UNACCEPTABLE = 1003, TOO_MUCH = 1009, DEFECT = 1011;
 
 /** The path of a VM's console. */
 export function consolePath(uuid: string, o: { readonly force: boolean }): string {

@@ -1,8 +1,15 @@
-import { inBackground } from "../model/background.ts";
+import type { Logger } from "../model/log.ts";
 import { RateLimit } from "../model/rate_limit.ts";
 import type { RequestsOfConnection } from "./connections.ts";
 import type { ConsoleLine } from "./console_line.ts";
-import { CONSOLE_CLOSE, GOING_AWAY, INPUT_WINDOW, TOO_MUCH, UNACCEPTABLE } from "./console_protocol.ts";
+import {
+  CONSOLE_CLOSE,
+  DEFECT,
+  GOING_AWAY,
+  INPUT_WINDOW,
+  TOO_MUCH,
+  UNACCEPTABLE,
+} from "./console_protocol.ts";
 import type { WebSocketEnd } from "./websocket_client.ts";
 
 /** The most that waits for a client, in bytes, beside what the line itself keeps. */
@@ -42,6 +49,7 @@ export class ConsoleRelay {
   readonly done: Promise<ConsoleTraffic>;
   readonly #socket: WebSocket;
   readonly #line: ConsoleLine;
+  readonly #log: Logger;
   readonly #done = Promise.withResolvers<ConsoleTraffic>();
   readonly #opening: ReturnType<typeof setTimeout>;
   readonly #connection: RequestsOfConnection | undefined;
@@ -61,11 +69,12 @@ export class ConsoleRelay {
   #end: WebSocketEnd | undefined;
 
   /** @param connection that the WebSocket is on; left out: what comes on it is not counted */
-  constructor(socket: WebSocket, line: ConsoleLine, connection?: RequestsOfConnection) {
+  constructor(socket: WebSocket, line: ConsoleLine, log: Logger, connection?: RequestsOfConnection) {
     this.#socket = socket;
     this.#connection = connection;
     if (connection?.receivedBytes() !== undefined) this.#looking = setInterval(() => this.#look(), LOOK_MS);
     this.#line = line;
+    this.#log = log;
     this.done = this.#done.promise;
     socket.binaryType = "arraybuffer";
     socket.onopen = () => clearTimeout(this.#opening);
@@ -76,7 +85,15 @@ export class ConsoleRelay {
       () => this.#finish({ code: GOING_AWAY, reason: "it was never opened" }),
       OPENING_MS,
     );
-    inBackground(this.#print());
+    this.#carry(this.#print());
+  }
+
+  /** A defect in one direction ends both, for the client to know. */
+  #carry(bytes: Promise<void>): void {
+    bytes.catch((error) => {
+      this.#log.defect("a console failed by a defect", error);
+      this.end({ code: DEFECT, reason: "virtxd failed; its log has the details" });
+    });
   }
 
   /** Tells the client goodbye. */
@@ -153,7 +170,7 @@ export class ConsoleRelay {
       return this.end({ code: TOO_MUCH, reason: why });
     }
     this.#keep(new Uint8Array(data));
-    if (!this.#typing) inBackground(this.#type());
+    if (!this.#typing) this.#carry(this.#type());
   }
 
   #keep(bytes: Uint8Array<ArrayBuffer>): void {

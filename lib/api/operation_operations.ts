@@ -1,5 +1,6 @@
 import { z } from "@hono/zod-openapi";
 import type { HostEntry, Inventory } from "../cluster/inventory.ts";
+import { isDefect } from "../model/defect.ts";
 import { HostState } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import { hostOfOperation } from "../vm/operation_id.ts";
@@ -123,6 +124,7 @@ async function collect(
       const theirs = await ask(o.passing, uuid, filter, signal);
       items = [...items, ...theirs].sort((a, b) => b.started - a.started).slice(0, filter.limit);
     } catch (error) {
+      if (isDefect(error)) throw error;
       missing.push({ host: uuid, name, reason: errorMessage(error) });
     }
   };

@@ -131,7 +131,13 @@ export class OperationRelay implements Disposable {
           throw new VirtxError("unreachable", `more than ${EMPTY_MAX} empty events in a second`);
         }
         silence.heard();
-        this.#take(event, peer, host);
+        try {
+          this.#take(event, peer, host);
+        } catch (error) { // which would pass for a failure of the connection, outside
+          logFailure(this.#o.log, "error", "cannot take over what a host tells of its operations", error, {
+            host: peer.uuid,
+          });
+        }
       }
     });
   }

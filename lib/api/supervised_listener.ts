@@ -1,4 +1,5 @@
 import { setTimeout as delay } from "node:timers/promises";
+import { logFailure } from "../model/defect.ts";
 import { errorMessage } from "../model/error.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
@@ -142,7 +143,7 @@ export class SupervisedListener {
         break;
       } catch (error) {
         const why = errorMessage(error);
-        log.debug("listener cannot be opened again", { listener: name, reason: why });
+        logFailure(log, "debug", "listener cannot be opened again", error, { listener: name });
         health.report(cause, { reason: `nobody can connect to ${name}: ${why}`, blocking });
         makeRoom();
       }

@@ -1,7 +1,10 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Libvirt } from "./ffi.ts";
 
 /** Frequencies of a libvirt timeout, in ms: never, and at every turn. */
 const NEVER = -1, AT_ONCE = 0;
+/** From a failure of the loop to its next turn. */
+const RETRY_MS = 1_000;
 
 /**
  * libvirt's default event loop (virEventRegisterDefaultImpl), turned for ever on one thread of Deno's pool. Events,
@@ -49,7 +52,11 @@ export class EventLoop implements AsyncDisposable {
 
   async #run(): Promise<void> {
     while (!this.#stopping) {
-      if (await this.#libvirt.virEventRunDefaultImpl() < 0) throw new Error("libvirt's event loop failed");
+      if (await this.#libvirt.virEventRunDefaultImpl() < 0) {
+        // Without it this process hears nothing of libvirt: it goes on, or too many of these end the process.
+        reportError(new Error("libvirt's event loop failed"));
+        await delay(RETRY_MS);
+      }
       const turned = this.#turned;
       this.#turned = Promise.withResolvers();
       turned.resolve();

@@ -4,6 +4,7 @@ import { ErrorCode } from "../libvirt/constants.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { awaitedLater, inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
+import { logFailure, unlessDefect } from "../model/defect.ts";
 import { Runstate } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
@@ -96,6 +97,7 @@ export class PowerOffs {
       return runstateOf(state, reason);
     } catch (error) {
       if (error instanceof VirtxError && error.kind === "not_found") throw error;
+      unlessDefect(this.#o.log, "cannot read a domain's state", { vm })(error);
       return undefined;
     }
   }
@@ -104,7 +106,7 @@ export class PowerOffs {
   async #tell(vm: string, ts: number, failure: unknown): Promise<void> {
     const { monitor, record, log } = this.#o;
     const quietly = (what: string, work: Promise<unknown>) =>
-      work.then(() => {}, (error) => log.warn(`cannot ${what}`, { vm, reason: errorMessage(error) }));
+      work.then(() => {}, (error) => logFailure(log, "warn", `cannot ${what}`, error, { vm }));
     const reason = failure === undefined ? undefined : errorMessage(failure);
     const shown = Promise.all([
       quietly("refresh VM", monitor.refresh(vm)),

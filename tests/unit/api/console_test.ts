@@ -10,6 +10,7 @@ import {
 import { Listeners } from "../../../lib/api/listen.ts";
 import { type ServerAddress, WebSocketClient } from "../../../lib/api/websocket_client.ts";
 import { Opcode } from "../../../lib/api/websocket_frames.ts";
+import { awaitedLater } from "../../../lib/model/background.ts";
 import { HostState } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { until } from "../../../scripts/lab/until.ts";
@@ -363,4 +364,14 @@ Deno.test("a page of another site gets no WebSocket through its user's browser, 
   });
   assert.ok(answer instanceof WebSocketClient);
   await answer.close(1000, "");
+});
+
+Deno.test("a defect while input is passed on ends the console, and its user is told", async () => {
+  await using scene = await Scene.start();
+  const line = await scene.open(1);
+  scene.consoles.of(scene.vm).gate = awaitedLater(Promise.reject(new TypeError("it is undefined")));
+  await line.write(bytes("hello"));
+  assert.equal(await line.read(), undefined);
+  assert.deepEqual(await line.ended, { code: 1011, reason: "virtxd failed; its log has the details" });
+  assert.ok(scene.consoles.of(scene.vm).closed);
 });
