@@ -9,15 +9,19 @@ const ERROR_MAX_BYTES = 256 * 1024;
 export interface AnswerDetails extends ErrorDetails {
   /** X-Request-Id, under which the server's log has the details. */
   readonly requestId?: string | undefined;
+  /** Whether it has problem details: what has none comes from something else than virtxd. */
+  readonly isProblem?: boolean;
 }
 
 /** An answer that is no success. */
 export class AnswerError extends VirtxError {
   readonly requestId: string | undefined;
+  readonly isProblem: boolean;
 
   constructor(kind: ErrorKind, message: string, details: AnswerDetails) {
     super(kind, message, details);
     this.requestId = details.requestId;
+    this.isProblem = details.isProblem ?? true;
   }
 
   /** The server has seen to its own. */
@@ -34,6 +38,7 @@ export function toError(response: Response, text: string): AnswerError {
     ...detailsOf(problem),
     ...(Number.isFinite(retryAfter) && { retryAfterS: retryAfter }),
     requestId: response.headers.get("x-request-id") ?? undefined,
+    isProblem: typeof problem.detail === "string",
   };
   const { type, detail } = problem;
   const kind = kindOf(typeof type === "string" ? type : "", response.status);

@@ -1,6 +1,7 @@
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { VirtxError } from "../model/error.ts";
 import { Health } from "../model/health.ts";
 import { type Logger, silentLogger } from "../model/log.ts";
+import { reasonOf } from "../posix/reason.ts";
 import { Sockets } from "../posix/sockets.ts";
 import { AnswerBudget } from "./answer_budget.ts";
 import type { Api } from "./app.ts";
@@ -124,7 +125,7 @@ export class Listeners implements AsyncDisposable {
         ...(answerMs !== undefined && { answerMs }),
       });
     } catch (cause) {
-      throw new VirtxError("unavailable", `Cannot listen on ${plan.name}: ${errorMessage(cause)}`, { cause });
+      throw new VirtxError("unavailable", `Cannot listen on ${plan.name}: ${reasonOf(cause)}`, { cause });
     }
   }
 

@@ -1,7 +1,7 @@
 import { VirtxError } from "../model/error.ts";
 import { Colours } from "./output/colours.ts";
 import { ascii, asciiSigns, isUtf8 } from "./output/locale.ts";
-import { reasonOf } from "./reason.ts";
+import { reasonOf } from "../posix/reason.ts";
 
 /** A stream that can be a terminal: Deno.stdout, Deno.stderr, or what a test has in their place. */
 export interface Stream {
@@ -19,6 +19,8 @@ export interface TerminalOptions {
   readonly utf8?: boolean;
   /** TERM; left out: that of some terminal. Without it, or where it is "dumb", a cursor cannot be moved. */
   readonly term?: string | undefined;
+  /** Whether the stream was closed before we began, which the runtime hides; left out: it was not. */
+  readonly isShut?: boolean;
 }
 
 /** Thrown where a command that goes on until it is ended finds that nothing of it can be read any more. */
@@ -97,6 +99,7 @@ export class Terminal {
    */
   data(text: string): void {
     let bytes = new TextEncoder().encode(text);
+    if (this.#o.isShut && bytes.length > 0) this.#fail("it is closed");
     while (bytes.length > 0 && !this.isClosed) {
       try {
         bytes = bytes.subarray(this.#o.stream.writeSync(bytes));
@@ -104,20 +107,21 @@ export class Terminal {
         if (error instanceof Deno.errors.WouldBlock) {
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_MS);
         } else if (error instanceof Deno.errors.BrokenPipe) this.#gone = true;
-        else {
-          this.#failure = new VirtxError("refused", `Cannot write the output: ${reasonOf(error)}`, {
-            cause: error,
-          });
-        }
+        else this.#fail(reasonOf(error), error);
       }
     }
+  }
+
+  #fail(why: string, cause?: unknown): void {
+    this.#failure = new VirtxError("refused", `Cannot write the output: ${why}`, { cause });
   }
 }
 
 /** The terminal that a standard stream of this process is. */
 export function terminalOf(stream: Stream, colour: boolean): Terminal {
   const env = (name: string) => Deno.env.get(name);
-  return new Terminal({ stream, colour, size: consoleSize, utf8: isUtf8(env), term: env("TERM") });
+  const isShut = stream === Deno.stdout && env("VIRTX_STDOUT") === "closed"; // see launcher.sh
+  return new Terminal({ stream, colour, size: consoleSize, utf8: isUtf8(env), term: env("TERM"), isShut });
 }
 
 function consoleSize(): { columns: number; rows: number } {

@@ -68,7 +68,7 @@ Deno.test("a live view is drawn in place at every size, whatever VMs are called,
           "the server to be back",
           (shown) => !/away/.test(shown.join("")) && isWhole(shown),
         );
-        if (rows === 50) assert.equal(count(back, /poweroff|power…|pow…/), NAMES.length, back.join("\n"));
+        if (rows === 50) assert.equal(count(back, /poweroff|pow\w*…/), NAMES.length, back.join("\n"));
       });
     }
   }
@@ -89,13 +89,10 @@ Deno.test("a window that becomes narrower or wider leaves no pieces, in lists, f
         count(rows, head) === 1 && count(rows, foot) === 1 &&
         rows.every((row) => stringWidth(row) <= columns);
       await rowsAre(terminal, "the picture", isWhole(120));
-      const height = (await terminal.rows()).length;
       for (const columns of [60, 30, 90, 24, 100, 50, 120]) {
         await terminal.resize({ columns, rows: 30 });
         await rowsAre(terminal, `the picture at ${columns}`, isWhole(columns));
       }
-      const rows = await rowsAre(terminal, "the first picture again", (rows) => rows.length === height);
-      assert.equal(rows[0], command.padStart(0));
       await terminal.press("C-c");
     });
   }
@@ -104,16 +101,16 @@ Deno.test("a window that becomes narrower or wider leaves no pieces, in lists, f
 Deno.test("when none of several servers answers, host top keeps its figures and tells each reason", async () => {
   await using desk = await TerminalDesk.set(NAMES);
   await using terminal = await desk.terminal({ columns: 80, rows: 24 });
-  await terminal.command(`virtx host top --server ${desk.server},127.0.0.1:9 --interval 500ms`);
+  await terminal.command(`virtx host top --server ${desk.server},127.0.0.1:2 --interval 500ms`);
   await terminal.shows(/^virt1 +active/m);
   await desk.away();
   await terminal.shows(
-    /^virt1 +active[^]*The server is away: No server answers:\n {2}http:\/\/127\.0\.0\.1:\d+: nobody listens there\n {2}http:\/\/127\.0\.0\.1:9: nobody/m,
+    /^virt1 +active[^]*The server is away: No server answers:\n {2}http:\/\/127\.0\.0\.1:\d+: Connection refused, nobody listens there\n {2}http:\/\/127\.0\.0\.1:2: Connection/m,
   );
   await desk.serve();
   await rowsAre(terminal, "the server to be back", (rows) => !/away/.test(rows.join("")));
   await terminal.press("C-c");
-  await terminal.shows(/Ctrl-C ends\.\n[^]*ready>/);
+  await terminal.shows(/Ctrl-C ends\.\s[^]*ready>/);
 });
 
 Deno.test("a terminal that cannot move its cursor gets lines, without colours", async () => {

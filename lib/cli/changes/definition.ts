@@ -1,4 +1,5 @@
-import { errorMessage, VirtxError } from "../../model/error.ts";
+import { VirtxError } from "../../model/error.ts";
+import { reasonOf } from "../../posix/reason.ts";
 import type { Vmdef } from "../../model/vm.ts";
 import type { Context } from "../context.ts";
 import { type DefinitionFlags } from "../definition/flags.ts";
@@ -54,7 +55,7 @@ async function readText(path: string): Promise<string> {
   } catch (error) {
     const missing = error instanceof Deno.errors.NotFound;
     const hint = missing && !/[./]/.test(path) ? `; a VM of that name is made by --name ${path}` : "";
-    const why = missing ? `there is no such file${hint}` : errorMessage(error);
+    const why = missing ? `there is no such file${hint}` : reasonOf(error);
     throw new VirtxError("invalid", `Cannot read ${JSON.stringify(path)}: ${why}`, { cause: error });
   }
 }

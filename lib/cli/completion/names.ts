@@ -33,6 +33,7 @@ interface Kept {
 export async function namesOf(kind: Kind, o: NameOptions): Promise<readonly Candidate[]> {
   if (kind !== "vm" && kind !== "host" && kind !== "operation") return [];
   const directory = cachePath(o.env);
+  if (directory === undefined) return await ask(kind, o);
   const path = `${directory}/names-${kind}.json`;
   const of = JSON.stringify([o.servers, o.profile, o.env("VIRTX_API_SERVER"), o.env("VIRTX_PROFILE")]);
   const kept = await readKept(path);

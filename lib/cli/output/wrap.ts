@@ -1,9 +1,14 @@
 /**
- * Breaks a text into lines of at most so many columns: at spaces, or within words that are longer. Its line breaks stay.
+ * Breaks a text into lines of at most so many columns: at spaces, or within words that are longer. Its line breaks and
+ * indentations stay.
  * @param measure how many columns of a terminal a text takes
  */
 export function wrapTo(text: string, columns: number, measure: (text: string) => number): readonly string[] {
-  return text.split("\n").flatMap((line) => wrapLine(line, Math.max(1, columns), measure));
+  return text.split("\n").flatMap((line) => {
+    const [indent = ""] = /^ */.exec(line) ?? [];
+    const room = Math.max(1, columns - indent.length);
+    return wrapLine(line.slice(indent.length), room, measure).map((part) => indent + part);
+  });
 }
 
 function wrapLine(text: string, columns: number, measure: (text: string) => number): readonly string[] {

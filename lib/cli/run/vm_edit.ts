@@ -1,5 +1,6 @@
 import { errorMessage, VirtxError } from "../../model/error.ts";
 import { allDisks, type Vmdef } from "../../model/vm.ts";
+import { reasonOf } from "../../posix/reason.ts";
 import { runInForeground } from "../../posix/foreground.ts";
 import { UserFiles } from "../../posix/user_files.ts";
 import { Attendance } from "../changes/attendance.ts";
@@ -21,7 +22,14 @@ import { findVm } from "../server/find.ts";
 import { formatFlag } from "./vm_export.ts";
 
 /** What our launcher and runtime have put into the environment, and an editor should not inherit. */
-const OURS = ["VIRTX_ARGV0", "VIRTX_HOME", "DENO_DIR", "DENO_NO_UPDATE_CHECK", "MALLOC_ARENA_MAX"];
+const OURS = [
+  "VIRTX_ARGV0",
+  "VIRTX_HOME",
+  "VIRTX_STDOUT",
+  "DENO_DIR",
+  "DENO_NO_UPDATE_CHECK",
+  "MALLOC_ARENA_MAX",
+];
 
 /** `vm edit`. */
 export async function run(context: Context, input: Input): Promise<ExitCode> {
@@ -59,7 +67,7 @@ async function edited(context: Context, def: Vmdef, format: Format): Promise<Vmd
   try {
     for (let text = before;;) {
       await openEditor(context, path);
-      const now = await Deno.readTextFile(path);
+      const now = await readBack(path);
       if (now === before || now.trim() === "") return undefined;
       try {
         return await parseDefinition(now, format, "what you wrote", { taken });
@@ -75,11 +83,22 @@ async function edited(context: Context, def: Vmdef, format: Format): Promise<Vmd
   }
 }
 
+async function readBack(path: string): Promise<string> {
+  try {
+    return await Deno.readTextFile(path);
+  } catch (error) {
+    throw new VirtxError("refused", `Cannot read what you wrote, "${path}": ${reasonOf(error)}`, {
+      cause: error,
+    });
+  }
+}
+
 async function openEditor(context: Context, path: string): Promise<void> {
   const editor = context.env("VISUAL") || context.env("EDITOR") || "vi";
   // Arguments as in "code --wait"; no shell is asked, so quotes mean nothing.
   const argv = [...editor.trim().split(/\s+/), path];
-  const env = { ...Deno.env.toObject(), HOME: homeOf(context.env) };
+  const home = homeOf(context.env);
+  const env = { ...without(Deno.env.toObject(), ["HOME"]), ...(home !== undefined && { HOME: home }) };
   // What is pressed in the editor is for the editor.
   using _ = context.interrupts.divert((signal) => signal === "SIGTERM" && context.interrupts.abort());
   const code = await runInForeground({ argv, env: without(env, OURS) }).catch((error) => {

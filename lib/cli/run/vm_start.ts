@@ -1,4 +1,5 @@
-import { errorMessage, VirtxError } from "../../model/error.ts";
+import { VirtxError } from "../../model/error.ts";
+import { reasonOf } from "../../posix/reason.ts";
 import type { CloudInitName, VmBootOptions } from "../../model/vm.ts";
 import { changeEach } from "../changes/bulk.ts";
 import type { Change } from "../changes/change.ts";
@@ -47,7 +48,7 @@ async function readText(path: string, what: string): Promise<string> {
   try {
     return await Deno.readTextFile(path);
   } catch (error) {
-    throw new VirtxError("invalid", `${what}: cannot read ${JSON.stringify(path)}: ${errorMessage(error)}`, {
+    throw new VirtxError("invalid", `${what}: cannot read ${JSON.stringify(path)}: ${reasonOf(error)}`, {
       cause: error,
     });
   }

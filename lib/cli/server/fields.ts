@@ -61,7 +61,7 @@ export class Fields {
 
 function unexpected(where: string, expected: string): VirtxError {
   return new VirtxError(
-    "internal",
+    "unavailable",
     `The server's answer is not as expected: ${where} is not ${expected}. Is it another version, or not virtxd at all?`,
   );
 }

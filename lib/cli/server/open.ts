@@ -1,6 +1,6 @@
 import { Cluster } from "./cluster.ts";
 import { DEFAULT_ENDPOINTS, parseEndpoints } from "./endpoint.ts";
-import { configPath } from "./config_path.ts";
+import { configPath, configPathIfAny } from "./config_path.ts";
 import { Server } from "./server.ts";
 
 export interface ChoiceOptions {
@@ -44,10 +44,11 @@ export async function choose({ servers, profile, env }: ChoiceOptions): Promise<
   if (profile === undefined && variable) {
     return { endpoints: parseEndpoints(variable), because: "VIRTX_API_SERVER" };
   }
-  const path = configPath(env);
   const named = profile ?? (env("VIRTX_PROFILE") || undefined);
   // Without a name the file decides only if it is there, which is asked first: TOML need not be loaded for nothing.
-  if (named === undefined && !await isThere(path)) return OWN;
+  const found = configPathIfAny(env);
+  if (named === undefined && (found === undefined || !await isThere(found))) return OWN;
+  const path = configPath(env);
   const { profileOf, readProfiles } = await import("./profiles.ts");
   const profiles = await readProfiles(path);
   const name = named ?? profiles.default;

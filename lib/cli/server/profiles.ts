@@ -1,5 +1,5 @@
 import { parse, stringify, TomlError } from "smol-toml";
-import { errorMessage } from "../../model/error.ts";
+import { reasonOf } from "../../posix/reason.ts";
 import { didYouMean } from "../../model/suggest.ts";
 import { ConfigurationError } from "../configuration_error.ts";
 import { parseEndpoint } from "./endpoint.ts";
@@ -27,7 +27,7 @@ export async function readProfiles(path: string): Promise<Profiles> {
     text = await Deno.readTextFile(path);
   } catch (error) {
     if (error instanceof Deno.errors.NotFound) return { default: undefined, profiles: new Map() };
-    throw new ConfigurationError(`Cannot read "${path}": ${errorMessage(error)}`, error);
+    throw new ConfigurationError(`Cannot read "${path}": ${reasonOf(error)}`, error);
   }
   try {
     return interpret(parse(text), path);

@@ -1,7 +1,8 @@
 import { AnswerError } from "../../api/answer_error.ts";
 import { ApiClient, type Reply, type RequestOptions } from "../../api/client.ts";
 import { neverSent } from "../../api/transport.ts";
-import { errorMessage, VirtxError } from "../../model/error.ts";
+import { VirtxError } from "../../model/error.ts";
+import { reasonOf, systemCode } from "../../posix/reason.ts";
 
 const TIMEOUT_MS = 30_000;
 
@@ -84,8 +85,7 @@ export class Server implements Disposable {
     ask: (client: ApiClient) => Promise<T>,
     repeatable: boolean | (() => boolean),
   ): Promise<T> {
-    const failures: string[] = [];
-    let denied = 0;
+    const failures: Failure[] = [];
     const count = this.#o.endpoints.length;
     for (let n = 0; n < count; n++) {
       const at = (this.#current + n) % count;
@@ -94,17 +94,16 @@ export class Server implements Disposable {
         this.#current = at;
         return answer;
       } catch (error) {
+        if (isForeign(error)) throw foreign(this.#o.endpoints[at] ?? "", error);
         // An AnswerError of this kind speaks of another host: this one has answered.
         const isAway = error instanceof VirtxError && error.kind === "unreachable";
         if (!isAway || error instanceof AnswerError) throw error;
         const mayRepeat = typeof repeatable === "function" ? repeatable() : repeatable;
         if (!neverSent(error) && !mayRepeat) throw error;
-        const reason = reasonOf(error);
-        if (reason === "Permission denied") denied++;
-        failures.push(`${this.#o.endpoints[at]}: ${reason}`);
+        failures.push({ endpoint: this.#o.endpoints[at] ?? "", error });
       }
     }
-    throw new VirtxError(denied === count ? "denied" : "unavailable", unreachable(failures));
+    throw unreachable(failures);
   }
 
   #client(at: number): ApiClient {
@@ -117,22 +116,40 @@ export class Server implements Disposable {
   }
 }
 
-/** The reason alone, without "Cannot GET … at …: " and Deno's number. */
-function reasonOf(error: VirtxError): string {
-  const message = errorMessage(error.cause instanceof Error ? innermost(error.cause) : error);
-  return message.replace(/^.*client error \(\w+\): /, "").replace(
-    /^(tcp connect error|unix socket connect error): /,
-    "",
-  )
-    .replace(/ \(os error \d+\)$/, "");
+/** An endpoint that could not be reached. */
+interface Failure {
+  readonly endpoint: string;
+  readonly error: VirtxError;
 }
 
-function innermost(error: Error): Error {
-  return error.cause instanceof Error ? innermost(error.cause) : error;
+/** The error of a set of servers of which none answers; `denied` if that is for want of rights alone. */
+function unreachable(failures: readonly Failure[]): VirtxError {
+  const reasons = failures.map(({ endpoint, error }) => `${endpoint}: ${reasonFor(endpoint, error)}`);
+  const [only] = reasons;
+  const isDenied = failures.every(({ error }) => systemCode(error) === "EACCES");
+  return new VirtxError(
+    isDenied ? "denied" : "unavailable",
+    `${NO_SERVER}${reasons.length === 1 ? ` at ${only}` : `:\n  ${reasons.join("\n  ")}`}`,
+  );
 }
 
-function unreachable(failures: readonly string[]): string {
-  const [only] = failures;
-  const reasons = failures.length === 1 ? ` at ${only}` : `:\n  ${failures.join("\n  ")}`;
-  return `No server answers${reasons}`;
+/** How messages begin about servers of which none answers. */
+export const NO_SERVER = "No server answers";
+
+function reasonFor(endpoint: string, error: VirtxError): string {
+  const isMissing = endpoint.startsWith("unix:") && systemCode(error) === "ENOENT";
+  return isMissing ? "there is no such socket" : reasonOf(error);
+}
+
+/** Whether an answer came that virtxd would not give: no JSON, or a failure without problem details. */
+function isForeign(error: unknown): error is VirtxError {
+  if (error instanceof AnswerError) return !error.isProblem;
+  return error instanceof VirtxError && error.cause instanceof SyntaxError;
+}
+
+function foreign(endpoint: string, cause: VirtxError): VirtxError {
+  const [said = ""] = cause instanceof AnswerError ? cause.message.split("\n") : ["something else than JSON"];
+  return new VirtxError("unavailable", `What answers at ${endpoint} is no virtxd: ${said.slice(0, 100)}`, {
+    cause,
+  });
 }

@@ -1,5 +1,4 @@
 import { Listeners } from "../../../lib/api/listen.ts";
-import type { Api } from "../../../lib/api/app.ts";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
@@ -78,7 +77,6 @@ export class TerminalDesk implements AsyncDisposable {
   #port = 0;
 
   private constructor(
-    private readonly app: Api,
     readonly inventory: Inventory,
     readonly vms: SlowVms,
     readonly home: TempDir,
@@ -93,10 +91,9 @@ export class TerminalDesk implements AsyncDisposable {
     const inventory = new Inventory();
     inventory.putHost(hostEntry({ uuid: HERE }));
     const vms = new SlowVms(inventory);
-    const { app } = apiFixture({ inventory, vms });
     const home = await TempDir.create();
     await Deno.symlink(EXECUTABLE, home.at("virtx"));
-    const desk = new TerminalDesk(app, inventory, vms, home, env);
+    const desk = new TerminalDesk(inventory, vms, home, env);
     for (const [n, name] of names.entries()) {
       await vms.create({ vmdef: { ...SMALL_VMDEF, name }, host: HERE }, numberedUuid(n + 1));
     }
@@ -106,7 +103,8 @@ export class TerminalDesk implements AsyncDisposable {
 
   /** Begins, or begins again, to serve at the same port. */
   async serve(): Promise<void> {
-    this.#listeners = await Listeners.open(this.app, [{ hostname: "127.0.0.1", port: this.#port }]);
+    const { app } = apiFixture({ inventory: this.inventory, vms: this.vms });
+    this.#listeners = await Listeners.open(app, [{ hostname: "127.0.0.1", port: this.#port }]);
     this.#port = Number(new URL(this.#listeners.addresses[0] ?? "").port);
   }
 

@@ -1,4 +1,6 @@
 import assert from "node:assert/strict";
+import { RUNTIME_FLAGS } from "../../../scripts/build/runtime_flags.ts";
+import { run } from "../../../scripts/command.ts";
 import { ApiClient } from "../../../lib/api/client.ts";
 import { Listeners } from "../../../lib/api/listen.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
@@ -150,4 +152,26 @@ Deno.test("a connection that is idle does not hold up closing", async () => {
   using _idle = await Deno.connect({ port });
   await (await fetch(`${listeners.addresses[0]}/healthz`)).body?.cancel();
   assert.equal(await listeners.close(10_000), true);
+});
+
+Deno.test("an address that this host lacks, and a socket where none may be made, are told in words", async () => {
+  // A number of TEST-NET-3 (RFC 5737), which nobody has.
+  const lacking = Listeners.open(apiFixture().app, [{ hostname: "203.0.113.1", port: 8080 }]);
+  await assert.rejects(lacking, {
+    kind: "unavailable",
+    message: "Cannot listen on 203.0.113.1:8080: this host has no such address",
+  });
+  await using dir = await TempDir.create();
+  const program = new URL("../../support/listen_process.ts", import.meta.url).pathname;
+  const { stdout, stderr } = await run(
+    [Deno.execPath(), "run", "--no-check", "--quiet", ...RUNTIME_FLAGS, program, dir.at("x.sock")],
+  );
+  assert.equal(
+    stdout,
+    `Cannot listen on unix:${
+      dir.at("x.sock")
+    }: this program lets itself write only below /vms and /run/virtxd, ` +
+      "and not read devices or the system's own files\n",
+    stderr,
+  );
 });

@@ -42,7 +42,7 @@ Deno.test("when none answers, each is named with the reason", async () => {
   assert.equal(error.kind, "unavailable");
   assert.equal(
     error.message,
-    `No server answers:\n  unix:/nowhere.sock: No such file or directory\n  ${gone}: Connection refused`,
+    `No server answers:\n  unix:/nowhere.sock: there is no such socket\n  ${gone}: Connection refused, nobody listens there`,
   );
 });
 

@@ -1,10 +1,10 @@
 import { errorMessage } from "../model/error.ts";
-import { errnoCode } from "../posix/errno.ts";
+import { errnoCode } from "./errno.ts";
 
 /** What went wrong below us, in words that stand behind "Cannot read "x": ". By the names of errno(3). */
 const WORDS: Readonly<Record<string, string>> = {
-  EACCES: "permission denied",
-  EPERM: "permission denied",
+  EACCES: "Permission denied",
+  EPERM: "Permission denied",
   ENOENT: "there is no such file",
   EEXIST: "it is there already",
   EISDIR: "it is a directory",
@@ -19,7 +19,7 @@ const WORDS: Readonly<Record<string, string>> = {
   EMFILE: "too many files are open",
   ENFILE: "too many files are open on this machine",
   ENOMEM: "out of memory",
-  ECONNREFUSED: "nobody listens there",
+  ECONNREFUSED: "Connection refused, nobody listens there",
   ECONNRESET: "the server hung up",
   EPIPE: "the server hung up",
   ETIMEDOUT: "no answer",
@@ -51,6 +51,10 @@ const CONNECTIONS: readonly (readonly [RegExp, string])[] = [
     /InvalidContentType|corrupt message|wrong version number|HandshakeFailure/i,
     "it does not speak TLS: try http://",
   ],
+  [
+    /Requests to port \d+ are blocked/,
+    "the port is one that no HTTP client asks (Fetch standard, bad ports)",
+  ],
   [/invalid peer certificate: (\w+)/i, "its certificate is not trusted"],
   [/invalid HTTP version|invalid HTTP (status|header)|InvalidChunkSize/i, "it does not speak HTTP"],
   [
@@ -70,8 +74,14 @@ export function systemCode(error: unknown): string | undefined {
   return undefined;
 }
 
-/** Why something failed below us, for people: "permission denied"; the system's own words where there are none here. */
+/**
+ * Why something failed below us, for people: "no space left on the device"; the system's own words where there are none here.
+ * What the permissions of the executable do not let it do is told without the flags of the runtime, which nobody can give.
+ */
 export function reasonOf(error: unknown): string {
+  if (error instanceof Deno.errors.NotCapable) {
+    return "this program lets itself write only below /vms and /run/virtxd, and not read devices or the system's own files";
+  }
   const words = WORDS[systemCode(error) ?? ""];
   if (words !== undefined) return words;
   const message = errorMessage(innermost(error));
