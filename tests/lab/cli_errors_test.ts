@@ -120,7 +120,7 @@ Deno.test("files, homes and editors that are not as they should be are told in w
     const [first = ""] = said.stderr.split("\n");
     if (typeof message === "string") assert.equal(first, `virtx: ${message}`);
     else assert.match(first.replace("virtx: ", ""), message);
-    assert.ok(!/defect|os error|    at /.test(said.stderr), said.stderr);
+    assert.ok(!/defect|os error| {4}at /.test(said.stderr), said.stderr);
   }
   const unchanged = await desk.sh("EDITOR=true virtx vm edit web1");
   assert.deepEqual([unchanged.code, unchanged.stderr], [0, "Nothing changes.\n"]);

@@ -6,5 +6,5 @@ import { apiFixture } from "./api_fixture.ts";
 try {
   await using _ = await Listeners.open(apiFixture().app, [{ path: Deno.args[0] ?? "" }]);
 } catch (error) {
-  console.log(errorMessage(error)); // deno-lint-ignore no-console -- it is what the test reads
+  Deno.stdout.writeSync(new TextEncoder().encode(`${errorMessage(error)}\n`));
 }
