@@ -99,7 +99,8 @@ export class Passing {
   async send(uuid: string, request: PassedRequest): Promise<PassedAnswer> {
     const { others, patienceMs } = this.#o;
     const { exchange, bytes, patience, tracked } = request;
-    const { peer, transport } = this.#require(uuid, others);
+    const what = this.#purpose(exchange);
+    const { peer, transport } = this.#require(uuid, others, what);
     const { pathname, search } = new URL(exchange.request.url);
     const path = pathname.replace(UUID, (uuid) => uuid.toLowerCase()); // which others may insist on
     if (peer.prototype && new URLSearchParams(search).get("dry_run") === "true") {
@@ -123,7 +124,7 @@ export class Passing {
         body,
         timeoutMs: patienceMs[patience],
         signal: exchange.readsOnly ? AbortSignal.any([given.signal, exchange.request.signal]) : given.signal,
-        what: `Cannot pass ${exchange.operation} on to ${described(peer)}`,
+        what: `Cannot ${what} to ${described(peer)}`,
       }, (response) => readAnswer(response, peer));
     } catch (error) {
       // It may have begun there: then this is how to find out what became of it.
@@ -139,7 +140,8 @@ export class Passing {
    * @throws VirtxError as {@link send}
    */
   async connect(uuid: string, exchange: Exchange, protocol: string): Promise<PassedSocket | PassedAnswer> {
-    const { peer } = this.#require(uuid, this.#o.others);
+    const what = this.#purpose(exchange);
+    const { peer } = this.#require(uuid, this.#o.others, what);
     const { pathname, search } = new URL(exchange.request.url);
     exchange.passedTo = peer.name;
     using held = new DisposableStack();
@@ -152,7 +154,7 @@ export class Passing {
       headers: passedHeaders(exchange, undefined, false),
       timeoutMs: this.#o.patienceMs.read,
       signal,
-      what: `Cannot pass ${exchange.operation} on to ${described(peer)}`,
+      what: `Cannot ${what} to ${described(peer)}`,
     });
     if (answer instanceof Response) return await readAnswer(answer, peer);
     const active = held.move();
@@ -166,7 +168,7 @@ export class Passing {
    * @throws VirtxError as above, and what the host itself answers
    */
   async read(uuid: string, path: string, timeoutMs: number, signal: AbortSignal): Promise<unknown> {
-    const { peer, transport } = this.#require(uuid, this.#o.others);
+    const { peer, transport } = this.#require(uuid, this.#o.others, "ask for what it knows");
     return await transport.exchange({
       method: "GET",
       url: peerUrl(peer, path),
@@ -182,7 +184,14 @@ export class Passing {
     });
   }
 
-  #require(uuid: string, others: OtherHosts | undefined): { peer: Peer; transport: Transport } {
+  /** What is passed on, for messages: 'pass VmBoot of VM "web1" on'. */
+  #purpose({ operation, request }: Exchange): string {
+    const uuid = UUID.exec(request.url)?.[0].toLowerCase();
+    const vm = uuid === undefined ? undefined : this.#o.inventory.vm(uuid);
+    return `pass ${operation ?? "the request"}${vm === undefined ? "" : ` of VM "${vm.name}"`} on`;
+  }
+
+  #require(uuid: string, others: OtherHosts | undefined, what: string): { peer: Peer; transport: Transport } {
     const member = others?.cluster.member(uuid);
     if (others && member?.cstate === HostState.active) {
       return { peer: member.peer, transport: others.transport };
@@ -192,7 +201,8 @@ export class Passing {
     const known = name === undefined ? `host ${uuid} is not known` : `host "${name}" is not active`;
     const state = member?.cstate ?? host?.cstate;
     const why = state === undefined || state === HostState.active ? "" : ` but ${enumName(HostState, state)}`;
-    throw new VirtxError("unavailable", `Cannot pass the request on: ${known}${why}`);
+    const next = name === undefined ? "GET /hosts has all that are" : "Serf and virtxd have to run there";
+    throw new VirtxError("unavailable", `Cannot ${what}: ${known}${why}; ${next}`);
   }
 
   /** A signal for when the host fails: a connection to it might stay silent until the deadline. */

@@ -1,4 +1,5 @@
 import { v4 as newId } from "uuid";
+import { parseSummary } from "../domain_xml/summary.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
 import { logFailure } from "../model/defect.ts";
@@ -90,7 +91,7 @@ export class Changes {
         await this.#o.storage.provision(created, disk, control?.signal);
         await this.#reached(prepared, "provisioned");
       }
-      unlessCancelled(control, `Cannot ${plan.op} VM ${plan.vm}`);
+      unlessCancelled(control, `Cannot ${plan.op} ${named(plan)}`);
       await this.#o.hypervisor.define(plan.newXml);
       await this.#reached(prepared, "defined");
       await this.#register(plan.vm);
@@ -223,7 +224,10 @@ export class Changes {
   async #release(change: Change): Promise<void> {
     try {
       if (await this.#defined(change.vm) && await this.#o.hypervisor.isActive(change.vm)) {
-        throw new VirtxError("conflict", `Cannot delete VM ${change.vm}: it was started meanwhile`);
+        throw new VirtxError(
+          "conflict",
+          `Cannot delete ${named(change)}: it was started meanwhile; stop it first`,
+        );
       }
       await this.#undefine(change.vm);
     } catch (error) {
@@ -247,12 +251,22 @@ export class Changes {
     this.#unsettled = true;
     return VirtxError.wrap(
       error,
-      `The ${change.op} of VM ${change.vm} stopped half-way and will be finished or undone soon`,
+      `The ${change.op} of ${named(change)} stopped half-way and will be finished or undone soon`,
     );
   }
 
   async #reached(change: Change, step: string): Promise<void> {
     await this.#o.fault?.(`${change.op}.${step}`);
+  }
+}
+
+/** The VM that a change is about, by its name if its definition can be read. */
+function named({ vm, oldXml, newXml }: Pick<ChangePlan, "vm" | "oldXml" | "newXml">): string {
+  try {
+    return `VM "${parseSummary(oldXml ?? newXml ?? "").name}"`;
+  } catch (error) {
+    if (error instanceof VirtxError) return `VM ${vm}`;
+    throw error;
   }
 }
 

@@ -141,7 +141,10 @@ export class Migrations implements AsyncDisposable {
     const { vm, target } = record;
     const address = peers.address(target);
     if (address === undefined) {
-      throw new VirtxError("unavailable", `Cannot migrate VM ${vm}: host ${target} is not active any more`);
+      throw new VirtxError(
+        "unavailable",
+        `Cannot migrate VM ${vm}: host ${target} is not active any more; ask again for another`,
+      );
     }
     await this.#forget(vm);
     await records.write(record);

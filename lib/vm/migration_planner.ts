@@ -94,7 +94,7 @@ export class MigrationPlanner {
     if (host === monitor.uuid) return refused("same", "the VM is there already");
     const state = enumName(HostState, known.cstate);
     if (known.cstate !== HostState.active || peers.address(host) === undefined) {
-      return refused("inactive", `it is not active but ${state}`);
+      return refused("inactive", `it is not active but ${state}; Serf and virtxd have to run there`);
     }
     if (peers.isPrototype(host)) return refused("prototype", "it runs the prototype, which cannot be asked");
     try {
@@ -128,11 +128,14 @@ export class MigrationPlanner {
       return new VirtxError("unimplemented", `Cannot ${verb}: there is no other host`);
     }
     if (others.every(({ cstate }) => cstate !== HostState.active)) {
-      return new VirtxError("unavailable", `Cannot ${verb}: no other host is active`);
+      return new VirtxError(
+        "unavailable",
+        `Cannot ${verb}: no other host is active; Serf and virtxd have to run there`,
+      );
     }
     return new VirtxError(
       "conflict",
-      `Cannot ${verb}: no host of its architecture that is active has memory enough`,
+      `Cannot ${verb}: no host of its architecture that is active has memory enough; a host that is named (--host) tells how much is lacking`,
     );
   }
 }
@@ -145,7 +148,10 @@ function tied(verdict: MigrationVerdict, unmovable: readonly string[]): Migratio
 
 function notOverloaded(verdict: MigrationVerdict): MigrationVerdict {
   if (!isOverloaded(verdict.load)) return verdict;
-  const obstacle = against("overloaded", `its load would be ${Math.round(100 * verdict.load)} %`);
+  const obstacle = against(
+    "overloaded",
+    `its load would be ${Math.round(100 * verdict.load)} %; it is taken only if it is named (--host)`,
+  );
   return { ...verdict, fits: false, obstacles: [...verdict.obstacles, obstacle] };
 }
 

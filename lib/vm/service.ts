@@ -323,7 +323,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async boot(uuid: string, options: VmBootOptions): Promise<void> {
     this.#requireStorage(uuid, options);
-    await this.#operate("VmBoot", uuid, "boot", OFF, async (domain) => {
+    await this.#operate("VmBoot", uuid, "start", OFF, async (domain) => {
       await this.#endCrashed(domain);
       await this.#seed.around(domain, options, () => this.#o.hypervisor.start(uuid));
     });
@@ -332,7 +332,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async shutdown(uuid: string, { force }: VmShutdownOptions): Promise<void> {
     const { hypervisor } = this.#o;
     if (force !== 0) return await this.#powerOff(uuid, force === 1);
-    await this.#operate("VmShutdown", uuid, "shut down", [Runstate.running], () => hypervisor.shutdown(uuid));
+    await this.#operate("VmShutdown", uuid, "stop", [Runstate.running], () => hypervisor.shutdown(uuid));
   }
 
   async pause(uuid: string): Promise<void> {
@@ -483,8 +483,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   /** Ends the guest, whatever else is done with it. */
   async #powerOff(uuid: string, graceful: boolean): Promise<void> {
-    const verb = "power off";
-    this.#requireService(verb);
+    const verb = graceful ? "stop" : "kill";
+    this.#requireService(this.#what(uuid, verb));
     const { runstate } = this.#local(uuid, verb);
     const check = (found: Runstate) => this.#requireState(uuid, verb, found, ACTIVE);
     await this.#counted(this.#powerOffs.run(uuid, { graceful, runstate, check }));
@@ -497,8 +497,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     task: () => Promise<T>,
     options: { readonly onGuest?: boolean; readonly signal?: AbortSignal | undefined } = {},
   ): Promise<T> {
-    this.#requireService(verb);
-    const what = verb.includes("VM") ? verb : `${verb} VM "${this.#nameOf(uuid)}"`;
+    const what = this.#what(uuid, verb);
+    this.#requireService(what);
     try {
       this.#o.hypervisor.requireAnswers(uuid);
     } catch (error) {
@@ -512,13 +512,23 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   /** @throws VirtxError unavailable, when nothing can be done with any VM now */
-  #requireService(verb: string): void {
+  #requireService(what: string): void {
+    const { monitor, inventory, hypervisor } = this.#o;
+    const here = `host "${inventory.host(monitor.uuid)?.def.name ?? monitor.uuid}"`;
     if (this.#closing) {
-      throw new VirtxError("unavailable", `Cannot ${verb}: virtxd is stopping`, { retryAfterS: 10 });
+      throw new VirtxError("unavailable", `Cannot ${what}: virtxd is stopping on ${here}`, {
+        retryAfterS: 10,
+      });
     }
-    if (!this.#o.hypervisor.connected) {
-      throw new VirtxError("unavailable", `Cannot ${verb}: libvirt is away`, { retryAfterS: 5 });
+    if (!hypervisor.connected) {
+      const why = `libvirt is away on ${here}; systemctl status libvirtd there may tell why`;
+      throw new VirtxError("unavailable", `Cannot ${what}: ${why}`, { retryAfterS: 5 });
     }
+  }
+
+  /** What is to be done with which VM, by its name. */
+  #what(uuid: string, verb: string): string {
+    return verb.includes("VM") ? verb : `${verb} VM "${this.#nameOf(uuid)}"`;
   }
 
   /** Counts the work among what a shutdown waits for. */
@@ -555,7 +565,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       "conflict",
       `Cannot ${verb} VM "${this.#nameOf(uuid)}": it is ${stateName(runstate)}, not ${
         allowed.map(stateName).join(" or ")
-      }`,
+      }${firstStep(runstate, allowed)}`,
     );
   }
 
@@ -569,9 +579,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   #requireStorage(uuid: string, { cloud_init }: VmBootOptions): void {
     const refusal = this.#o.storage.refusal();
     if (refusal === undefined) return;
-    const { def } = parseDomainXml(this.#local(uuid, "boot").xml);
+    const { def } = parseDomainXml(this.#local(uuid, "start").xml);
     if (cloud_init.length > 0 || allDisks(def).some(({ path }) => isBelow(path, IMAGES_ROOT))) {
-      throw VirtxError.wrap(refusal, `Cannot boot VM "${def.name}"`);
+      throw VirtxError.wrap(refusal, `Cannot start VM "${def.name}"`);
     }
   }
 
@@ -687,6 +697,16 @@ function requireName(name: string, old: string): void {
   throw new VirtxError("invalid", `Cannot call VM "${old}" ${JSON.stringify(name)}`, { issues });
 }
 
+/** What makes of the state that a VM is in one that is wanted. */
+function firstStep(runstate: Runstate, allowed: readonly Runstate[]): string {
+  if (runstate === Runstate.migrating) return "; wait for its migration to end, or abort it";
+  if (allowed.includes(Runstate.poweroff)) return "; stop it first";
+  const isOff = runstate === Runstate.poweroff || runstate === Runstate.crashed;
+  if (allowed.length !== 1 || !allowed.includes(Runstate.running)) return "";
+  if (isOff) return "; start it first";
+  return runstate === Runstate.paused ? "; resume it first" : "";
+}
+
 function stateName(runstate: Runstate): string {
   return enumName(Runstate, runstate);
 }
@@ -723,5 +743,8 @@ function unknownVm(uuid: string, verb: string): VirtxError {
 }
 
 function inactiveHost(verb: string, host: string): VirtxError {
-  return new VirtxError("unavailable", `Cannot ${verb}: host ${host} is not known or not active`);
+  return new VirtxError(
+    "unavailable",
+    `Cannot ${verb}: host ${host} is not known or not active; GET /hosts has all`,
+  );
 }

@@ -222,11 +222,15 @@ Deno.test("a host that cannot be reached is 502, one that is not active 503, bot
   await b.stop();
   const gone = await problem(await a.send("GET", `/vms/${uuid}`));
   assert.equal(gone.status, 502);
-  assert.match(gone.detail, /^Cannot pass VmGet on to host "virt2" \(127.0.0.1:\d+\): .*Connection refused/);
+  assert.match(
+    gone.detail,
+    /^Cannot pass VmGet of VM "small" on to host "virt2" \(127.0.0.1:\d+\): .*Connection refused/,
+  );
   cluster.turn(1, HostState.failed);
   assert.deepEqual(await problem(await a.send("GET", `/vms/${uuid}`)), {
     status: 503,
-    detail: 'Cannot pass the request on: host "virt2" is not active but failed',
+    detail:
+      'Cannot pass VmGet of VM "small" on: host "virt2" is not active but failed; Serf and virtxd have to run there',
   });
   const state = await (await a.send("GET", `/vms/${uuid}/runstate`)).json();
   assert.equal(state.runstate, Runstate.none);
@@ -353,7 +357,9 @@ Deno.test("each kind of operation has its deadline, and 504 names the host that 
       }),
       (error) =>
         error instanceof VirtxError && error.kind === "timeout" &&
-        new RegExp(`pass VmGet on to host "virt2" .*: no answer within ${ms} ms$`).test(error.message),
+        new RegExp(`pass VmGet of VM ".*" on to host "virt2" .*: no answer within ${ms} ms$`).test(
+          error.message,
+        ),
     );
   }
   release.resolve();

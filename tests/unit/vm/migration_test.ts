@@ -181,7 +181,10 @@ Deno.test("without a name the least loaded host that fits is chosen; dry run tel
   peers.verdicts.set(OTHER, { obstacles: [], load: 0.97 });
   const [first, second] = await vms.migrationTargets(vm, any);
   assert.deepEqual(first?.obstacles, obstacles);
-  assert.deepEqual(second?.obstacles, [{ code: "overloaded", message: "its load would be 97 %" }]);
+  assert.deepEqual(second?.obstacles, [{
+    code: "overloaded",
+    message: "its load would be 97 %; it is taken only if it is named (--host)",
+  }]);
   await assert.rejects(
     vms.migrate(vm, any),
     failsWith("conflict", /no host can take it: .*too little; .*97 %/),

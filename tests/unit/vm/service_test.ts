@@ -126,14 +126,20 @@ Deno.test("boot, pause, resume and power off move the run state, are recorded, a
   const refusals: [() => Promise<unknown>, RegExp][] = [
     [() => vms.pause(uuid), /Cannot pause VM "web": it is poweroff, not running/],
     [() => vms.resume(uuid), /Cannot resume VM "web": it is poweroff, not paused/],
-    [() => vms.shutdown(uuid, { force: 0 }), /Cannot shut down VM "web": it is poweroff, not running/],
-    [() => vms.shutdown(uuid, { force: 2 }), /Cannot power off VM "web": it is poweroff/],
+    [
+      () => vms.shutdown(uuid, { force: 0 }),
+      /Cannot stop VM "web": it is poweroff, not running; start it first/,
+    ],
+    [() => vms.shutdown(uuid, { force: 2 }), /Cannot kill VM "web": it is poweroff/],
   ];
   for (const [act, message] of refusals) await assert.rejects(act(), failsWith("conflict", message));
 
   await vms.boot(uuid, { cloud_init: [] });
   assert.equal(runstate(), Runstate.running);
-  await assert.rejects(vms.boot(uuid, { cloud_init: [] }), failsWith("conflict", /it is running/));
+  await assert.rejects(
+    vms.boot(uuid, { cloud_init: [] }),
+    failsWith("conflict", /Cannot start VM "web": it is running, not poweroff or crashed; stop it first/),
+  );
   await assert.rejects(vms.delete(uuid, { deletestorage: true }), failsWith("conflict", /it is running/));
   await assert.rejects(
     vms.update(uuid, { vmdef: WEB, deletestorage: true }),
