@@ -6,8 +6,8 @@ import {
   type ResolvedConfig,
 } from "../daemon/config.ts";
 import { ExitCode, exitCodeOf } from "./exit_code.ts";
-import { printError, printOut } from "./output.ts";
 import { parseServeArguments } from "./serve_arguments.ts";
+import { terminalOf } from "./terminal.ts";
 
 /** `virtxd [serve]`: runs the daemon until a signal ends it; the exit code. */
 export async function serve(args: readonly string[], version: string): Promise<ExitCode> {
@@ -15,22 +15,17 @@ export async function serve(args: readonly string[], version: string): Promise<E
   switch (request.kind) {
     case "help": {
       const { serveHelp } = await import("./serve_help.ts");
-      printOut(serveHelp());
-      return ExitCode.ok;
+      return print(serveHelp());
     }
     case "version": {
       const { versionText } = await import("./version.ts");
-      printOut(versionText(version));
-      return ExitCode.ok;
+      return print(versionText(version));
     }
     case "mistake":
-      printError(request.messages.map((message) => `virtxd: ${message}; see virtxd --help\n`).join(""));
+      complain(request.messages.map((message) => `virtxd: ${message}; see virtxd --help\n`).join(""));
       return ExitCode.usage;
     case "check":
-      return await configured(request.flags, (config) => {
-        printOut(describeConfig(config));
-        return Promise.resolve(ExitCode.ok);
-      });
+      return await configured(request.flags, (config) => Promise.resolve(print(describeConfig(config))));
     case "serve":
       return await configured(request.flags, async (config) => {
         const { runDaemon } = await import("../daemon/run.ts");
@@ -38,6 +33,19 @@ export async function serve(args: readonly string[], version: string): Promise<E
         return failure === undefined ? ExitCode.ok : exitCodeOf(failure);
       });
   }
+}
+
+/** Prints what was asked for; the exit code. */
+function print(text: string): ExitCode {
+  const out = terminalOf(Deno.stdout, false);
+  out.write(text);
+  if (out.failure === undefined) return ExitCode.ok;
+  complain(`virtxd: ${out.failure.message}\n`);
+  return ExitCode.output;
+}
+
+function complain(text: string): void {
+  terminalOf(Deno.stderr, false).write(text);
 }
 
 /** Goes on with the configuration, or says all that is wrong with it. */
@@ -50,7 +58,7 @@ async function configured(
     config = await loadConfig(flags, Deno.env.toObject());
   } catch (error) {
     if (!(error instanceof ConfigError)) throw error;
-    printError(error.problems.map(({ where, message }) => `virtxd: ${where}: ${message}\n`).join(""));
+    complain(error.problems.map(({ where, message }) => `virtxd: ${where}: ${message}\n`).join(""));
     return error.problems.every(({ source }) => source === "flag") ? ExitCode.usage : ExitCode.config;
   }
   return await next(config);

@@ -7,7 +7,7 @@
 # (its own HOME is the cache, lest the runtime trip over a ~/.npmrc that it cannot read).
 set -u
 # Where standard output is closed the runtime would write to nowhere, and not notice: the program is told.
-{ true >&1; } 2>/dev/null || export VIRTX_STDOUT=closed
+{ true 3>&1; } 2>/dev/null || export VIRTX_STDOUT=closed
 caller_path=$PATH
 PATH=/usr/bin:/bin:$PATH
 

@@ -208,6 +208,27 @@ Deno.test("a guest that does not shut down: what was asked for is told, and how 
   await terminal.press("C-c");
   await terminal.shows(/\[w\]ait on\?\s*$/);
   await terminal.line("l");
-  await terminal.shows(/web2: asked to shut down, and not started again\n2 cancelled\./);
+  await terminal.shows(/^web2: asked to shut down, and not started again$[^]*^2 cancelled\.$/m);
   assert.equal(await exitCode(terminal), 130);
+});
+
+Deno.test("a server that does not answer keeps nobody who wants to leave", async () => {
+  await using desk = await TerminalDesk.set(TWELVE);
+  desk.isMute = true;
+  await using terminal = await desk.terminal();
+  await terminal.command("virtx vm start --selector name=vm --parallel 2");
+  await terminal.shows(/Starting vm02 +3s/);
+  await terminal.press("C-c");
+  await terminal.shows(/Stopped: 2 under way, 10 not begun[^]*all\?\s*$/);
+  await terminal.press("C-c");
+  await terminal.shows(
+    /^Starting vm01: the server has not answered yet, so it may be carried out, or not\.$[^]*^2 not answered, 10 not begun\.$/m,
+  );
+  assert.equal(await exitCode(terminal), 130);
+  const late = await desk.sh("virtx vm start vm01 --timeout 1s");
+  assert.equal(late.code, 75);
+  assert.match(
+    late.stderr,
+    /Starting vm01: the server has not answered, so it may be carried out, or not\n$/,
+  );
 });

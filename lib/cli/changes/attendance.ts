@@ -25,8 +25,8 @@ const LINE_MS = 5_000;
 const REDRAW_MS = 250;
 /** For how long a server may be away before waiting makes no sense. */
 const LOST_MS = 30_000;
-/** How long answers may take that are still to come when the user leaves. A change is answered within a second or so. */
-const ANSWERS_MS = 3_000;
+/** How long an answer may take if the user leaves meanwhile, or --timeout has passed: changes are answered within a second. */
+const ANSWER_MS = 2_000;
 
 /** What of several changes is not under way, for who is asked about those that are. */
 export interface Remainder {
@@ -72,7 +72,7 @@ export class Attendance implements AsyncDisposable {
     this.#held.defer(() => clearInterval(redraw));
     const { signal } = context;
     const late = () => {
-      const timer = setTimeout(() => this.#cutOff.abort(signal.reason), ANSWERS_MS);
+      const timer = setTimeout(() => this.#cutOff.abort(signal.reason), ANSWER_MS);
       this.#held.defer(() => clearTimeout(timer));
     };
     signal.addEventListener("abort", late);
@@ -279,14 +279,16 @@ export class Attendance implements AsyncDisposable {
     const isHasty = this.#leaving;
     this.#leaving = true;
     this.#question?.withdraw.abort();
-    const isAsked = () => [...this.#attended].some(({ stage }) => stage.kind === "asked");
-    if (isHasty || !isAsked()) return this.#cut(before);
-    const began = performance.now();
+    const isAnswerNear = () =>
+      [...this.#attended].some(({ stage, since }) =>
+        stage.kind === "asked" && performance.now() - since < ANSWER_MS
+      );
+    if (isHasty || !isAnswerNear()) return this.#cut(before);
     const timer = setInterval(() => {
-      if (isAsked() && performance.now() - began < ANSWERS_MS) return;
+      if (isAnswerNear()) return;
       clearInterval(timer);
       this.#cut(before);
-    }, 50);
+    }, LOOK_MS);
     this.#held.defer(() => clearInterval(timer));
   }
 

@@ -1,4 +1,5 @@
 import { Listeners } from "../../../lib/api/listen.ts";
+import type { Api } from "../../../lib/api/app.ts";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
@@ -74,6 +75,9 @@ export class SlowVms extends MemoryVms {
 /** The executable and somebody at a terminal, and an API in this process that does what the test wants. */
 export class TerminalDesk implements AsyncDisposable {
   #listeners: Listeners | undefined;
+  /** Whether changes are never answered. */
+  isMute = false;
+  readonly #held = Promise.withResolvers<Response>();
   #port = 0;
 
   private constructor(
@@ -104,7 +108,10 @@ export class TerminalDesk implements AsyncDisposable {
   /** Begins, or begins again, to serve at the same port. */
   async serve(): Promise<void> {
     const { app } = apiFixture({ inventory: this.inventory, vms: this.vms });
-    this.#listeners = await Listeners.open(app, [{ hostname: "127.0.0.1", port: this.#port }]);
+    const fetch: Api["fetch"] = (request, connection) =>
+      this.isMute && request.method !== "GET" ? this.#held.promise : app.fetch(request, connection);
+    const api: Api = { ...app, fetch };
+    this.#listeners = await Listeners.open(api, [{ hostname: "127.0.0.1", port: this.#port }]);
     this.#port = Number(new URL(this.#listeners.addresses[0] ?? "").port);
   }
 
@@ -154,6 +161,7 @@ export class TerminalDesk implements AsyncDisposable {
 
   async [Symbol.asyncDispose](): Promise<void> {
     this.vms.held.resolve();
+    this.#held.resolve(new Response(null, { status: 503 }));
     await this.away();
     await this.home[Symbol.asyncDispose]();
   }

@@ -93,6 +93,17 @@ Deno.test("--check-config prints the values with their origins, and starts nothi
   }
 });
 
+Deno.test("help, version and configuration that cannot be written are told so", async () => {
+  const program = [Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/main.ts`];
+  for (const flag of ["--help", "--version", "--check-config"]) {
+    const script = `"$@" ${flag} > /dev/full`;
+    const { code, stderr } = await run(["bash", "-c", script, "bash", ...program], {
+      env: { LC_ALL: "C.UTF-8" },
+    });
+    assert.deepEqual([code, stderr], [74, "virtxd: Cannot write the output: no space left on the device\n"]);
+  }
+});
+
 Deno.test("a reader that has enough of the help is no error", async () => {
   const script = '"$@" --help | head -n 1; echo "${PIPESTATUS[0]}"';
   const program = [Deno.execPath(), "run", "--allow-all", "--quiet", `${ROOT}/main.ts`];
