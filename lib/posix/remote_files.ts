@@ -207,15 +207,15 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     worker.onmessage = ({ data }: MessageEvent<FileReply>) => this.#answered(data);
     worker.onerror = (event) => {
       event.preventDefault();
-      if (this.#worker === worker) this.#lost(event.message);
+      if (this.#worker === worker) this.#lost(event.message, event.error);
     };
     return worker;
   }
 
   /** A defect has ended the Worker. What it was doing may have been done or not, as after a crash. */
-  #lost(reason: string): void {
+  #lost(reason: string, error: unknown): void {
     this.#worker = undefined;
-    this.#o.log.error("the worker of a storage has ended", { storage: this.#o.root, error: reason });
+    this.#o.log.defect("the worker of a storage has ended", error ?? reason, { storage: this.#o.root });
     const open = this.#allLanes.flatMap((lane) => lane.open.map(({ id }) => lane.close(id)));
     for (const call of open) {
       call?.reject(

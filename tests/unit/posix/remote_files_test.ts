@@ -21,13 +21,14 @@ class Share implements AsyncDisposable {
   readonly health = new Health();
   readonly files: RemoteFiles;
   returns = 0;
+  readonly defects: string[] = [];
 
   private constructor(readonly dir: TempDir, worker: () => Worker) {
     this.files = new RemoteFiles({
       root: dir.path,
       worker,
       health: this.health,
-      log: silentLogger,
+      log: { ...silentLogger, defect: (message, error) => this.defects.push(`${message}: ${error}`) },
       hungMs: HUNG_MS,
     });
     this.files.onReturn(() => this.returns++);
@@ -179,6 +180,7 @@ Deno.test("a Worker that a defect ends is replaced, and what it had begun fails"
   assert.ok(error instanceof VirtxError);
   assert.equal(error.kind, "internal");
   assert.match(error.message, /has ended: .*a defect/);
+  assert.deepEqual(share.defects, ["the worker of a storage has ended: Uncaught Error: a defect"]);
   assert.equal((await files.lstat(dir.path))?.isDirectory, true);
   URL.revokeObjectURL(broken);
 });
