@@ -32,7 +32,7 @@ export async function openUnixListener(
   const server = Deno.serve({ path: binding, onListen() {} }, handler);
   let identity: string | undefined;
   try {
-    if (group !== undefined) { for (const each of [directory, binding]) Deno.chownSync(each, null, group); }
+    if (group !== undefined) letIn(group, directory, binding);
     Deno.chmodSync(binding, SOCKET_MODE);
     identity = identityOf(binding);
     Deno.renameSync(binding, path);
@@ -54,6 +54,13 @@ export async function openUnixListener(
       if (identityOf(path) === identity) Deno.removeSync(path);
     },
   };
+}
+
+/** Gives the socket to a group; its directory as well if the group could not get through, and only then. */
+function letIn(group: number, directory: string, socket: string): void {
+  const { mode } = Deno.statSync(directory);
+  if (mode !== null && (mode & 0o001) === 0) Deno.chownSync(directory, null, group);
+  Deno.chownSync(socket, null, group);
 }
 
 /** What tells one file from another; undefined: there is none. */

@@ -8,7 +8,11 @@ import { TestLab } from "./support/test_lab.ts";
 
 /** What has to be so before an example of a command is run: lines that may fail where it is so already; BOOT waits for the guest. */
 const PREPARATIONS: Readonly<Record<string, readonly string[]>> = {
-  "vm create": ["virtx vm delete -y -s -l name=web3", "virtx vm delete -y -s web2"],
+  "vm create": [
+    "virtx vm delete -y -s -l name=web3",
+    "virtx vm delete -y -s web2",
+    "virtx vm delete -y -s web5",
+  ],
   "vm update": ["virtx vm kill -y web2"],
   "vm edit": ["virtx vm kill -y web2"],
   "vm delete": ["virtx vm kill -y web2"],
@@ -80,6 +84,7 @@ Deno.test("every example works as it stands, from top to bottom", async (t) => {
       // From here on web2 is a guest that listens, as the examples have it.
       if (path === "vm create" || path === "vm delete") {
         await desk.sh("virtx vm delete -y -s web2");
+        await desk.sh("virtx vm delete -y -s web5");
         guests.web2 = await desk.createGuest("web2");
       }
     });

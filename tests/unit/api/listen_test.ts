@@ -64,6 +64,21 @@ Deno.test("the unix socket is for owner and group, in a directory closed to othe
   await assert.rejects(Deno.lstat(path), Deno.errors.NotFound);
 });
 
+Deno.test(
+  "a directory that others may pass is not given to the socket's group",
+  { ignore: Deno.uid() !== 0 },
+  async () => {
+    await using dir = await TempDir.create();
+    await Deno.mkdir(dir.at("open"), { mode: 0o755 });
+    const path = dir.at("open/api.sock");
+    await using _listeners = await Listeners.open(apiFixture().app, [{ path, group: 65534 }]);
+    assert.deepEqual([(await Deno.stat(dir.at("open"))).gid, (await Deno.stat(path)).gid], [
+      Deno.gid(),
+      65534,
+    ]);
+  },
+);
+
 Deno.test("on the unix socket any Host will do", async () => {
   await using dir = await TempDir.create();
   await using _listeners = await Listeners.open(apiFixture().app, [{ path: dir.at("s") }]);
