@@ -19,6 +19,9 @@ import { encodeTypedParameters, type TypedParameter } from "./typed_params_encod
 
 const UUID_BYTES = 16;
 
+// struct _virDomainControlInfo { unsigned int state, details; unsigned long long stateTime; }
+const CONTROL_INFO_SIZE = 16, STATE_TIME_OFFSET = 8, CONTROL_OCCUPIED = 2;
+
 /** What libvirt answers where there is no job to tell of. */
 const UNTOLD = [ErrorCode.noSupport, ErrorCode.operationUnsupported] as const;
 
@@ -87,6 +90,16 @@ export class Domain implements Disposable {
     const state = new Int32Array(1), reason = new Int32Array(1);
     await this.#int((domain) => this.#libvirt.virDomainGetState(domain, state, reason, 0));
     return { state: state[0] ?? 0, reason: reason[0] ?? 0 };
+  }
+
+  /** virDomainGetControlInfo: for how many milliseconds QEMU has not answered libvirt; undefined: nothing is asked of it. */
+  async silence(): Promise<number | undefined> {
+    const info = new Uint8Array(CONTROL_INFO_SIZE);
+    await this.#int((domain) => this.#libvirt.virDomainGetControlInfo(domain, info, 0));
+    const view = new DataView(info.buffer);
+    return view.getUint32(0, true) === CONTROL_OCCUPIED
+      ? Number(view.getBigUint64(STATE_TIME_OFFSET, true))
+      : undefined;
   }
 
   /** virDomainIsActive: whether there is a guest, running, paused or crashed, rather than only a definition. */

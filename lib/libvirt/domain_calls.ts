@@ -35,7 +35,7 @@ interface Call {
 export class DomainCalls {
   readonly #o: DomainCallsOptions;
   readonly #calls = new Map<string, Set<Call>>();
-  /** Domains that somebody else found stuck, and since when. */
+  /** Domains whose QEMU does not answer libvirt, whoever asked, and since when. */
   #suspects = new Map<string, number>();
 
   constructor(options: DomainCallsOptions) {
@@ -73,7 +73,7 @@ export class DomainCalls {
     this.#calls.set(uuid, calls.add(call));
     const timer = setTimeout(() => {
       call.overdue = true;
-      this.#report(uuid, what);
+      this.#report(uuid);
     }, this.#o.patienceMs[kind]);
     try {
       return await task();
@@ -85,12 +85,13 @@ export class DomainCalls {
     }
   }
 
-  /** The domains that a look at all of them shows to be stuck, in place of those that were told before. */
-  suspect(uuids: readonly string[]): void {
+  /** The domains whose QEMU does not answer libvirt, and for how many milliseconds, in place of those that were told before. */
+  suspect(silences: ReadonlyMap<string, number>): void {
     const before = this.#suspects;
     const now = performance.now();
-    this.#suspects = new Map(uuids.map((uuid) => [uuid, before.get(uuid) ?? now]));
-    for (const uuid of uuids) this.#report(uuid, "get the figures of");
+    const stuck = [...silences].filter(([, ms]) => ms >= this.#o.patienceMs.job);
+    this.#suspects = new Map(stuck.map(([uuid, ms]) => [uuid, now - ms]));
+    for (const [uuid] of stuck) this.#report(uuid);
     for (const uuid of before.keys()) this.#clear(uuid);
   }
 
@@ -102,11 +103,11 @@ export class DomainCalls {
     return `it does not answer about ${[first, ...rest].join(", ")}`;
   }
 
-  #report(uuid: string, what: string): void {
+  #report(uuid: string): void {
     const { health, log, nameOf } = this.#o;
-    const reason = `libvirt does not answer about ${nameOf(uuid)} (to ${what} it)`;
+    const reason = `libvirt does not answer about ${nameOf(uuid)}`;
     const isNew = health?.report(`domain ${uuid}`, { reason, blocking: false });
-    if (isNew) log.warn("libvirt does not answer about a VM; is its QEMU hung?", { vm: uuid, what });
+    if (isNew) log.warn("libvirt does not answer about a VM; does its QEMU hang?", { vm: uuid });
   }
 
   #clear(uuid: string): void {

@@ -126,6 +126,10 @@ const SYMBOLS = {
   virDomainGetXMLDesc: { parameters: ["pointer", "u32"], result: "pointer", nonblocking: true },
   // int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags);
   virDomainGetState: { parameters: ["pointer", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
+  // int virDomainGetInfo(virDomainPtr domain, virDomainInfoPtr info);
+  virDomainGetInfo: { parameters: ["pointer", "buffer"], result: "i32", nonblocking: true },
+  // int virDomainGetControlInfo(virDomainPtr domain, virDomainControlInfoPtr info, unsigned int flags);
+  virDomainGetControlInfo: { parameters: ["pointer", "buffer", "u32"], result: "i32", nonblocking: true },
   // int virDomainIsActive(virDomainPtr dom);
   virDomainIsActive: { parameters: ["pointer"], result: "i32", nonblocking: true },
   // int virDomainCreateWithFlags(virDomainPtr domain, unsigned int flags);

@@ -286,7 +286,11 @@ export class Hypervisor implements AsyncDisposable {
       if (await settlesWithin(this.#patienceMs * FIGURES_SHARE, sample)) return await sample;
       sample.catch(() => {}); // the link, or the next sample, tells
     }
-    return await this.#bulk(this.#queries, (connection) => allDomainStats(connection, { quiet: true }));
+    return await this.#bulk(this.#queries, async (connection) => {
+      const all = await allDomainStats(connection, { quiet: true });
+      await this.#lookForSilence(connection, all);
+      return all;
+    });
   }
 
   /** The definition: what the next start takes. XML. */
@@ -553,16 +557,25 @@ export class Hypervisor implements AsyncDisposable {
     }
   }
 
-  /** All domains' figures. Those that lack them while an earlier sample is not answered are what it waits for. */
   async #sample(connection: Connection): Promise<DomainStats[]> {
     this.#samplesUnderWay++;
     try {
       const all = await allDomainStats(connection);
-      this.#calls.suspect(this.#samplesUnderWay > 1 ? figureless(all) : []);
+      await this.#lookForSilence(connection, all);
       return all;
     } finally {
       this.#samplesUnderWay--;
     }
+  }
+
+  /** Finds out which domains' QEMU does not answer, whoever has asked it: those without figures are busy, at least. */
+  async #lookForSilence(connection: Connection, all: readonly DomainStats[]): Promise<void> {
+    const silences = new Map<string, number>();
+    for (const uuid of figureless(all)) {
+      const ms = await unlessUntold(withDomain(connection, uuid, (domain) => domain.silence()));
+      if (ms !== undefined) silences.set(uuid, ms);
+    }
+    this.#calls.suspect(silences);
   }
 
   async #use<T>(
@@ -577,6 +590,18 @@ export class Hypervisor implements AsyncDisposable {
     } catch (error) {
       throw VirtxError.wrap(error, `Cannot ${what}`);
     }
+  }
+}
+
+/** Of a domain that may have ended, or whose driver cannot tell: undefined then. */
+async function unlessUntold<T>(told: Promise<T>): Promise<T | undefined> {
+  try {
+    return await told;
+  } catch (error) {
+    if (error instanceof VirtxError && (error.kind === "refused" || error.kind === "not_found")) {
+      return undefined;
+    }
+    throw error;
   }
 }
 

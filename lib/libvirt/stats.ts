@@ -1,3 +1,4 @@
+import { VirtxError } from "../model/error.ts";
 import type { Connection } from "./connection.ts";
 import { DomainState, STATS_NOWAIT, StatsGroup } from "./constants.ts";
 import { domainUuid } from "./domain.ts";
@@ -63,10 +64,14 @@ const SLICE_MS = 4;
 // struct _virDomainStatsRecord { virDomainPtr dom; virTypedParameterPtr params; int nparams; }
 const PARAMS_OFFSET = 8, COUNT_OFFSET = 16;
 
+// struct _virDomainInfo { unsigned char state; unsigned long maxMem, memory; unsigned short nrVirtCpu; unsigned long long cpuTime; }
+const INFO_SIZE = 40, CPU_TIME_OFFSET = 32;
+
 /**
  * virConnectGetAllDomainStats of all domains, in one round trip. NOWAIT: a domain whose QEMU is busy or stuck comes
  * with fewer figures instead of keeping the others waiting. But a QEMU that nobody has asked yet since it got stuck is asked, and
- * then this call waits for it as long as it is stuck; one that is `quiet` asks none.
+ * then this call waits for it as long as it is stuck; one that is `quiet` asks none, and has to ask libvirt for the CPU time of each
+ * guest by itself (virDomainGetInfo).
  */
 export async function allDomainStats(
   connection: Connection,
@@ -84,7 +89,8 @@ export async function allDomainStats(
     const all: DomainStats[] = [];
     let sliceStart = performance.now();
     for (const record of readPointers(array, count)) {
-      all.push(readRecord(libvirt, record, figures));
+      const stats = readRecord(libvirt, record, figures);
+      all.push(quiet ? { ...stats, cpuTimeNs: await cpuTimeOf(connection, record, stats) } : stats);
       if (performance.now() - sliceStart > SLICE_MS) {
         await nextTask();
         sliceStart = performance.now();
@@ -96,10 +102,30 @@ export async function allDomainStats(
   }
 }
 
-/** The domains that have a QEMU about which libvirt tells nothing, because some call keeps it busy. */
+/** The domains that have a QEMU which was not asked, because some call keeps it busy. */
 export function figureless(all: readonly DomainStats[]): string[] {
   return all.filter(({ state, balloon }) => ACTIVE.includes(state) && balloon.rssKiB === undefined)
     .map(({ uuid }) => uuid);
+}
+
+/** virDomainGetInfo: what libvirt sees of a QEMU without asking it; undefined: the guest does not run, or no more. */
+async function cpuTimeOf(
+  connection: Connection,
+  record: Deno.PointerObject,
+  { state }: DomainStats,
+): Promise<number | undefined> {
+  const domain = new Deno.UnsafePointerView(record).getPointer();
+  if (!ACTIVE.includes(state)) return undefined;
+  const info = new Uint8Array(INFO_SIZE);
+  try {
+    await connection.int(() => connection.libvirt.virDomainGetInfo(domain, info));
+  } catch (error) {
+    if (error instanceof VirtxError && (error.kind === "refused" || error.kind === "not_found")) {
+      return undefined;
+    }
+    throw error;
+  }
+  return Number(new DataView(info.buffer).getBigUint64(CPU_TIME_OFFSET, true));
 }
 
 /** Reads one virDomainStatsRecord, with the help of an object for its parameters. */

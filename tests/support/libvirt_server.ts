@@ -18,9 +18,11 @@ const OTHERS = "0e0e";
 export const Procedure = {
   open: 1,
   getType: 3,
+  getInfo: 16,
   lookupByUuid: 24,
   resume: 28,
   suspend: 34,
+  getControlInfo: 229,
   destroyFlags: 234,
   supportsFeature: 60,
   authList: 66,
@@ -52,7 +54,10 @@ const HEADER_BYTES = 28;
  */
 const FEATURES: readonly number[] = [4, 13, 14];
 /** VIR_FROM_QEMU, VIR_ERR_ERROR, VIR_DOMAIN_SHUTOFF */
-const FROM_QEMU = 10, LEVEL_ERROR = 2, SHUTOFF = 5;
+const OCCUPIED = 2, FROM_QEMU = 10, LEVEL_ERROR = 2, SHUTOFF = 5;
+
+/** Of the served domain, as virDomainGetInfo tells it. */
+export const CPU_TIME_NS = 5_000_000_000;
 
 interface Call {
   readonly procedure: number;
@@ -98,6 +103,8 @@ export class LibvirtServer implements AsyncDisposable {
   readonly #calls = new Map<number, number>();
   /** What virConnectGetAllDomainStats tells of the domain. */
   figures: readonly Figure[] = [];
+  /** For how long QEMU has not answered, as virDomainGetControlInfo tells it. */
+  silenceMs = 0;
   /** The domain's job, as virDomainGetJobStats tells it. */
   job: { readonly type: number; readonly figures: readonly Figure[] } = { type: 0, figures: [] };
   /** Procedures that fail, and how. */
@@ -179,6 +186,8 @@ export class LibvirtServer implements AsyncDisposable {
     switch (call.procedure) {
       case Procedure.getAllDomainStats:
         return writeFigures(writeDomain(new XdrWriter().int(1)), this.figures);
+      case Procedure.getControlInfo:
+        return new XdrWriter().int(this.silenceMs === 0 ? 0 : OCCUPIED).int(0).hyper(this.silenceMs);
       case Procedure.getJobStats:
         return writeFigures(new XdrWriter().int(this.job.type), this.job.figures);
       default:
@@ -257,6 +266,8 @@ function answerTo({ procedure, body }: Call): Answer {
       if (uuid === SERVED_DOMAIN.uuid || uuid.includes(OTHERS)) return writeDomain(answer, uuid);
       return { code: ErrorCode.noDomain, message: `no domain with matching uuid '${uuid}'` };
     }
+    case Procedure.getInfo: // state, memory at most and now, processors, nanoseconds
+      return answer.int(1).hyper(65_536).hyper(65_536).int(1).hyper(CPU_TIME_NS);
     case Procedure.create:
       return writeDomain(answer);
     case Procedure.isActive:

@@ -5,6 +5,7 @@ import { Health } from "../../../lib/model/health.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
 import {
+  CPU_TIME_NS,
   isAbout,
   LibvirtServer,
   otherDomain,
@@ -136,8 +137,8 @@ Deno.test("when too many calls are stuck, the next fails in time too, and all is
   assert.equal(server.connections, 15); // the link's, too
   assert.equal(hypervisor.stuck, true);
   assert.deepEqual(health.conditions.map(({ reason, blocking }) => [reason, blocking]).slice(0, 2), [
-    ['libvirt does not answer about VM "0" (to suspend it)', false],
-    ['libvirt does not answer about VM "1" (to suspend it)', false],
+    ['libvirt does not answer about VM "0"', false],
+    ['libvirt does not answer about VM "1"', false],
   ]);
 
   const error = await refusal(hypervisor.resume(uuid));
@@ -197,13 +198,23 @@ Deno.test("a sample that a hung QEMU holds up is followed by one without it, and
   server.figures = [["state.state", TypedParameterType.int, 1]];
   const asksQemu = (body: DataView) => (body.getUint32(4) & BALLOON) !== 0;
   server.hold(Procedure.getAllDomainStats, asksQemu);
-  assert.deepEqual((await hypervisor.stats()).map(({ state }) => state), [STATE]);
-  assert.deepEqual((await hypervisor.stats()).map(({ state }) => state), [STATE]);
+  const known = async () => (await hypervisor.stats()).map(({ state, cpuTimeNs }) => [state, cpuTimeNs]);
+  assert.deepEqual(await known(), [[STATE, CPU_TIME_NS]]);
+  assert.deepEqual(health.conditions, []);
+  server.silenceMs = 12_000;
+  assert.deepEqual(await known(), [[STATE, CPU_TIME_NS]]);
+  assert.deepEqual(health.conditions.map(({ reason }) => reason), [
+    `libvirt does not answer about domain ${uuid}`,
+  ]);
+  const refused = await refusal(hypervisor.suspend(uuid));
+  assert.match(refused.message, /libvirt has not answered about domain \S+ for 12 s$/);
+  server.silenceMs = 0;
   assert.equal((await hypervisor.stats()).length, 1); // without asking, as two wait already
   assert.equal(server.calls(Procedure.getAllDomainStats), 5);
   server.release(Procedure.getAllDomainStats);
   await untilOpen(server, 4);
   assert.equal((await hypervisor.stats()).length, 1);
+  assert.deepEqual(health.conditions, []);
 });
 
 Deno.test("a libvirt that cannot be reached says why at the start", async () => {
