@@ -12,8 +12,9 @@ import { within } from "../model/within.ts";
 
 /** What {@link PowerOffs} stand on. */
 export interface PowerOffsOptions {
-  readonly hypervisor: Pick<Hypervisor, "state" | "destroy">;
+  readonly hypervisor: Pick<Hypervisor, "state" | "destroy" | "requireAnswers">;
   readonly monitor: Pick<HostMonitor, "refresh">;
+  readonly nameOf: (vm: string) => string;
   /** Whether the guest may go on at another host. */
   readonly isLeaving: (vm: string) => boolean;
   /** Fails what else is done with the guest. */
@@ -73,6 +74,7 @@ export class PowerOffs {
     const ts = clock();
     check(await this.#stateNow(vm) ?? runstate);
     if (isLeaving(vm)) check(Runstate.migrating);
+    if (graceful) this.#requireObedience(vm);
     cutOff(vm);
     let failure: unknown;
     try {
@@ -87,6 +89,17 @@ export class PowerOffs {
       check(Runstate.poweroff);
     }
     throw failure;
+  }
+
+  /** A QEMU that hangs does not end by itself; libvirt would wait for it, and have others wait for libvirt. */
+  #requireObedience(vm: string): void {
+    const { hypervisor, nameOf } = this.#o;
+    try {
+      hypervisor.requireAnswers(vm);
+    } catch (error) {
+      const { message } = VirtxError.wrap(error, `Cannot power off VM "${nameOf(vm)}" with force 1`);
+      throw new VirtxError("conflict", `${message}; force 2 (virtx vm kill) ends it`, { cause: error });
+    }
   }
 
   async #stateNow(vm: string): Promise<Runstate | undefined> {

@@ -136,6 +136,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#keeper = new RegistryKeeper({ ...parts, isOpen: (vm) => this.#migrations.isUnderWay(vm) });
     this.#powerOffs = new PowerOffs({
       ...options,
+      nameOf: (vm) => this.#nameOf(vm),
       isLeaving: (vm) => this.#departing.has(vm) || this.#migrations.isUnderWay(vm),
       cutOff: (vm) => this.#turns.cutOff(vm),
       record: (vm, ts, failure) =>

@@ -8,6 +8,7 @@ import { PowerOffs, type PowerOffsOptions } from "../../../lib/vm/power_off.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
 
 const VM = "web1";
+const requireAnswers = () => {};
 const never = () => new Promise<never>(() => {});
 
 /** Power-offs of a guest that runs, for a libvirt that answers at once; and what was done. */
@@ -15,10 +16,12 @@ function powerOffs(otherwise: Partial<PowerOffsOptions> = {}) {
   const done: string[] = [];
   const offs = new PowerOffs({
     hypervisor: {
+      requireAnswers,
       state: () => Promise.resolve({ state: DomainState.running, reason: 1 }),
       destroy: (_vm, { graceful }) => Promise.resolve(void done.push(`destroy ${graceful}`)),
     },
     monitor: { refresh: () => Promise.resolve(undefined) },
+    nameOf: (vm) => vm,
     isLeaving: () => false,
     cutOff: () => void done.push("cut off"),
     record: (_vm, _ts, failure) => Promise.resolve(void done.push(`record ${failure}`)),
@@ -43,7 +46,7 @@ Deno.test("a power-off cuts off what else is done, ends the guest, and is record
 Deno.test("a power-off waits neither for a state that libvirt does not tell, nor for records and lists", async () => {
   const done: string[] = [];
   const { run } = powerOffs({
-    hypervisor: { state: never, destroy: () => Promise.resolve(void done.push("destroyed")) },
+    hypervisor: { requireAnswers, state: never, destroy: () => Promise.resolve(void done.push("destroyed")) },
     monitor: { refresh: never },
     record: never,
   });
@@ -64,6 +67,7 @@ Deno.test("who asks for a power-off that is under way waits for that one; by for
   const destroyed: boolean[] = [];
   const { offs, run } = powerOffs({
     hypervisor: {
+      requireAnswers,
       state: () => Promise.resolve({ state: DomainState.running, reason: 1 }),
       destroy: async (_vm, o) => {
         destroyed.push(o.graceful);
@@ -80,10 +84,32 @@ Deno.test("who asks for a power-off that is under way waits for that one; by for
   assert.deepEqual(destroyed, [true, false]);
 });
 
+Deno.test("a QEMU that hangs is not asked to end by itself; by force it is ended", async () => {
+  const done: string[] = [];
+  const { run } = powerOffs({
+    hypervisor: {
+      requireAnswers: () => {
+        throw new VirtxError("unavailable", "libvirt has not answered for 12 s");
+      },
+      state: never,
+      destroy: (_vm, { graceful }) => Promise.resolve(void done.push(`destroy ${graceful}`)),
+    },
+  });
+  const refused = await refusal(run(true));
+  assert.equal(refused.kind, "conflict");
+  assert.equal(
+    refused.message,
+    'Cannot power off VM "web1" with force 1: libvirt has not answered for 12 s; force 2 (virtx vm kill) ends it',
+  );
+  await run(false);
+  assert.deepEqual(done, ["destroy false"]);
+});
+
 Deno.test("a power-off that fails is recorded as that, and says why", async () => {
   const refused = new VirtxError("refused", "Failed to terminate process 7 with SIGKILL");
   const { done, run } = powerOffs({
     hypervisor: {
+      requireAnswers,
       state: () => Promise.resolve({ state: DomainState.running, reason: 1 }),
       destroy: () => Promise.reject(refused),
     },
