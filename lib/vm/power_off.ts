@@ -17,8 +17,8 @@ export interface PowerOffsOptions {
   readonly nameOf: (vm: string) => string;
   /** Whether the guest may go on at another host. */
   readonly isLeaving: (vm: string) => boolean;
-  /** Fails what else is done with the guest. */
-  readonly cutOff: (vm: string) => void;
+  /** Fails what else is done with the guest, if the power-off succeeds. */
+  readonly cutOff: (vm: string, powerOff: Promise<void>) => void;
   /** Records a power-off that began then, when nothing else is done with the VM: why it failed, or else well. */
   readonly record: (vm: string, ts: number, failure: string | undefined) => Promise<void>;
   readonly clock: Clock;
@@ -75,10 +75,11 @@ export class PowerOffs {
     check(await this.#stateNow(vm) ?? runstate);
     if (isLeaving(vm)) check(Runstate.migrating);
     if (graceful) this.#requireObedience(vm);
-    cutOff(vm);
+    const ending = awaitedLater(hypervisor.destroy(vm, { graceful }));
+    cutOff(vm, ending);
     let failure: unknown;
     try {
-      await hypervisor.destroy(vm, { graceful });
+      await ending;
     } catch (error) {
       failure = error;
     }

@@ -138,7 +138,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       ...options,
       nameOf: (vm) => this.#nameOf(vm),
       isLeaving: (vm) => this.#departing.has(vm) || this.#migrations.isUnderWay(vm),
-      cutOff: (vm) => this.#turns.cutOff(vm),
+      cutOff: (vm, powerOff) => this.#turns.cutOff(vm, powerOff),
       record: (vm, ts, failure) =>
         locked(vm, async () => {
           await this.#oplog.end("VmShutdown", vm, ts, failure);

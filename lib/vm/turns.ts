@@ -7,7 +7,8 @@ interface Turn {
   /** An operation on the guest, of which nothing is left to do when it has been powered off by force. */
   readonly onGuest: boolean;
   readonly giveUp: AbortController;
-  cutOff: boolean;
+  /** A power-off of the guest by force; resolves if it succeeds. */
+  cutOffBy: Promise<void> | undefined;
 }
 
 /** What a turn is taken for. */
@@ -46,7 +47,7 @@ export class VmTurns {
     { what, onGuest = false, signal }: TurnOptions,
   ): Promise<T> {
     const giveUp = new AbortController();
-    const turn: Turn = { vm, onGuest, giveUp, cutOff: false };
+    const turn: Turn = { vm, onGuest, giveUp, cutOffBy: undefined };
     const timer = setTimeout(() => giveUp.abort(this.#busy(vm)), this.#timeoutMs);
     const leave = () => giveUp.abort(signal?.reason);
     signal?.addEventListener("abort", leave);
@@ -64,7 +65,7 @@ export class VmTurns {
         }
       }, { signal: giveUp.signal });
     } catch (error) {
-      if (turn.cutOff) {
+      if (await succeeds(turn.cutOffBy)) {
         throw new VirtxError("conflict", `Cannot ${what}: it was powered off by force meanwhile`, {
           cause: error,
         });
@@ -77,12 +78,16 @@ export class VmTurns {
     }
   }
 
-  /** Fails the operations on a VM's guest: those that wait at once, the one under way when it has come to its end. */
-  cutOff(vm: string): void {
+  /**
+   * Fails the operations on a VM's guest when its power-off succeeds: those that wait, and the one under way if that has not
+   * succeeded itself.
+   */
+  cutOff(vm: string, powerOff: Promise<void>): void {
     for (const turn of this.#turns) {
       if (turn.vm !== vm || !turn.onGuest) continue;
-      turn.cutOff = true;
-      turn.giveUp.abort(new VirtxError("conflict", "it was powered off"));
+      turn.cutOffBy = powerOff;
+      const leave = () => turn.giveUp.abort(new VirtxError("conflict", "it was powered off"));
+      powerOff.then(leave, () => {});
     }
   }
 
@@ -92,4 +97,9 @@ export class VmTurns {
     const who = holder ? `another operation (${holder.what})` : "another operation on it";
     return new VirtxError("unavailable", `${who} has been under way for ${seconds} s`, { retryAfterS: 10 });
   }
+}
+
+async function succeeds(work: Promise<void> | undefined): Promise<boolean> {
+  if (work === undefined) return false;
+  return await work.then(() => true, () => false);
 }

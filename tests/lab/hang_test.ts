@@ -156,13 +156,10 @@ Deno.test("guests that hang cost others nothing, are told at /readyz, and powere
     const [first = ""] = others;
     await hang(host, first);
     const pause = beginPause(daemon, first);
-    await until(
-      "the pause to be asked for",
-      async () =>
-        (await daemon.json<unknown[]>("GET", `/operations?vm=${first}&state=running`)).length > 0 ||
-        undefined,
-      10_000,
-    );
+    await until("the pause to be under way", async () => {
+      const operations = await daemon.json("GET", `/operations?vm=${first}&state=running`);
+      return JSON.stringify(operations).includes("VmPause") || undefined;
+    }, 10_000);
     daemon.process.kill("SIGTERM");
     await within(45_000, "the end", daemon.process.status);
     await pause;

@@ -40,7 +40,7 @@ function powerOffs(otherwise: Partial<PowerOffsOptions> = {}) {
 Deno.test("a power-off cuts off what else is done, ends the guest, and is recorded", async () => {
   const { done, run } = powerOffs();
   await run();
-  assert.deepEqual(done, ["cut off", "destroy false", "record undefined"]);
+  assert.deepEqual(done, ["destroy false", "cut off", "record undefined"]);
 });
 
 Deno.test("a power-off waits neither for a state that libvirt does not tell, nor for records and lists", async () => {

@@ -53,7 +53,7 @@ Deno.test("a power-off by force fails what is done with the guest, and what wait
   let deleted = false;
   const deletion = turns.run(VM, () => Promise.resolve(void (deleted = true)), { what: "delete it" });
   const elsewhere = turns.run("web2", () => Promise.resolve("untouched"), { what: "boot it", onGuest: true });
-  turns.cutOff(VM);
+  turns.cutOff(VM, Promise.resolve());
   const error = await boot;
   assert.equal(error.kind, "conflict");
   assert.equal(error.message, "Cannot boot it: it was powered off by force meanwhile");
@@ -63,8 +63,20 @@ Deno.test("a power-off by force fails what is done with the guest, and what wait
   assert.ok(deleted);
 
   const pause = refusal(turns.run(VM, async () => {
-    turns.cutOff(VM);
+    turns.cutOff(VM, Promise.resolve());
     await Promise.reject(new Error("Unable to read from monitor"));
   }, { what: "pause it", onGuest: true }));
   assert.equal((await pause).message, "Cannot pause it: it was powered off by force meanwhile");
+});
+
+Deno.test("a power-off that fails has no part in how other operations end", async () => {
+  const turns = new VmTurns(new KeyedMutex(), 10_000);
+  const away = new VirtxError("unavailable", "libvirt is away");
+  const pause = refusal(turns.run(VM, async () => {
+    turns.cutOff(VM, Promise.reject(away));
+    await Promise.reject(away);
+  }, { what: "pause it", onGuest: true }));
+  const resume = turns.run(VM, () => Promise.resolve("resumed"), { what: "resume it", onGuest: true });
+  assert.equal(await pause, away);
+  assert.equal(await resume, "resumed");
 });
