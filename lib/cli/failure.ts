@@ -63,7 +63,7 @@ function requestOf(error: unknown): string {
 }
 
 /** What the user may do next. */
-function hintFor({ kind, message, retryAfterS }: VirtxError, program: string): string | undefined {
+function hintFor({ kind, message, retryAfterS, libvirt }: VirtxError, program: string): string | undefined {
   if (kind === "unavailable" && message.startsWith("No server answers")) {
     return `Is virtxd running here? Another server is named by --server, VIRTX_API_SERVER or a profile; see ${program} help config.`;
   }
@@ -76,6 +76,33 @@ function hintFor({ kind, message, retryAfterS }: VirtxError, program: string): s
     const noun = message.startsWith("There is no VM") ? "vm" : "host";
     return `${program} ${noun} list shows all there are.`;
   }
+  for (const [pattern, hint] of LIBVIRT_HINTS) {
+    const [found, name = ""] = pattern.exec(libvirt?.message ?? "") ?? [];
+    if (found !== undefined) return hint(plain(name), program);
+  }
   if (kind === "internal") return "The server's log has the details under that request.";
   return undefined;
 }
+
+/** What can be done about what libvirt and QEMU say when a guest does not start. A hint, so that it matters little if they say it otherwise. */
+const LIBVIRT_HINTS: readonly (readonly [said: RegExp, hint: (name: string, program: string) => string])[] = [
+  [
+    /interface MTU on '([^']+)'/,
+    (bridge, program) =>
+      `There is no bridge ${bridge} on that host: make it there, or take another by ${program} vm update.`,
+  ],
+  [
+    /[Nn]etwork (?:not found: no network with matching name )?'([^']+)'(?: is not active)?/,
+    (network) =>
+      `On that host virsh net-list --all shows its networks, and virsh net-start ${network} starts one.`,
+  ],
+  [
+    /[Cc]annot allocate memory/,
+    (_, program) =>
+      `${program} host list shows which hosts have memory left, and ${program} vm migrate moves it to one.`,
+  ],
+  [
+    /Failed to get "?(?:shared )?"?(?:write|consistent read)?"? ?lock/,
+    () => "Another process has its disk open: another VM, or qemu-img.",
+  ],
+];

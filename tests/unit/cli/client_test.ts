@@ -102,6 +102,21 @@ Deno.test("a failure says what and why, with the request, and its kind decides t
     refused.stderr,
     /^virtx: Cannot start domain x \(request [\w-]+\)\n {2}libvirt: no emulator\n$/,
   );
+  const hints: [said: string, hint: RegExp][] = [
+    ["Cannot get interface MTU on 'br7': No such device", /There is no bridge br7 on that host/],
+    ["Requested operation is not valid: network 'lan' is not active", /virsh net-start lan starts one/],
+    ["Network not found: no network with matching name 'lan'", /virsh net-start lan/],
+    [
+      "qemu-system-x86_64: cannot set up guest memory 'pc.ram': Cannot allocate memory",
+      /virtx host list shows/,
+    ],
+    ['internal error: Failed to get "write" lock', /Another process has its disk open/],
+  ];
+  for (const [said, hint] of hints) {
+    const libvirt = { code: 1, domain: 10, level: 2, message: said };
+    api.vms.obstacle = new VirtxError("refused", "Cannot start it", { libvirt });
+    assert.match((await api.virtx(one)).stderr, hint);
+  }
   api.vms.obstacle = new VirtxError("unavailable", "libvirt is away", { retryAfterS: 5 });
   const away = await api.virtx(one);
   assert.deepEqual([away.code, away.stderr.split("\n")[1]], [69, "Try again in 5 s."]);
