@@ -9,6 +9,9 @@ export interface FileRequest {
   readonly args: readonly unknown[];
 }
 
+/** What it says first. A message that comes before a Worker listens may be lost, so nothing is asked for until then. */
+export const LISTENING = "listening";
+
 /** What it answers. */
 export type FileReply =
   & { readonly id: number }

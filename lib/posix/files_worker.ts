@@ -1,13 +1,13 @@
 import { inBackground } from "../model/background.ts";
 import type { Files } from "./files.ts";
-import { type FileReply, type FileRequest, toFailure } from "./files_port.ts";
+import { type FileReply, type FileRequest, LISTENING, toFailure } from "./files_port.ts";
 import { Libc } from "./libc.ts";
 import { LocalFiles } from "./local_files.ts";
 
 /** The Worker's side of the port: its global scope. */
 export interface WorkerPort {
   onmessage: ((event: MessageEvent<FileRequest>) => void) | null;
-  postMessage(reply: FileReply): void;
+  postMessage(message: FileReply | typeof LISTENING): void;
 }
 
 /** When nothing has been asked for so long, the garbage of what was is collected. */
@@ -23,6 +23,7 @@ export function serveFiles(port: WorkerPort): void {
     // V8's collector, which the executable exposes (--expose-gc); elsewhere it is absent.
     idle = setTimeout(() => (globalThis as { readonly gc?: () => void }).gc?.(), IDLE_MS);
   };
+  port.postMessage(LISTENING);
 }
 
 /** Never rejects. */

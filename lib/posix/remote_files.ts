@@ -9,7 +9,7 @@ import {
   type Files,
   type Responsive,
 } from "./files.ts";
-import { type FileReply, type FileRequest, toError } from "./files_port.ts";
+import { type FileReply, type FileRequest, LISTENING, toError } from "./files_port.ts";
 import { Lane, type PendingCall } from "./lane.ts";
 import type { FileIdentity } from "./libc.ts";
 
@@ -65,6 +65,8 @@ export class RemoteFiles implements Files, Responsive, Disposable {
   readonly #listeners = new Set<() => void>();
   readonly #timer: ReturnType<typeof setInterval>;
   #worker: Worker | undefined;
+  /** What the Worker is to be asked for once it listens; undefined: it does. */
+  #early: FileRequest[] | undefined;
   #lastId = 0;
   #lastTick = performance.now();
   #untilProbe = 0;
@@ -198,13 +200,20 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     for (let next = lane.next(); next; next = lane.next()) {
       this.#worker ??= this.#start();
       const { id, call, args } = next;
-      this.#worker.postMessage({ id, call, args } satisfies FileRequest);
+      const request: FileRequest = { id, call, args };
+      if (this.#early) this.#early.push(request);
+      else this.#worker.postMessage(request);
     }
   }
 
   #start(): Worker {
     const worker = this.#o.worker();
-    worker.onmessage = ({ data }: MessageEvent<FileReply>) => this.#answered(data);
+    const early: FileRequest[] = this.#early = [];
+    worker.onmessage = ({ data }: MessageEvent<FileReply | typeof LISTENING>) => {
+      if (data !== LISTENING) return this.#answered(data);
+      if (this.#early === early) this.#early = undefined;
+      for (const request of early) worker.postMessage(request);
+    };
     worker.onerror = (event) => {
       event.preventDefault();
       if (this.#worker === worker) this.#lost(event.message, event.error);

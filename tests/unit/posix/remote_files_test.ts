@@ -169,8 +169,23 @@ Deno.test("a file that takes long to be synchronised does not count as storage t
   assert.equal(errnoCode(await slow), "EINVAL");
 });
 
+Deno.test("what is asked for before the Worker listens is not lost", async () => {
+  const slow = URL.createObjectURL(
+    new Blob([
+      "await new Promise((resolve) => setTimeout(resolve, 300));",
+      "onmessage = ({ data: { id } }) => postMessage({ id, value: { isDirectory: true } });",
+      'postMessage("listening");',
+    ]),
+  );
+  await using share = await Share.create(() => new Worker(slow, { type: "module" }));
+  const asked = Array.from({ length: 3 }, () => share.files.lstat(share.dir.path));
+  assert.deepEqual(await Promise.all(asked), Array(3).fill({ isDirectory: true }));
+  URL.revokeObjectURL(slow);
+});
+
 Deno.test("a Worker that a defect ends is replaced, and what it had begun fails", async () => {
-  const broken = URL.createObjectURL(new Blob(['onmessage = () => { throw new Error("a defect"); };']));
+  const program = 'onmessage = () => { throw new Error("a defect"); }; postMessage("listening");';
+  const broken = URL.createObjectURL(new Blob([program]));
   let started = 0;
   await using share = await Share.create(() =>
     new Worker(started++ === 0 ? broken : PROGRAM, { type: "module" })
