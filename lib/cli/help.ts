@@ -106,8 +106,10 @@ class Page {
   }
 
   /** Terms and what is said of each, side by side; of a long term below it. */
-  #entries(heading: string, entries: readonly Entry[]): string {
-    if (entries.length === 0) return "";
+  #entries(heading: string, given: readonly Entry[]): string {
+    if (given.length === 0) return "";
+    // As they will be written: in ASCII they are longer.
+    const entries = given.map(([term, text]) => [this.#out.shown(term), this.#out.shown(text)] as const);
     const longest = Math.max(...entries.map(([term]) => term.length));
     const column = Math.min(longest, Math.floor(this.#width * 0.4)) + 4;
     const lines = entries.flatMap(([term, text]) => {

@@ -29,7 +29,7 @@ Deno.test("Ctrl-C of a bulk command begins nothing more; cancel, and the sum is 
   await terminal.press("C-c");
   await terminal.shows(/Stopped: 3 done, 2 under way, 7 not begun\. Nothing more is begun\./);
   await terminal.shows(
-    /\[c\]ancel them, \[l\]eave them running, \[w\]ait for them; or \[g\]o on with all\?\s*$/,
+    /\[c\]ancel them, \[l\]eave them running, \[w\]ait for them, or \[g\]o on with all\?\s*$/,
   );
   assert.equal(desk.vms.begun.length, 5);
   await terminal.line("c");

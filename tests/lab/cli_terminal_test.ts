@@ -135,3 +135,21 @@ Deno.test("a terminal that cannot move its cursor gets lines, without colours", 
     [true, false, false, false],
   );
 });
+
+Deno.test("who follows events is told once that the server is away, and that it is back", async () => {
+  await using desk = await TerminalDesk.set(["web1"]);
+  desk.vms.quick = Infinity;
+  await using terminal = await desk.terminal({ columns: 100, rows: 24 });
+  await terminal.command("virtx event tail --type vm");
+  // When it follows cannot be seen; so there is something to follow until it does.
+  await until("it follows", async () => {
+    await desk.sh("virtx vm start web1 || virtx vm kill web1 --yes");
+    return /vm web1 is/.test(await terminal.screen()) || undefined;
+  }, 20_000);
+  await desk.away();
+  await terminal.shows(/^The server is away: No server answers at .*nobody listens there$/m);
+  await new Promise((resolve) => setTimeout(resolve, 2_000)); // some attempts, of which nothing is said
+  await desk.serve();
+  await terminal.shows(/^The server is back\.$/m);
+  assert.equal((await terminal.screen()).match(/No server answers/g)?.length, 1);
+});

@@ -110,6 +110,38 @@ Deno.test("what a person sees of a cluster", async (t) => {
     assert.match(await desk.must("virtx vm get web1 --state"), /web1 +running +virt1/);
   });
 
+  await t.step(
+    "Ctrl-C of a command over several VMs begins with no more of them, and sums up the truth",
+    async () => {
+      // Guests without a system, which do not listen to the power button.
+      const names = ["idle1", "idle2", "idle3", "idle4"];
+      for (const name of names) {
+        await desk.must(
+          `virtx vm create --name ${name} --memory 64MiB --disk size=8MiB --cpu-model maximum --start`,
+        );
+      }
+      await using terminal = await openTerminal(desk);
+      const line = "virtx vm stop --selector name=idle --parallel 2";
+      await enter(terminal, line, /Shutting idle\d down +\d+s\nShutting idle\d down/);
+      await terminal.press("C-c");
+      await seen(terminal, line, /Stopped: 2 under way, 2 not begun\. Nothing more is begun\.\n.*all\?/);
+      await terminal.line("l");
+      await seen(
+        terminal,
+        line,
+        /(?:^idle\d: asked to shut down\n){2}2 under way, 2 not begun\.\n\[130\] \$/m,
+      );
+      const stops = await desk.must("virtx operation list -o 'template={vm}'");
+      assert.match(await desk.must("virtx vm kill --selector name=idle --yes"), /(idle\d: killed\n){4}/);
+      assert.equal(
+        stops.match(/idle/g)?.length,
+        2 * names.length + 2,
+        "created, started, and two asked to stop",
+      );
+      await desk.must("virtx vm delete --selector name=idle --storage --yes");
+    },
+  );
+
   await t.step("a narrow terminal gets tables that fit", async () => {
     const columns = 40;
     await using terminal = await openTerminal(desk, { columns, rows: 24 });

@@ -268,7 +268,7 @@ export class Attendance implements AsyncDisposable {
     }
     const parts = [this.#remainder?.ended() ?? "", `${underWay.length} under way`, `${unbegun} not begun`];
     return `Stopped: ${parts.filter((part) => part !== "").join(", ")}. Nothing more is begun.\n` +
-      `Those under way: ${cancel}[l]eave ${runs}, [w]ait for ${it}; or [g]o on with all?`;
+      `${cancel}[l]eave ${runs}, [w]ait for ${it}, or [g]o on with all?`;
   }
 
   /**
@@ -312,14 +312,14 @@ export class Attendance implements AsyncDisposable {
     const [first] = running;
     if (first !== undefined && running.length === 1) {
       lines.push(
-        `${first.title} goes on without this program. To see what becomes of it, or to have it given up:`,
+        `${first.title} goes on without this program. To wait for it, or to cancel it:`,
         `  ${program} operation wait ${first.id}`,
         `  ${program} operation cancel ${first.id}`,
       );
     } else if (running.length > 1) {
       lines.push(
         `${counted(running.length, "operation")} go on without this program.`,
-        `${program} operation wait <id> tells what becomes of one, operation cancel <id> has it given up:`,
+        `To wait for one, or to cancel it: ${program} operation wait <id>, operation cancel <id>`,
         ...running.map(({ id, title }) => `  ${id}  ${title}`),
       );
     }

@@ -28,6 +28,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const types = input.strings("type");
   const { out, err, options, now, signal } = context;
   let left = countOf(input);
+  let lost: string | undefined;
   try {
     await follow(cluster.server, {
       query: {
@@ -35,8 +36,13 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
         vm: vm === undefined ? undefined : directory.vm(vm).uuid,
       },
       signal,
+      onOpen: () => {
+        if (lost !== undefined && !options.quiet) err.line("The server is back.");
+        lost = undefined;
+      },
       onLost: (reason) => {
-        if (!options.quiet) err.line(awayText(reason));
+        if (reason !== lost && !options.quiet) err.line(awayText(reason));
+        lost = reason;
       },
       onEvent: (event) => {
         const line = options.format.kind === "json"

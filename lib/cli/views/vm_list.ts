@@ -13,7 +13,7 @@ export function vmListView(
     name: ({ name }) => name,
     columns: [
       { heading: "NAME", text: ({ name }) => name, least: 8 },
-      { heading: "STATE", text: stateText, style: ({ runstate }) => runstateStyle(runstate), least: 7 },
+      { heading: "STATE", text: stateText, style: ({ runstate }) => runstateStyle(runstate), least: 8 },
       { heading: "HOST", text: ({ host }) => hostName(host), least: 6 },
       { heading: "VLAN", text: ({ vlanid }) => vlanid === 0 ? "-" : String(vlanid), right: true, spare: 2 },
       { heading: "UPDATED", text: ({ ts }) => age(ts, now), right: true, spare: 1 },

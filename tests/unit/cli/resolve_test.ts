@@ -50,3 +50,11 @@ Deno.test("what fits none is not found; too few digits are no beginning of a UUI
   assert.equal(failure("4f0").kind, "not_found");
   assert.equal(failure("").kind, "conflict");
 });
+
+Deno.test("what has no name but its id is listed by that, once", () => {
+  const ids = ["1111-a", "1111-b"].map((id) => ({ uuid: id, name: id }));
+  assert.throws(() => resolve("1111", ids, "operation", () => "start of web1, running"), {
+    message: '"1111" could be any of 2 operations; use more of it:\n' +
+      "  1111-a  start of web1, running\n  1111-b  start of web1, running",
+  });
+});

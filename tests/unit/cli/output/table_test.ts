@@ -6,6 +6,7 @@ import { plain, plainLines } from "../../../../lib/cli/output/plain.ts";
 import { type Column, renderTable } from "../../../../lib/cli/output/table.ts";
 import { fillTemplate } from "../../../../lib/cli/output/template.ts";
 import { jsonText } from "../../../../lib/cli/output/printer.ts";
+import { ascii } from "../../../../lib/cli/output/locale.ts";
 import { parseFormat } from "../../../../lib/cli/output/format.ts";
 
 interface Row {
@@ -114,4 +115,45 @@ Deno.test("formats are read by their names", () => {
     () => parseFormat("xml"),
     /--output must be one of table, wide, json, yaml, name or template=\{field\}/,
   );
+});
+
+Deno.test("sentences in the last column go on below rather than being cut, and stay in the narrowest table", () => {
+  const columns: readonly Column<Row>[] = [
+    ...COLUMNS,
+    { heading: "WHY", text: () => "it is running on another host", least: 8, wraps: true },
+  ];
+  const lines = (width: number) =>
+    renderTable(columns, ROWS.slice(0, 1), {
+      headers: true,
+      width,
+      colours: new Colours(false),
+      measure: stringWidth,
+    })
+      .split("\n").slice(0, -1);
+  assert.deepEqual(lines(36), [
+    "NAME  STATE    SIZE  WHY",
+    "web1  running     5  it is running",
+    "                     on another host",
+  ]);
+  assert.deepEqual(lines(16), [
+    "NAME  WHY",
+    "web1  it is",
+    "      running on",
+    "      another",
+    "      host",
+  ]);
+  for (let width = 8; width < 40; width++) {
+    for (const line of lines(width)) assert.ok(line.length <= width, line);
+  }
+});
+
+Deno.test("where only ASCII is shown, columns are as wide as their stand-ins", () => {
+  const lines = renderTable(COLUMNS, [{ name: "日本", state: "a → b", size: 1 }], {
+    headers: false,
+    width: undefined,
+    colours: new Colours(false),
+    measure: (text) => text.length,
+    shown: ascii,
+  });
+  assert.equal(lines, "\\u{65e5}\\u{672c}  a -> b  1\n");
 });
