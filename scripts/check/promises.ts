@@ -32,7 +32,7 @@ export function findPromises(file: ts.SourceFile, checker: ts.TypeChecker): Find
     if (ts.isExpressionStatement(node) || ts.isVoidExpression(node)) {
       for (const value of discarded(node.expression)) {
         if (ts.isCallExpression(value) && types.isUnknown(value)) report(value, "unknown");
-        else if (types.isPromise(value) && !isHandled(value)) report(value, "floating");
+        else if (types.areLost(value)) report(value, "floating");
       }
     }
     if (ts.isExpression(node) && types.isAwaitedByNobody(node)) report(node, "unawaited");
@@ -41,10 +41,8 @@ export function findPromises(file: ts.SourceFile, checker: ts.TypeChecker): Find
         report(member, "unawaited");
       }
     }
-    if (ts.isVariableDeclaration(node) && node.initializer !== undefined && ts.isIdentifier(node.name)) {
-      if (types.begins(node.initializer) && isLate(node, node.name, checker)) {
-        report(node.initializer, "late");
-      }
+    for (const [value, keeper] of kept(node)) {
+      if (types.begins(value) && isLate(keeper, node, checker)) report(value, "late");
     }
     for (const value of besideAwait(node)) if (types.begins(value)) report(value, "late");
     ts.forEachChild(node, visit);
@@ -61,8 +59,10 @@ class PromiseTypes {
     this.#checker = checker;
   }
 
-  isPromise(value: ts.Expression): boolean {
-    return this.#isThenable(this.#checker.getTypeAtLocation(value));
+  /** Whether it is a promise, or an array of them, without a handler. */
+  areLost(value: ts.Expression): boolean {
+    return this.#hasPromises(this.#checker.getTypeAtLocation(value)) && !isHandled(value) &&
+      !ts.isBinaryExpression(value); // an assignment
   }
 
   isUnknown(value: ts.Expression): boolean {
@@ -72,9 +72,16 @@ class PromiseTypes {
   /** Whether the expression sets a promise going, or several, and leaves them without a handler. */
   begins(value: ts.Expression): boolean {
     const made = bare(value);
+    if (ts.isArrayLiteralExpression(made) || ts.isObjectLiteralExpression(made)) {
+      return partsOf(made).some((part) => this.begins(part));
+    }
+    if (ts.isSpreadElement(made)) return this.begins(made.expression);
+    if (ts.isConditionalExpression(made)) return this.begins(made.whenTrue) || this.begins(made.whenFalse);
     if (!ts.isCallExpression(made) && !ts.isNewExpression(made)) return false;
-    if (isHandled(made)) return false;
-    const type = this.#checker.getTypeAtLocation(made);
+    return !isHandled(made) && this.#hasPromises(this.#checker.getTypeAtLocation(made));
+  }
+
+  #hasPromises(type: ts.Type): boolean {
     if (this.#isThenable(type)) return true;
     if (!this.#checker.isArrayLikeType(type)) return false;
     const element = this.#checker.getIndexTypeOfType(type, ts.IndexKind.Number);
@@ -202,26 +209,55 @@ function isForEvents({ parent }: ts.Expression): boolean {
     parent.expression.name.text === "addEventListener";
 }
 
-/** Whether, in the order of the source, something else is awaited before the variable is first used. */
-function isLate(declared: ts.VariableDeclaration, name: ts.Identifier, checker: ts.TypeChecker): boolean {
-  const variable = checker.getSymbolAtLocation(name);
-  const list = declared.parent;
-  const statement = list.parent;
-  if (!ts.isVariableDeclarationList(list) || !ts.isVariableStatement(statement)) return false;
-  const { parent: block } = statement;
-  if (!ts.isBlock(block) && !ts.isSourceFile(block) && !ts.isCaseOrDefaultClause(block)) return false;
-  const isUse = (node: ts.Node) =>
-    ts.isIdentifier(node) && node.text === name.text && symbolOf(node, checker) === variable;
+/** What is kept in variables, and in which: `const p = f()`, `p = f()`, `all.push(f())`. */
+function* kept(node: ts.Node): Iterable<readonly [value: ts.Expression, keeper: ts.Identifier]> {
+  if (ts.isVariableDeclaration(node) && node.initializer !== undefined && ts.isIdentifier(node.name)) {
+    yield [node.initializer, node.name];
+  }
+  if (!ts.isExpressionStatement(node)) return;
+  const { expression } = node;
+  if (ts.isBinaryExpression(expression) && ASSIGNING.has(expression.operatorToken.kind)) {
+    if (ts.isIdentifier(expression.left)) yield [expression.right, expression.left];
+  } else if (ts.isCallExpression(expression) && ts.isPropertyAccessExpression(expression.expression)) {
+    const { expression: keeper, name } = expression.expression;
+    if (!ts.isIdentifier(keeper) || !KEEPING.has(name.text)) return;
+    for (const value of expression.arguments) yield [value, keeper];
+  }
+}
 
-  const rest = [
-    ...list.declarations.slice(list.declarations.indexOf(declared) + 1),
-    ...block.statements.slice(block.statements.indexOf(statement) + 1),
-  ];
-  for (const node of rest) {
-    const first = firstOf(node, isUse);
+const ASSIGNING: ReadonlySet<ts.SyntaxKind> = new Set([
+  ts.SyntaxKind.EqualsToken,
+  ts.SyntaxKind.QuestionQuestionEqualsToken,
+  ts.SyntaxKind.BarBarEqualsToken,
+]);
+const KEEPING: ReadonlySet<string> = new Set(["push", "unshift", "add", "set"]);
+
+/** Whether, in the order of the source, something else is awaited before the variable is next used. */
+function isLate(keeper: ts.Identifier, node: ts.Node, checker: ts.TypeChecker): boolean {
+  const variable = checker.getSymbolAtLocation(keeper);
+  const isUse = (other: ts.Node) =>
+    ts.isIdentifier(other) && other.text === keeper.text && symbolOf(other, checker) === variable;
+  for (const next of following(node)) {
+    const first = firstOf(next, isUse);
     if (first !== undefined) return first === "await";
   }
   return false;
+}
+
+/** What comes after a node in its function. */
+function* following(node: ts.Node): Iterable<ts.Node> {
+  for (let at = node; !ts.isFunctionLike(at) && !ts.isSourceFile(at); at = at.parent) {
+    const { parent } = at;
+    const nodes: readonly ts.Node[] = ts.isVariableDeclarationList(parent)
+      ? parent.declarations
+      : ts.isBlock(parent) || ts.isSourceFile(parent) || ts.isCaseOrDefaultClause(parent)
+      ? parent.statements
+      : [];
+    yield* nodes.slice(nodes.indexOf(at) + 1);
+    if (ts.isTryStatement(parent) && parent.finallyBlock && at !== parent.finallyBlock) {
+      yield parent.finallyBlock;
+    }
+  }
 }
 
 function symbolOf(node: ts.Identifier, checker: ts.TypeChecker): ts.Symbol | undefined {
@@ -256,6 +292,7 @@ function besideAwait(node: ts.Node): readonly ts.Expression[] {
   return parts.slice(0, Math.max(0, last));
 }
 
+/** In the order in which they are evaluated. */
 function partsOf(node: ts.Node): readonly ts.Expression[] {
   if (ts.isArrayLiteralExpression(node)) return node.elements;
   if (ts.isCallExpression(node) || ts.isNewExpression(node)) return node.arguments ?? [];

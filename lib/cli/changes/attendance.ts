@@ -1,4 +1,4 @@
-import { inBackground } from "../../model/background.ts";
+import { awaitedLater, inBackground } from "../../model/background.ts";
 import { errorMessage, VirtxError } from "../../model/error.ts";
 import type { Context } from "../context.ts";
 import { shortFailure } from "../failure.ts";
@@ -143,7 +143,7 @@ export class Attendance implements AsyncDisposable {
    */
   async end(id: string, attended: Attended): Promise<OperationItem> {
     attended.stage = { kind: "operation", id };
-    const cancelling = attended.cancelled ? this.#cancel(attended, id) : undefined;
+    const cancelling = attended.cancelled ? awaitedLater(this.#cancel(attended, id)) : undefined;
     let lostSince: number | undefined;
     for (let ms = LOOK_MS;; ms = Math.min(LOOK_MAX_MS, ms * 1.5)) {
       try {
