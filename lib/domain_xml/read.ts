@@ -7,6 +7,8 @@ type Ordered = Readonly<Record<string, unknown>>;
 
 const ATTRIBUTE_PREFIX = "@";
 const CDATA = "#cdata";
+/** What libvirt's own parser (libxml2) takes. */
+const DEPTH_MAX = 256;
 
 /**
  * Reads a document into a tree. The parser alone would accept ill-formed input and convert what looks like numbers;
@@ -37,6 +39,7 @@ export function readXml(xml: string, rootName: string, unknown: UnknownEntities 
     ignoreDeclaration: true,
     ignorePiTags: true,
     cdataPropName: CDATA,
+    maxNestedTags: DEPTH_MAX,
   });
   let nodes: readonly Ordered[];
   try {

@@ -1,7 +1,7 @@
 import { VirtxError } from "../model/error.ts";
 import { unescapeXml, type XmlElement } from "./element.ts";
 
-/** Which elements to keep: below each name, its own choice, or everything. */
+/** Which elements to keep: below each name, with or without a prefix, its own choice, or everything. */
 export type Parts = "all" | ReadonlyMap<string, Parts>;
 
 interface OpenElement extends XmlElement {
@@ -46,7 +46,8 @@ export function readParts(xml: string, rootName: string, parts: Parts): XmlEleme
     const text = xml.slice(at, less < 0 ? undefined : less);
     const inside = open.at(-1);
     if (inside === undefined && text.trim() !== "") throw fail("there is text outside the root element");
-    if (inside?.kept !== undefined) inside.kept.text += unescapeXml(text);
+    const plain = unescapeXml(text); // of what is passed over, too: it has to be readable
+    if (inside?.kept !== undefined) inside.kept.text += plain;
     if (less < 0) break;
     if (xml.startsWith("<!--", less)) {
       at = after("-->", less + 4);
@@ -84,11 +85,19 @@ export function readParts(xml: string, rootName: string, parts: Parts): XmlEleme
 }
 
 function begin(parent: Frame | undefined, name: string, attributes: string, rootParts: Parts): Frame {
-  const parts = parent === undefined ? rootParts : parent.parts === "all" ? "all" : parent.parts.get(name);
+  const parts = parent === undefined
+    ? rootParts
+    : parent.parts === "all"
+    ? "all"
+    : choice(parent.parts, name);
   if (parts === undefined) return { name, kept: undefined, parts: NOTHING };
   const kept: OpenElement = { name, attributes: parseAttributes(attributes), children: [], text: "" };
   parent?.kept?.children.push(kept);
   return { name, kept, parts };
+}
+
+function choice(parts: ReadonlyMap<string, Parts>, name: string): Parts | undefined {
+  return parts.size === 0 ? undefined : parts.get(name) ?? parts.get(name.slice(name.indexOf(":") + 1));
 }
 
 /** The attributes of a tag, whose syntax is known to be right. */

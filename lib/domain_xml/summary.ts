@@ -24,7 +24,7 @@ const SUMMARY_PARTS: Parts = new Map<string, Parts>([
   ["uuid", "all"],
   ["title", "all"],
   ["vcpu", "all"],
-  ["metadata", "all"],
+  ["metadata", new Map<string, Parts>([["data-vm", "all"], ["data-asked", "all"]])],
   ["devices", new Map<string, Parts>([["interface", new Map<string, Parts>([["vlan", "all"]])]])],
 ]);
 

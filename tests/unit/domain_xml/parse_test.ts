@@ -158,6 +158,14 @@ Deno.test("metadata of others and malformed records are passed over", () => {
   assert.deepEqual(parsed.operations, [{ op: "VmResume", ts: 1, te: 2, status: "completed", msg: "" }]);
 });
 
+Deno.test("metadata of others is read however deep it is, as libvirt takes it, and an entity in it stays as it is", () => {
+  const deep = "<x>".repeat(240) + "&site;" + "</x>".repeat(240);
+  const { def } = parseDomainXml(
+    `<domain><name>web</name><metadata><a:a xmlns:a="urn:a">${deep}</a:a></metadata><vcpu>1</vcpu></domain>`,
+  );
+  assert.equal(def.name, "web");
+});
+
 for (
   const [what, xml] of [
     ["nothing", ""],
