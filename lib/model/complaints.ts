@@ -5,6 +5,8 @@ import type { Logger } from "./log.ts";
 const WINDOW_MS = 60_000;
 /** Of so many different complaints each is told by itself; what comes beside them, whose senders may be invented, is one. */
 const COMPLAINTS_MAX = 50;
+/** Characters of a sender's name, which is the sender's choice. */
+const NAME_MAX = 128;
 /** Of the newest reason, in the log. */
 const REASON_MAX = 300;
 
@@ -98,7 +100,7 @@ export class Complaints implements Disposable {
 }
 
 function describe({ from, does }: Complaint): string {
-  return `${from} ${does}`;
+  return `${from.slice(0, NAME_MAX)} ${does}`;
 }
 
 function causeOf(complaint: Complaint): string {
