@@ -34,18 +34,20 @@ export function rootPath(path: string): string {
 }
 
 /**
- * The command that runs argv as root.
+ * The command that runs argv as root. Deno's cache stays the user's, whatever HOME is said to be later on: else what is in it would
+ * be downloaded again.
  * @throws {NoRoot}
  */
 export async function asRoot(argv: readonly string[]): Promise<string[]> {
   const path = `PATH=${rootPath(Deno.env.get("PATH") ?? "")}`;
-  if (Deno.uid() === 0) return ["env", path, ...argv];
-  const kept = Object.keys(Deno.env.toObject()).filter((name) => KEPT.test(name));
   const home = Deno.env.get("HOME") ?? "/root";
   const denoDir = Deno.env.get("DENO_DIR") ?? `${Deno.env.get("XDG_CACHE_HOME") ?? `${home}/.cache`}/deno`;
+  const settings = ["env", path, `HOME=${home}`, `DENO_DIR=${denoDir}`];
+  if (Deno.uid() === 0) return [...settings, ...argv];
+  const kept = Object.keys(Deno.env.toObject()).filter((name) => KEPT.test(name));
   // Names only: a value may be a secret, which the list of processes must not show.
   const preserve = kept.length > 0 ? [`--preserve-env=${kept.join(",")}`] : [];
-  return [...await sudo(), ...preserve, "env", path, `HOME=${home}`, `DENO_DIR=${denoDir}`, ...argv];
+  return [...await sudo(), ...preserve, ...settings, ...argv];
 }
 
 let found: Promise<readonly string[]> | undefined;
