@@ -1,3 +1,5 @@
+import { forgetForeignVariables } from "./environment.ts";
+
 /** The name under which the executable is the client alone. */
 const CLIENT = "virtx";
 
@@ -8,6 +10,7 @@ const CLIENT = "virtx";
  * @param version of virtxd
  */
 export async function main(args: readonly string[], version: string): Promise<number> {
+  forgetForeignVariables(Deno.env);
   const [command, ...rest] = args;
   if (await calledAs() === CLIENT) return await client(args, CLIENT, version);
   if (command === undefined || command.startsWith("-")) return await serve(args, version);

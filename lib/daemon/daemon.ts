@@ -37,6 +37,8 @@ const SHARED_STORAGE = "/vms";
 const RUN_DIRECTORY = "/run/virtxd";
 /** With its full path, as the executable may run nothing else. */
 const QEMU_IMG = "/usr/bin/qemu-img";
+/** Whoever starts virtxd: other programs, such as QEMU, have to find their way through its directories. */
+const UMASK = 0o022;
 /** How long letting go of libvirt may take when all work is done. */
 const RELEASE_TIMEOUT_MS = 5_000;
 
@@ -80,6 +82,7 @@ export class Daemon {
     const files = held.use(new RemoteFiles({ root, worker: startFilesWorker, health, log }));
     const tree = new Tree(root, files);
     const libc = held.use(await step("virtxd runs on Linux with glibc", () => Libc.open()));
+    libc.setUmask(UMASK);
     const inventory = new Inventory();
     const nameOf = (uuid: string) => `VM "${inventory.vm(uuid)?.name ?? uuid}"`;
     const hypervisor = held.use(

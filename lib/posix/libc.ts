@@ -73,6 +73,11 @@ export class Libc implements Disposable {
     this.#library.close();
   }
 
+  /** umask(2): takes these permissions from all files and directories that are made from now on. */
+  setUmask(mask: number): void {
+    this.#library.symbols.umask(mask);
+  }
+
   /** malloc_trim(3): gives what malloc keeps of freed memory back to the system. */
   async trimMemory(): Promise<void> {
     await this.#library.symbols.mallocTrimOnPool(0n);

@@ -25,6 +25,8 @@ export const LIBC_SYMBOLS = {
   },
   // int malloc_trim(size_t pad);
   mallocTrimOnPool: { name: "malloc_trim", parameters: ["usize"], result: "i32", nonblocking: true },
+  // mode_t umask(mode_t mask);
+  umask: { parameters: ["u32"], result: "u32" },
   // int madvise(void *addr, size_t length, int advice); the address as the number that it is
   madvise: { parameters: ["usize", "usize", "i32"], result: "i32" },
   // int statvfs(const char *path, struct statvfs *buf);

@@ -1,7 +1,8 @@
 import { fileURLToPath } from "node:url";
 import { cpuUsage } from "node:process";
 import { Hono } from "hono";
-import { createApp } from "../../lib/api/app.ts";
+import { type Api, createApp } from "../../lib/api/app.ts";
+import { Listeners } from "../../lib/api/listen.ts";
 import { Inventory } from "../../lib/cluster/inventory.ts";
 import { silentLogger } from "../../lib/model/log.ts";
 import { Operations } from "../../lib/vm/operations.ts";
@@ -56,11 +57,15 @@ const bench: Bench = async () => {
   const hello = new Hono().get("/hello", (c) => c.text("hello")).get("/constant", (c) => c.body(list));
 
   let before: (() => void) | undefined;
-  const connection = { loopback: true, client: () => "127.0.0.1" };
-  await using api = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, (request) => {
-    before?.();
-    return app.fetch(request, connection);
-  });
+  const measured: Api = {
+    ...app,
+    fetch(request, connection) {
+      before?.();
+      return app.fetch(request, connection);
+    },
+  };
+  await using api = await Listeners.open(measured, [{ hostname: "127.0.0.1", port: 0 }]);
+  const port = Number(new URL(api.addresses[0] ?? "").port);
   await using bare = Deno.serve(
     { hostname: "127.0.0.1", port: 0, onListen() {} },
     (request) => hello.fetch(request),
@@ -102,7 +107,7 @@ const bench: Bench = async () => {
       before = undefined;
       const compared = await measure(bare.addr.port, comparedPath, connections, depth);
       before = contest.before;
-      rounds.push({ rate: await measure(api.addr.port, path, connections, depth), compared });
+      rounds.push({ rate: await measure(port, path, connections, depth), compared });
     }
     before = undefined;
     rows.push({ name, comparedTo, ...contest.row(medianRound(rounds)) });

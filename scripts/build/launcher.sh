@@ -85,7 +85,13 @@ make_warm() {
   [ -e "$dir/warm" ] || (umask 077 && exec 8>"$base/lock" && flock --nonblock 8 && warm_up) >/dev/null 2>&1 || true
 }
 
+# What the runtime would obey before the program is asked, and nobody means who sets it for other programs. A small stack, too,
+# would end it without a word.
 runtime_environment() {
+  unset DENO_AUDIT_PERMISSIONS DENO_CERT DENO_COMPAT DENO_CONDITIONS DENO_COVERAGE_DIR DENO_LOG DENO_NO_PACKAGE_JSON \
+    DENO_TLS_CA_STORE DENO_TRACE_PERMISSIONS DENO_UNSTABLE_CONTROL_SOCK DENO_USE DENO_V8_FLAGS \
+    NODE_EXTRA_CA_CERTS NODE_OPTIONS NODE_TLS_REJECT_UNAUTHORIZED NODE_V8_COVERAGE OTEL_DENO RUST_BACKTRACE RUST_LOG
+  ulimit -S -s 8192 2>/dev/null || ulimit -s 8192 2>/dev/null || true
   export VIRTX_HOME="${HOME-}" HOME="$dir" DENO_DIR="$dir/cache" DENO_NO_UPDATE_CHECK=1 MALLOC_ARENA_MAX=2
 }
 

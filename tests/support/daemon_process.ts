@@ -26,13 +26,19 @@ export class DaemonProcess implements AsyncDisposable {
   /**
    * @param root what stands for /vms
    * @param under a command that is to run it
+   * @param executable to run instead of the source
    */
-  static spawn(root: TempDir, args: readonly string[] = [], under: readonly string[] = []): DaemonProcess {
-    const [program = "", ...words] = [...under, Deno.execPath()];
+  static spawn(
+    root: Pick<TempDir, "path">,
+    args: readonly string[] = [],
+    under: readonly string[] = [],
+    executable?: string,
+  ): DaemonProcess {
+    const source = [Deno.execPath(), "run", "--allow-all", "--quiet", MAIN];
+    const [program = "", ...words] = [...under, ...(executable === undefined ? source : [executable])];
     const child = new Deno.Command(program, {
       args: [
         ...words,
-        ...["run", "--allow-all", "--quiet", MAIN],
         ...[
           "--libvirt-uri",
           "test:///default",
