@@ -169,9 +169,13 @@ export class ConnectionKeeper implements Disposable {
     const clients = new Map<string, Watched[]>();
     for (const watched of this.#all()) {
       const reason = this.#fault(watched);
-      if (reason === undefined) {
-        clients.set(watched.network, [...clients.get(watched.network) ?? [], watched]);
-      } else this.#end(watched, reason);
+      if (reason !== undefined) {
+        this.#end(watched, reason);
+        continue;
+      }
+      const all = clients.get(watched.network);
+      if (all) all.push(watched);
+      else clients.set(watched.network, [watched]);
     }
     this.#interval = new Interval();
     return this.#thinOut(clients);
