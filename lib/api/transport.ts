@@ -1,4 +1,5 @@
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { VirtxError } from "../model/error.ts";
+import { reasonOf } from "../posix/reason.ts";
 
 /** A request as it goes out. */
 export interface Outgoing {
@@ -81,11 +82,4 @@ export function neverSent(error: unknown): boolean {
     if (at.message.includes("client error (Connect)")) return true;
   }
   return false;
-}
-
-/** What fetch says at the bottom of its chain of causes, after the last of its own prefixes: "Connection refused (os error 111)". */
-function reasonOf(error: unknown): string {
-  let cause = error;
-  while (cause instanceof Error && cause.cause !== undefined) cause = cause.cause;
-  return errorMessage(cause).replace(/^error sending request .*?: client error \(\w+\): /, "");
 }

@@ -1,5 +1,6 @@
 import { inBackground } from "../model/background.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { reasonOf } from "../posix/reason.ts";
 import { Mutex } from "../model/mutex.ts";
 import { RateLimit } from "../model/rate_limit.ts";
 import { encodeFrame, type Frame, FrameReader, Opcode } from "./websocket_frames.ts";
@@ -96,7 +97,7 @@ export class WebSocketClient implements AsyncDisposable {
       if (ended.aborted) {
         throw new VirtxError("timeout", `${what}: no answer within ${timeoutMs} ms`, { cause });
       }
-      throw new VirtxError("unreachable", `${what}: ${errorMessage(cause)}`, { cause });
+      throw new VirtxError("unreachable", `${what}: ${reasonOf(cause)}`, { cause });
     } finally {
       ended.removeEventListener("abort", close);
     }

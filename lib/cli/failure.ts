@@ -5,7 +5,7 @@ import { ConfigurationError } from "./configuration_error.ts";
 import { clientExitCodeOf, ExitCode } from "./exit_code.ts";
 import { Interrupted } from "./interrupts.ts";
 import { plain } from "./output/plain.ts";
-import type { Terminal } from "./terminal.ts";
+import { OutputError, type Terminal } from "./terminal.ts";
 
 /** Says why a command failed: what, why, and what could be done about it. How the process is to end. */
 export function reportFailure(error: unknown, program: string, err: Terminal): ExitCode {
@@ -16,6 +16,7 @@ export function reportFailure(error: unknown, program: string, err: Terminal): E
   }
   err.write(failureText(error, program, err));
   if (error instanceof ConfigurationError) return ExitCode.config;
+  if (error instanceof OutputError) return ExitCode.output;
   return error instanceof VirtxError ? clientExitCodeOf(error.kind) : ExitCode.internal;
 }
 

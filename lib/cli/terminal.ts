@@ -23,6 +23,13 @@ export interface TerminalOptions {
   readonly isShut?: boolean;
 }
 
+/** The output, or a part of it, was not written. */
+export class OutputError extends VirtxError {
+  constructor(cause: unknown, why = reasonOf(cause)) {
+    super("refused", `Cannot write the output: ${why}`, { cause });
+  }
+}
+
 /** Thrown where a command that goes on until it is ended finds that nothing of it can be read any more. */
 export class OutputClosed extends Error {
   override readonly name = "OutputClosed";
@@ -39,7 +46,7 @@ export class Terminal {
   readonly isAddressable: boolean;
   readonly colours: Colours;
   #gone = false;
-  #failure: VirtxError | undefined;
+  #failure: OutputError | undefined;
 
   constructor(options: TerminalOptions) {
     this.#o = options;
@@ -70,7 +77,7 @@ export class Terminal {
   }
 
   /** Why something was not written; undefined: all was, or nobody wanted to read it. */
-  get failure(): VirtxError | undefined {
+  get failure(): OutputError | undefined {
     return this.#failure;
   }
 
@@ -99,7 +106,7 @@ export class Terminal {
    */
   data(text: string): void {
     let bytes = new TextEncoder().encode(text);
-    if (this.#o.isShut && bytes.length > 0) this.#fail("it is closed");
+    if (this.#o.isShut && bytes.length > 0) this.#failure ??= new OutputError(undefined, "it is closed");
     while (bytes.length > 0 && !this.isClosed) {
       try {
         bytes = bytes.subarray(this.#o.stream.writeSync(bytes));
@@ -107,13 +114,9 @@ export class Terminal {
         if (error instanceof Deno.errors.WouldBlock) {
           Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, FULL_MS);
         } else if (error instanceof Deno.errors.BrokenPipe) this.#gone = true;
-        else this.#fail(reasonOf(error), error);
+        else this.#failure = new OutputError(error);
       }
     }
-  }
-
-  #fail(why: string, cause?: unknown): void {
-    this.#failure = new VirtxError("refused", `Cannot write the output: ${why}`, { cause });
   }
 }
 

@@ -1,6 +1,8 @@
 import type { ConsoleLine } from "../../api/console_line.ts";
 import { isPassing } from "../../api/console_protocol.ts";
 import { errorMessage, VirtxError } from "../../model/error.ts";
+import { reasonOf } from "../../posix/reason.ts";
+import { OutputError } from "../terminal.ts";
 
 /** For how long a console that has been lost is tried to be had again, and how often. */
 const AGAIN_MS = 120_000;
@@ -83,13 +85,13 @@ export class Session {
   }
 
   async #print(line: ConsoleLine): Promise<SessionEnd> {
-    try {
-      for (let bytes = await line.read(); bytes !== undefined; bytes = await line.read()) {
+    for (let bytes = await line.read(); bytes !== undefined; bytes = await line.read()) {
+      try {
         for (let rest = bytes; rest.length > 0;) rest = rest.subarray(await this.#o.output.write(rest));
+      } catch (error) {
+        if (error instanceof Deno.errors.BrokenPipe) return "left"; // who read us has had enough
+        throw new OutputError(error);
       }
-    } catch (error) {
-      if (error instanceof Deno.errors.BrokenPipe) return "left"; // who read us has had enough
-      throw error;
     }
     return await line.ended;
   }
@@ -98,7 +100,9 @@ export class Session {
     const { input, isTyped, escape } = this.#o;
     const buffer = new Uint8Array(CHUNK_BYTES);
     for (;;) {
-      const count = await input.read(buffer);
+      const count = await input.read(buffer).catch((cause) => {
+        throw new VirtxError("invalid", `Cannot read standard input: ${reasonOf(cause)}`, { cause });
+      });
       if (count === null && isTyped) return this.#left.abort(); // the terminal is gone
       if (count === null) return;
       const bytes = buffer.slice(0, count);

@@ -38,6 +38,10 @@ class User {
   readonly lines: (TestLine | VirtxError)[] = [];
   readonly said: string[] = [];
   seen = "";
+  /** Why the terminal takes nothing more. */
+  deaf: Error | undefined;
+  /** Why nothing can be read of what is typed. */
+  mute: Error | undefined;
   /** Ctrl-C, a time limit. */
   readonly interrupt = new AbortController();
   readonly #typed: (Uint8Array | null)[] = [];
@@ -50,9 +54,10 @@ class User {
         if (next instanceof TestLine) return Promise.resolve(next);
         return Promise.reject(next ?? new VirtxError("unreachable", "nobody answers"));
       },
-      input: { read: (buffer) => this.#read(buffer) },
+      input: { read: (buffer) => this.mute === undefined ? this.#read(buffer) : Promise.reject(this.mute) },
       output: {
         write: (bytes) => {
+          if (this.deaf !== undefined) return Promise.reject(this.deaf);
           this.seen += new TextDecoder().decode(bytes.subarray(0, 3)); // in pieces, as a terminal may take it
           return Promise.resolve(Math.min(3, bytes.length));
         },
@@ -176,4 +181,29 @@ Deno.test("who waits for a lost line can leave, and interrupts end the session a
   other.interrupt.abort(new Error("interrupted"));
   await assert.rejects(ended, /interrupted/);
   assert.ok(open.console.closed);
+});
+
+Deno.test("an output that takes nothing more, and an input that cannot be read, are told in words", async () => {
+  const system = (code: string) => Object.assign(new Error("(os error 28)"), { code });
+  {
+    const user = new User(), line = new TestLine();
+    user.deaf = system("ENOSPC");
+    line.console.print("hello");
+    await assert.rejects(user.begin(line, { isTyped: false }), {
+      message: "Cannot write the output: no space left on the device",
+    });
+  }
+  {
+    const user = new User(), line = new TestLine();
+    user.deaf = new Deno.errors.BrokenPipe("gone");
+    line.console.print("hello");
+    assert.equal(await user.begin(line, { isTyped: false }), "left");
+  }
+  {
+    const user = new User(), line = new TestLine();
+    user.mute = system("EISDIR");
+    await assert.rejects(user.begin(line, { isTyped: false }), {
+      message: "Cannot read standard input: it is a directory",
+    });
+  }
 });
