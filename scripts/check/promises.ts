@@ -92,7 +92,7 @@ class PromiseTypes {
   isAwaitedByNobody(value: ts.Expression): boolean {
     if (!isPlaceForFunction(value)) return false;
     const expected = this.#checker.getContextualType(value);
-    if (expected === undefined || !(isForEvents(value) || this.#returnsNothing(expected))) return false;
+    if (expected === undefined || !(losesPromises(value) || this.#returnsNothing(expected))) return false;
     return this.#returnsPromise(this.#checker.getTypeAtLocation(value));
   }
 
@@ -200,13 +200,13 @@ function isPlaceForFunction(value: ts.Expression): boolean {
     (ts.isArrowFunction(parent) && parent.body === value);
 }
 
-/** Where events are listened for. Some types allow any answer there; it is thrown away all the same. */
-function isForEvents({ parent }: ts.Expression): boolean {
+/** Where events are listened for, or elements judged. Some types allow any answer there; a promise is lost all the same. */
+function losesPromises({ parent }: ts.Expression): boolean {
   if (ts.isBinaryExpression(parent)) {
     return ts.isPropertyAccessExpression(parent.left) && /^on[a-z]+$/.test(parent.left.name.text);
   }
   return ts.isCallExpression(parent) && ts.isPropertyAccessExpression(parent.expression) &&
-    parent.expression.name.text === "addEventListener";
+    CALLING.has(parent.expression.name.text);
 }
 
 /** What is kept in variables, and in which: `const p = f()`, `p = f()`, `all.push(f())`. */
@@ -231,6 +231,18 @@ const ASSIGNING: ReadonlySet<ts.SyntaxKind> = new Set([
   ts.SyntaxKind.BarBarEqualsToken,
 ]);
 const KEEPING: ReadonlySet<string> = new Set(["push", "unshift", "add", "set"]);
+
+/** Methods that call a function and look at its answer no closer than whether it is true. */
+const CALLING: ReadonlySet<string> = new Set([
+  "addEventListener",
+  "every",
+  "filter",
+  "find",
+  "findIndex",
+  "findLast",
+  "findLastIndex",
+  "some",
+]);
 
 /** Whether, in the order of the source, something else is awaited before the variable is next used. */
 function isLate(keeper: ts.Identifier, node: ts.Node, checker: ts.TypeChecker): boolean {
