@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import { Listeners } from "../../../lib/api/listen.ts";
 import type { Api } from "../../../lib/api/app.ts";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
@@ -15,7 +16,7 @@ import { hostEntry, numberedUuid } from "../../support/vm_info.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 import { LabTerminal, type TerminalSize } from "./lab_terminal.ts";
 
-const EXECUTABLE = new URL("../../../dist/virtxd", import.meta.url).pathname;
+const EXECUTABLE = fileURLToPath(new URL("../../../dist/virtxd", import.meta.url));
 
 /** Use cases whose changes take as long as a test wants, and that remember what was begun. */
 export class SlowVms extends MemoryVms {

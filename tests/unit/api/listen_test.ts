@@ -1,3 +1,4 @@
+import { fileURLToPath } from "node:url";
 import assert from "node:assert/strict";
 import { RUNTIME_FLAGS } from "../../../scripts/build/runtime_flags.ts";
 import { run } from "../../../scripts/command.ts";
@@ -177,7 +178,7 @@ Deno.test("an address that this host lacks, and a socket where none may be made,
     message: "Cannot listen on 203.0.113.1:8080: this host has no such address",
   });
   await using dir = await TempDir.create();
-  const program = new URL("../../support/listen_process.ts", import.meta.url).pathname;
+  const program = fileURLToPath(new URL("../../support/listen_process.ts", import.meta.url));
   const { stdout, stderr } = await run(
     [Deno.execPath(), "run", "--no-check", "--quiet", ...RUNTIME_FLAGS, program, dir.at("x.sock")],
   );
