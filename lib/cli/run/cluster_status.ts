@@ -1,9 +1,11 @@
 import { HostState, Runstate } from "../../model/enums.ts";
+import { VirtxError } from "../../model/error.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Style } from "../output/colours.ts";
 import { amount, counted } from "../output/human.ts";
 import { renderSheet, type SheetLine } from "../output/sheet.ts";
+import type { Cluster } from "../server/cluster.ts";
 import type { HostItem } from "../server/hosts.ts";
 import type { VmItem } from "../server/vms.ts";
 import { hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "../views/words.ts";
@@ -21,7 +23,7 @@ export async function run(context: Context): Promise<ExitCode> {
   ]);
   const active = hosts.filter(({ cstate }) => cstate === HostState.active);
   const [first] = active;
-  const storage = first === undefined ? undefined : (await cluster.host(first.uuid)).storageAvailable;
+  const storage = first && await storageLeft(cluster, first.uuid);
   const hostCounts = counts(hosts, ({ cstate }) => cstate);
   const vmCounts = counts(vms, ({ runstate }) => runstate);
   const status = {
@@ -52,6 +54,16 @@ export async function run(context: Context): Promise<ExitCode> {
     () => renderSheet([{ lines }], context.out.colours),
   );
   return ExitCode.ok;
+}
+
+/** Room on the shared storage, MiB, as any host tells it; undefined: it is not known. */
+async function storageLeft(cluster: Cluster, host: string): Promise<number | undefined> {
+  try {
+    return (await cluster.host(host)).storageAvailable;
+  } catch (error) {
+    if (error instanceof VirtxError && error.kind !== "internal") return undefined; // the rest is worth showing
+    throw error;
+  }
 }
 
 function counts<T, K>(all: readonly T[], key: (item: T) => K): ReadonlyMap<K, number> {
