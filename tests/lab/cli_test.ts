@@ -201,9 +201,11 @@ Deno.test("what a person sees of a cluster", async (t) => {
     await desk.must(`virsh desc ${web1} --title --config --new-desc '${evil}'`);
     await desk.must(`virsh desc ${web1} --title --live --new-desc '${evil}'`);
     await desk.must(`virtx vm register ${web1}`);
-    await enter(terminal, "virtx vm list", /^\\u\{202e\}web\\x9b31m\\u\{200b\} +running/m);
+    await enter(terminal, "virtx vm list", /^\ufffdweb\ufffd31m\\u\{200b\} +running/m);
     const json = await desk.must("virtx vm list -o json");
-    assert.deepEqual(JSON.parse(json).map(({ name }: { name: string }) => name), [evil]);
+    // What could act on a terminal has been replaced where the name was read; what is invisible only, by the client.
+    const told = evil.replaceAll(/[\u202e\u009b]/g, "\ufffd");
+    assert.deepEqual(JSON.parse(json).map(({ name }: { name: string }) => name), [told]);
     assert.ok(!/[\x80-\x9f\u202e]/.test(json));
   });
 
