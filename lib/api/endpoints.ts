@@ -149,9 +149,9 @@ export class Endpoints {
   }
 }
 
-/** The path of a whole URL, in which nothing is resolved. */
+/** The path of a whole URL (of a unix socket: http+unix://…), in which nothing is resolved. */
 function pathOf(url: string): string {
-  return /^[a-z]+:\/\/[^/?#]*([^?#]*)/i.exec(url)?.[1] || "/";
+  return /^[^:/?#]+:\/\/[^/?#]*([^?#]*)/.exec(url)?.[1] || "/";
 }
 
 /** The value of the Allow header for a path with these operations. */

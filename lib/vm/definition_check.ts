@@ -59,11 +59,12 @@ export class DefinitionChecker {
       this.#networks(def),
     ]);
     const room = storageRoom(plan, def, free);
+    const known = new Set(taken.map(({ field }) => field));
     return {
       plan,
       obstacles: [
         ...taken.map((issue) => ({ ...issue, kind: "conflict" as const })),
-        ...obstacles,
+        ...obstacles.filter(({ field }) => !known.has(field)), // that it is another's says why
         ...room.obstacles,
         ...this.#platform(def, old),
       ],

@@ -566,7 +566,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       "conflict",
       `Cannot ${verb} VM "${this.#nameOf(uuid)}": it is ${stateName(runstate)}, not ${
         allowed.map(stateName).join(" or ")
-      }${firstStep(runstate, allowed)}`,
+      }${firstStep(verb, runstate, allowed)}`,
     );
   }
 
@@ -699,13 +699,13 @@ function requireName(name: string, old: string): void {
 }
 
 /** What makes of the state that a VM is in one that is wanted. */
-function firstStep(runstate: Runstate, allowed: readonly Runstate[]): string {
+function firstStep(verb: string, runstate: Runstate, allowed: readonly Runstate[]): string {
   if (runstate === Runstate.migrating) return "; wait for its migration to end, or abort it";
   if (allowed.includes(Runstate.poweroff)) return "; stop it first";
   const isOff = runstate === Runstate.poweroff || runstate === Runstate.crashed;
   if (allowed.length !== 1 || !allowed.includes(Runstate.running)) return "";
-  if (isOff) return "; start it first";
-  return runstate === Runstate.paused ? "; resume it first" : "";
+  if (isOff) return verb === "stop" ? "" : "; start it first";
+  return runstate === Runstate.paused && verb !== "pause" ? "; resume it first, or do it by force" : "";
 }
 
 function stateName(runstate: Runstate): string {

@@ -90,6 +90,20 @@ Deno.test("on the unix socket any Host will do", async () => {
   assert.equal(response?.status, 200);
 });
 
+Deno.test("on the unix socket a path is looked for as it is", async () => {
+  await using dir = await TempDir.create();
+  await using _listeners = await Listeners.open(apiFixture().app, [{ path: dir.at("s") }]);
+  for (
+    const [path, status] of [["/nope", 404], ["/vms/../hosts", 404], ["/", 302], ["/hosts?x", 400]] as const
+  ) {
+    const [response] = await rawExchange(
+      { transport: "unix", path: dir.at("s") },
+      `GET ${path} HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n`,
+    );
+    assert.equal(response?.status, status, path);
+  }
+});
+
 Deno.test("on a loopback address only names of this machine will do", async () => {
   await using listeners = await Listeners.open(apiFixture().app, [LOCAL]);
   const port = Number(new URL(listeners.addresses[0] ?? "").port);

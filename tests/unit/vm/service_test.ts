@@ -124,11 +124,11 @@ Deno.test("boot, pause, resume and power off move the run state, are recorded, a
   const uuid = await vms.create({ vmdef: WEB, ...HERE });
   const runstate = () => host.host.inventory.vm(uuid)?.runstate;
   const refusals: [() => Promise<unknown>, RegExp][] = [
-    [() => vms.pause(uuid), /Cannot pause VM "web": it is poweroff, not running/],
+    [() => vms.pause(uuid), /Cannot pause VM "web": it is poweroff, not running; start it first/],
     [() => vms.resume(uuid), /Cannot resume VM "web": it is poweroff, not paused/],
     [
       () => vms.shutdown(uuid, { force: 0 }),
-      /Cannot stop VM "web": it is poweroff, not running; start it first/,
+      /Cannot stop VM "web": it is poweroff, not running$/m,
     ],
     [() => vms.shutdown(uuid, { force: 2 }), /Cannot kill VM "web": it is poweroff/],
   ];
