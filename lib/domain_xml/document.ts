@@ -1,6 +1,7 @@
 import { VirtxError } from "../model/error.ts";
 import { escapeXml, printXml, unescapeXml, type XmlElement } from "./element.ts";
 import { type CharacterKind, parseAttributes, scanXml } from "./scan.ts";
+import { UnreadableXml } from "./unreadable_xml.ts";
 
 /** Two spaces a level, as libvirt prints. */
 const INDENT = "  ";
@@ -39,7 +40,7 @@ export class XmlDocument {
         open.at(-1)?.keep(xml.slice(from, to), kind);
       },
     });
-    if (root === undefined) throw new VirtxError("internal", `Cannot read <${rootName}>: it is empty`);
+    if (root === undefined) throw new UnreadableXml(`Cannot read <${rootName}>: it is empty`);
     return new XmlDocument(xml.slice(0, begin), root, xml.slice(end));
   }
 

@@ -1,4 +1,5 @@
 import { VirtxError } from "../model/error.ts";
+import { UnreadableXml } from "./unreadable_xml.ts";
 
 /**
  * One XML element. Attribute order, child order and text are kept; comments and processing instructions are not.
@@ -145,7 +146,7 @@ export function unescapeXml(text: string, unknown: UnknownEntities = "refused"):
     const plain = code < 0 ? ENTITIES.get(name) : code <= 0x10ffff ? String.fromCodePoint(code) : undefined;
     if (plain === undefined || !all.endsWith(";")) {
       if (unknown === "kept") return all;
-      throw new VirtxError("internal", `Cannot read XML: it has the unknown entity ${JSON.stringify(all)}`);
+      throw new UnreadableXml(`Cannot read XML: it has the unknown entity ${JSON.stringify(all)}`);
     }
     return plain;
   });

@@ -1,6 +1,7 @@
 import { XMLParser, XMLValidator } from "fast-xml-parser";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { errorMessage } from "../model/error.ts";
 import { unescapeXml, type UnknownEntities, type XmlElement } from "./element.ts";
+import { UnreadableXml } from "./unreadable_xml.ts";
 
 /** fast-xml-parser's ordered form: one key that is the element's name, beside the attributes under ":@". */
 type Ordered = Readonly<Record<string, unknown>>;
@@ -22,12 +23,12 @@ export function readXml(xml: string, rootName: string, unknown: UnknownEntities 
   const verdict = XMLValidator.validate(xml);
   if (verdict !== true) {
     const { line, msg } = verdict.err;
-    throw new VirtxError("internal", `Cannot read <${rootName}>: line ${line}: ${msg}`);
+    throw new UnreadableXml(`Cannot read <${rootName}>: line ${line}: ${msg}`);
   }
   if (!xml.trimEnd().endsWith(">")) {
-    throw new VirtxError("internal", `Cannot read <${rootName}>: there is text after the end`);
+    throw new UnreadableXml(`Cannot read <${rootName}>: there is text after the end`);
   }
-  if (xml.includes("<!DOCTYPE")) throw new VirtxError("internal", `Cannot read <${rootName}>: it has a DTD`);
+  if (xml.includes("<!DOCTYPE")) throw new UnreadableXml(`Cannot read <${rootName}>: it has a DTD`);
   const parser = new XMLParser({
     preserveOrder: true,
     ignoreAttributes: false,
@@ -45,12 +46,12 @@ export function readXml(xml: string, rootName: string, unknown: UnknownEntities 
   try {
     nodes = parser.parse(xml);
   } catch (error) {
-    throw new VirtxError("internal", `Cannot read <${rootName}>: ${errorMessage(error)}`, { cause: error });
+    throw new UnreadableXml(`Cannot read <${rootName}>: ${errorMessage(error)}`, error);
   }
   const roots = nodes.filter((node) => !("#text" in node));
   const [root] = roots;
   if (root === undefined || roots.length > 1 || !Array.isArray(root[rootName])) {
-    throw new VirtxError("internal", `Cannot read <${rootName}>: the document is something else`);
+    throw new UnreadableXml(`Cannot read <${rootName}>: the document is something else`);
   }
   return convert(root, rootName, unknown);
 }

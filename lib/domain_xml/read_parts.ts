@@ -1,5 +1,5 @@
-import { VirtxError } from "../model/error.ts";
 import { unescapeXml, type XmlElement } from "./element.ts";
+import { UnreadableXml } from "./unreadable_xml.ts";
 
 /** Which elements to keep: below each name, with or without a prefix, its own choice, or everything. */
 export type Parts = "all" | ReadonlyMap<string, Parts>;
@@ -27,7 +27,7 @@ const NOTHING: Parts = new Map();
  * @throws VirtxError `internal` if the document is not well-formed or its root has another name.
  */
 export function readParts(xml: string, rootName: string, parts: Parts): XmlElement {
-  const fail = (why: string) => new VirtxError("internal", `Cannot read <${rootName}>: ${why}`);
+  const fail = (why: string) => new UnreadableXml(`Cannot read <${rootName}>: ${why}`);
   // In order: "/" of an end tag, the name, all attributes, "/" of an empty element.
   const tag = /<(\/?)([^\s<>\/="'&!?]+)((?:\s+[^\s<>\/="'&]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>/y;
   const open: Frame[] = [];

@@ -1,5 +1,5 @@
-import { VirtxError } from "../model/error.ts";
 import { unescapeXml } from "./element.ts";
+import { UnreadableXml } from "./unreadable_xml.ts";
 
 /** What stands between tags: characters to be unescaped, a CDATA section, or a comment or instruction. */
 export type CharacterKind = "text" | "cdata" | "aside";
@@ -20,7 +20,7 @@ export interface XmlVisitor {
  * @throws VirtxError `internal` if the document is not well-formed or its root has another name.
  */
 export function scanXml(xml: string, rootName: string, visitor: XmlVisitor): void {
-  const fail = (why: string) => new VirtxError("internal", `Cannot read <${rootName}>: ${why}`);
+  const fail = (why: string) => new UnreadableXml(`Cannot read <${rootName}>: ${why}`);
   // In order: "/" of an end tag, the name, all attributes, "/" of an empty element.
   const tag = /<(\/?)([^\s<>\/="'&!?]+)((?:\s+[^\s<>\/="'&]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>/y;
   const open: string[] = [];

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { connect } from "node:net";
 import { AnswerError } from "../../../lib/api/answer_error.ts";
+import { parseDomainXml } from "../../../lib/domain_xml/mod.ts";
 import { isDefect, logFailure, unlessDefect } from "../../../lib/model/defect.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
@@ -24,6 +25,8 @@ Deno.test("what requests, peers and the operating system lead to is no defect", 
     new PosixError("EIO", "Cannot read"),
     new AnswerError("internal", "a defect of another host", { requestId: undefined }),
     VirtxError.wrap(new PosixError("EIO", "Cannot read"), "Cannot list"),
+    await failureOf(() => parseDomainXml("<!DOCTYPE domain []><domain/>")),
+    await failureOf(() => parseDomainXml("<domain><metadata>&site;</metadata></domain>")),
     await failureOf(() => Deno.readTextFile("/nonexistent")),
     await failureOf(() => Deno.connect({ transport: "unix", path: "/nonexistent/socket" })),
     await failureOf(refusedByNode),
