@@ -22,17 +22,20 @@ interface Share extends BodyShare {
 }
 
 /**
- * The memory for the bodies that are being read, of all clients together. If it does not suffice, those that dawdle lose
+ * The memory for bodies that are being read, of all clients together. If it does not suffice, those that dawdle lose
  * theirs first: no number of slow clients keeps a quick one out.
  */
 export class BodyBudget {
   readonly #max: number;
   readonly #slowMs: number;
+  readonly #what: string;
   /** The oldest first. */
   readonly #shares = new Set<Share>();
   #taken = 0;
 
-  constructor(o: { readonly totalBytes?: number; readonly slowMs?: number } = {}) {
+  /** @param o.what each of them is, for messages */
+  constructor(o: { readonly totalBytes?: number; readonly slowMs?: number; readonly what?: string } = {}) {
+    this.#what = o.what ?? "the request's body";
     this.#max = o.totalBytes ?? TOTAL_MAX;
     this.#slowMs = o.slowMs ?? SLOW_MS;
   }
@@ -59,18 +62,18 @@ export class BodyBudget {
       if (this.#taken + bytes <= this.#max) return;
       if (other === forWhom || performance.now() - other.sinceMs < this.#slowMs) break;
       this.#free(other);
-      other.giveUp(crowded());
+      other.giveUp(this.#crowded());
     }
-    if (this.#taken + bytes > this.#max) throw crowded();
+    if (this.#taken + bytes > this.#max) throw this.#crowded();
   }
 
   #free(share: Share): void {
     if (!this.#shares.delete(share)) return;
     this.#taken -= share.bytes;
   }
-}
 
-function crowded(): VirtxError {
-  const why = "Cannot read the request's body now: too many others are on their way; try again";
-  return new VirtxError("unavailable", why, { retryAfterS: RETRY_S });
+  #crowded(): VirtxError {
+    const why = `Cannot read ${this.#what} now: too many others are on their way; try again`;
+    return new VirtxError("unavailable", why, { retryAfterS: RETRY_S });
+  }
 }

@@ -6,6 +6,7 @@ import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { newOperationId } from "../vm/operation_id.ts";
 import { toError } from "./answer_error.ts";
+import { BodyBudget } from "./body_budget.ts";
 import type { Exchange } from "./exchange.ts";
 import { peerUrl } from "./http_peers.ts";
 import { HttpError, PROBLEM_JSON } from "./problem.ts";
@@ -36,8 +37,9 @@ const ANSWER_HEADERS = [
   OPERATION_HEADER,
 ];
 
-/** The longest answer that is passed back, in bytes. */
+/** The longest answer that is passed back, and how long all that are being read may be together, in bytes. */
 const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
+const ANSWERS_MAX_BYTES = 128 * 1024 * 1024;
 
 /** A UUID in a path, in either case. */
 const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
@@ -87,6 +89,11 @@ export interface PassedSocket {
 /** Passes requests on to other hosts (interop.md §1), each to one, once. */
 export class Passing {
   readonly #o: PassingOptions;
+  readonly #budget = new BodyBudget({
+    totalBytes: ANSWERS_MAX_BYTES,
+    slowMs: Infinity,
+    what: "the other host's answer",
+  });
 
   constructor(options: PassingOptions) {
     this.#o = options;
@@ -125,7 +132,7 @@ export class Passing {
         timeoutMs: patienceMs[patience],
         signal: exchange.readsOnly ? AbortSignal.any([given.signal, exchange.request.signal]) : given.signal,
         what: `Cannot ${what} to ${described(peer)}`,
-      }, (response) => readAnswer(response, peer));
+      }, (response) => readAnswer(response, peer, this.#budget));
     } catch (error) {
       // It may have begun there: then this is how to find out what became of it.
       exchange.tracked = operation;
@@ -156,7 +163,7 @@ export class Passing {
       signal,
       what: `Cannot ${what} to ${described(peer)}`,
     });
-    if (answer instanceof Response) return await readAnswer(answer, peer);
+    if (answer instanceof Response) return await readAnswer(answer, peer, this.#budget);
     const active = held.move();
     signal.addEventListener("abort", () => answer.abandon("the host failed"), { once: true });
     inBackground(answer.ended.then(() => active.dispose()));
@@ -177,7 +184,7 @@ export class Passing {
       signal,
       what: `Cannot ask ${described(peer)}`,
     }, async (response) => {
-      const { status, bytes } = await readAnswer(response, peer);
+      const { status, bytes } = await readAnswer(response, peer, this.#budget);
       const text = new TextDecoder().decode(bytes);
       if (status >= 400) throw toError(response, text);
       return JSON.parse(text);
@@ -240,11 +247,12 @@ function passedHeaders(
 }
 
 /** Only JSON comes back; what the prototype says in plain text becomes problem details. */
-async function readAnswer(response: Response, { name }: Peer): Promise<PassedAnswer> {
+async function readAnswer(response: Response, { name }: Peer, budget: BodyBudget): Promise<PassedAnswer> {
   const { status } = response;
+  using share = budget.share(() => {}); // each is over soon: it has a deadline
   const bytes = await readBytes(response.body, ANSWER_MAX_BYTES, () => {
     throw new VirtxError("unreachable", `Host "${name}" answers more than ${ANSWER_MAX_BYTES} bytes`);
-  });
+  }, (more) => share.grow(more));
   if (status >= 300 && status < 400 && status !== 304) {
     throw new VirtxError(
       "unreachable",

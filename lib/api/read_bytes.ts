@@ -46,13 +46,15 @@ export class GrowingBytes {
 /**
  * Reads an answer to its end. Counts what arrives rather than believing Content-Length, which a chunked body does not have.
  * @param tooLong is called when there is more than that, to throw
+ * @param grow is told before more memory is taken, and may throw
  */
 export async function readBytes(
   body: ReadableStream<Uint8Array<ArrayBuffer>> | null,
   maxBytes: number,
   tooLong: () => never,
+  grow: (bytes: number) => void = () => {},
 ): Promise<Uint8Array<ArrayBuffer>> {
-  const bytes = new GrowingBytes(() => {});
+  const bytes = new GrowingBytes(grow);
   for await (const piece of body ?? []) {
     if (bytes.length + piece.byteLength > maxBytes) tooLong();
     bytes.append(piece);

@@ -3,6 +3,7 @@ import { Passing } from "../../../lib/api/passing.ts";
 import { Transport } from "../../../lib/api/transport.ts";
 import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
+import { until } from "../../../scripts/lab/until.ts";
 import { ApiCluster, type ApiHost } from "../../support/api_cluster.ts";
 import { apiFixture } from "../../support/api_fixture.ts";
 import { numberedUuid, vmInfo } from "../../support/vm_info.ts";
@@ -374,4 +375,33 @@ Deno.test("while Serf is away reads say for how long", async () => {
   assert.equal((await call("GET", "/vms")).headers.get("x-virtx-stale"), null);
   cluster.staleSince = undefined;
   assert.equal((await call("GET", "/vms")).headers.get("x-virtx-cluster-stale"), null);
+});
+
+Deno.test("more answers of another host than there is memory for are refused, not gathered", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const release = Promise.withResolvers<void>();
+  await using host = await strangeHost(cluster, () =>
+    new Response(
+      new ReadableStream({
+        start: (controller) => controller.enqueue(new Uint8Array(12 << 20).fill(0x20)),
+        async pull(controller) {
+          await release.promise;
+          controller.enqueue(new TextEncoder().encode("{}"));
+          controller.close();
+        },
+      }),
+      { headers: { "content-type": "application/json" } },
+    ));
+  const statuses: number[] = [];
+  const asking = Array.from({ length: 16 }, async () => {
+    const response = await host.a.send("GET", `/vms/${host.vm}`);
+    await response.body?.cancel();
+    statuses.push(response.status);
+  });
+  await until("some to be refused", () => statuses.length > 0 || undefined, 10_000);
+  assert.deepEqual(new Set(statuses), new Set([503]));
+  release.resolve();
+  await Promise.all(asking);
+  const passed = statuses.filter((status) => status === 200).length;
+  assert.ok(passed >= 1 && passed < 16, String(statuses));
 });
