@@ -43,6 +43,8 @@ class Watched {
   seen = 0;
   /** When its last request came or was answered; undefined: there was none. */
   askedMs: number | undefined;
+  /** How many there were; of a unix socket: how often something came. */
+  asked = 0;
   /** How many of its requests are being answered. */
   open = 0;
   /** When it is to be ended, come what may. */
@@ -92,7 +94,7 @@ export interface RequestsOfConnection {
 /**
  * Ends connections that are of no use: Deno.serve has neither limits nor timeouts. From time to time all sockets of the
  * process are looked at. Those that have asked nothing yet, or nothing for a while, or whose clients do not take their
- * answers, are shut down, and so are those that are too many: first who has asked nothing, then who asked longest ago.
+ * answers, are shut down, and so are those that are too many: first who has asked nothing, then who has asked least.
  */
 export class ConnectionKeeper implements Disposable {
   readonly limits: ConnectionLimits;
@@ -142,6 +144,7 @@ export class ConnectionKeeper implements Disposable {
       listener?.set(key, watched);
     }
     watched.askedMs = this.#now;
+    watched.asked++;
     return new TcpRequest(this, watched);
   }
 
@@ -231,6 +234,7 @@ export class ConnectionKeeper implements Disposable {
     const isBusy = watched.isBusy;
     if (received === undefined ? this.#interval.begun > 0 : received > 0) {
       watched.askedMs = this.#now;
+      watched.asked++;
       if (this.#interval.open > 0) watched.intervals.add(this.#interval);
     }
     if (isBusy && watched.askedMs !== undefined) watched.askedMs = this.#now;
@@ -293,12 +297,16 @@ export class ConnectionKeeper implements Disposable {
   }
 }
 
-/** Who is ended first: who has asked nothing, the oldest of them; who is idle, the longest; who is busy, the newest. */
+/**
+ * Who is ended first: who has asked nothing, the oldest of them; who is idle, and asked least and longest ago; who is busy, the
+ * newest. So those that have been good clients for a while stay.
+ */
 function byUse(a: Watched, b: Watched): number {
   const classOf = (watched: Watched) => watched.isBusy ? 2 : watched.askedMs === undefined ? 0 : 1;
   const difference = classOf(a) - classOf(b);
   if (difference !== 0) return difference;
   if (a.isBusy) return b.firstMs - a.firstMs;
+  if (a.asked !== b.asked) return a.asked - b.asked;
   return (a.askedMs ?? a.firstMs) - (b.askedMs ?? b.firstMs);
 }
 

@@ -154,14 +154,18 @@ export class Listeners implements AsyncDisposable {
 
   #unixPlan({ path, group }: UnixAddress): ListenerPlan {
     this.#keeper.watch({ path: bindingPath(path) });
+    let own: string | undefined;
     return {
       name: `unix:${path}`,
       blocking: false,
-      open: () =>
-        openUnixListener({ path, group }, (request, { completed }) => {
+      open: async () => {
+        const listener = await openUnixListener({ path, group }, (request, { completed }) => {
           const held = this.#keeper.askedOnUnix();
           return this.#serve(request, { loopback: false, client: () => undefined, held }, completed);
-        }),
+        }, own);
+        own = listener.identity;
+        return listener;
+      },
     };
   }
 

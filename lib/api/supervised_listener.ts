@@ -143,7 +143,9 @@ export class SupervisedListener {
         break;
       } catch (error) {
         const why = errorMessage(error);
-        logFailure(log, "debug", "listener cannot be opened again", error, { listener: name });
+        if (errnoCode(error) === undefined) {
+          logFailure(log, "debug", "listener cannot be opened again", error, { listener: name });
+        }
         health.report(cause, { reason: `nobody can connect to ${name}: ${why}`, blocking });
         makeRoom();
       }

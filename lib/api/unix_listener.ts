@@ -1,10 +1,16 @@
 import { dirname } from "node:path";
+import { VirtxError } from "../model/error.ts";
 import type { OpenListener } from "./supervised_listener.ts";
 
 /** Where to listen, and the group that gets the socket and its directory; left out: that of the process. */
 export interface UnixAddress {
   readonly path: string;
   readonly group?: number | undefined;
+}
+
+export interface UnixListener extends OpenListener {
+  /** Tells its socket from others at that path. */
+  readonly identity: string | undefined;
 }
 
 /** Owner and group may use the socket; its directory, if it is made here, is closed to others as well. */
@@ -19,14 +25,16 @@ export function bindingPath(path: string): string {
 /**
  * Opens a unix socket: under another name, so that it is nobody's before its mode is set, and so that the server, which removes
  * that name in the end, never removes what others may have put in its place.
+ * @param own the identity of the socket that it is to replace, if that is still there
  */
 export async function openUnixListener(
   { path, group }: UnixAddress,
   handler: Deno.ServeHandler<Deno.UnixAddr>,
-): Promise<OpenListener> {
+  own?: string,
+): Promise<UnixListener> {
   const directory = dirname(path);
   await Deno.mkdir(directory, { recursive: true, mode: DIRECTORY_MODE });
-  await removeStaleSocket(path);
+  if (own === undefined || identityOf(path) !== own) await removeStaleSocket(path);
   const binding = bindingPath(path);
   await removeStaleSocket(binding);
   const server = Deno.serve({ path: binding, onListen() {} }, handler);
@@ -45,6 +53,7 @@ export async function openUnixListener(
     server,
     probe: { transport: "unix", path },
     sharesAddress: true,
+    identity,
     lost() {
       const now = identityOf(path);
       if (now === identity) return undefined;
@@ -83,7 +92,7 @@ async function removeStaleSocket(path: string): Promise<void> {
     if (error instanceof Deno.errors.NotFound) return;
     throw error;
   }
-  if (!found.isSocket) throw new Error("there is something else than a socket");
+  if (!found.isSocket) throw new VirtxError("unavailable", "there is something else than a socket");
   try {
     const connection = await Deno.connect({ transport: "unix", path });
     connection.close();
@@ -92,5 +101,5 @@ async function removeStaleSocket(path: string): Promise<void> {
     await Deno.remove(path);
     return;
   }
-  throw new Error("another process listens there");
+  throw new VirtxError("unavailable", "another process listens there");
 }

@@ -126,3 +126,31 @@ Deno.test("a listener that has gone deaf is noticed, and one that hears again is
   answers.resolve();
   await until("the listener to be back", () => isServed({ port }), PATIENCE_MS);
 });
+
+Deno.test("a unix socket that has gone deaf is replaced in its place, which is not taken for another's", async () => {
+  await using dir = await TempDir.create();
+  const path = dir.at("s");
+  const lines: LogLine[] = [];
+  const { app } = apiFixture();
+  const release = Promise.withResolvers<void>();
+  let deaf = true;
+  const api = {
+    ...app,
+    fetch: (...request: Parameters<typeof app.fetch>) =>
+      deaf ? release.promise.then(() => new Response("late")) : app.fetch(...request),
+  };
+  await using _listeners = await Listeners.open(api, [{ path }], {
+    log: recordingLogger(lines),
+    probeMs: 50,
+    answerMs: 200,
+  });
+  await until("deafness to be noticed", () => lines[0], PATIENCE_MS);
+  deaf = false;
+  await until("the socket to be back", () => isServed({ transport: "unix", path }), PATIENCE_MS);
+  release.resolve();
+  await until(
+    "it to be told",
+    () => lines.find(({ message }) => message === "listener is open again"),
+    PATIENCE_MS,
+  );
+});
