@@ -33,6 +33,18 @@ export function limitsFor(descriptors: number): ConnectionLimits {
   return { total, perClient: Math.min(PER_CLIENT_MAX, Math.max(4, Math.floor(total / 2))), ...TIMES };
 }
 
+/** What a listener's requests tell of their connections. */
+export interface RequestsOfConnection {
+  /** The request is being answered until this settles. */
+  busyUntil(ended: Promise<unknown>): void;
+  /** The connection is of no use after this request, and will be ended as soon as its client has had time for the answer. */
+  hangUpSoon(): void;
+  /** Ends it now. */
+  hangUp(): void;
+  /** How many bytes have come on it; undefined: that cannot be told. */
+  receivedBytes(): number | undefined;
+}
+
 /** A connection, as far as it is known. */
 class Watched {
   /** Where it is counted. */
@@ -68,6 +80,93 @@ class Interval {
   open = 0;
 }
 
+/** How long a client has for an answer before its connection is ended. */
+const LAST_WORDS_MS = 2_000;
+
+/** A TCP connection. Its requests are told to it. */
+class WatchedTcp extends Watched implements RequestsOfConnection {
+  constructor(readonly keeper: ConnectionKeeper, readonly address: string, readonly port: number) {
+    super(keeper.nowMs);
+  }
+
+  busyUntil(ended: Promise<unknown>): void {
+    this.open++;
+    const end = () => {
+      this.open--;
+      this.askedMs = this.keeper.nowMs;
+    };
+    ended.then(end, end);
+  }
+
+  hangUpSoon(): void {
+    this.endMs = performance.now() + LAST_WORDS_MS;
+  }
+
+  hangUp(): void {
+    this.#find();
+    if (this.peer !== undefined) this.keeper.sockets.hangUp(this.fd, this.peer);
+  }
+
+  receivedBytes(): number | undefined {
+    this.#find();
+    return this.fd < 0 ? undefined : this.keeper.sockets.receivedOnTcp(this.fd);
+  }
+
+  #find(): void {
+    if (this.fd < 0) this.keeper.pass();
+  }
+}
+
+/** The TCP connections of a listener. */
+export class TcpConnections {
+  readonly #keeper: ConnectionKeeper;
+  /** By the client's port, which tells nearly all of them apart, and is looked up far faster than a text. */
+  readonly #byPort = new Map<number, WatchedTcp>();
+  /** Those whose port another client has as well, by port and address. */
+  readonly #others = new Map<string, WatchedTcp>();
+
+  constructor(keeper: ConnectionKeeper) {
+    this.#keeper = keeper;
+  }
+
+  get size(): number {
+    return this.#byPort.size + this.#others.size;
+  }
+
+  *all(): Iterable<WatchedTcp> {
+    yield* this.#byPort.values();
+    yield* this.#others.values();
+  }
+
+  /** A request has come on the connection from there. */
+  asked(address: string, port: number): RequestsOfConnection {
+    const watched = this.find(address, port);
+    watched.askedMs = this.#keeper.nowMs;
+    watched.asked++;
+    return watched;
+  }
+
+  /** The connection from there, which may be a new one. */
+  find(address: string, port: number): WatchedTcp {
+    const known = this.#byPort.get(port);
+    if (known?.address === address) return known;
+    const key = `${port} ${address}`;
+    const other = known && this.#others.get(key);
+    if (other) return other;
+    const watched = new WatchedTcp(this.#keeper, address, port);
+    watched.seen = this.#keeper.passes + 1; // it is there until the next pass has looked for it
+    if (known) this.#others.set(key, watched);
+    else this.#byPort.set(port, watched);
+    return watched;
+  }
+
+  /** Forgets those that a pass has not seen. */
+  forget(pass: number): void {
+    for (const [port, { seen }] of this.#byPort) if (seen < pass) this.#byPort.delete(port);
+    for (const [key, { seen }] of this.#others) if (seen < pass) this.#others.delete(key);
+  }
+}
+
 /** A connection of a unix socket, where nobody tells which one a request came on. */
 class WatchedUnix extends Watched {
   /** Those in which something came on it, and in which a request began that is being answered: it may be its own. */
@@ -77,18 +176,6 @@ class WatchedUnix extends Watched {
     for (const interval of this.intervals) if (interval.open === 0) this.intervals.delete(interval);
     return this.intervals.size > 0;
   }
-}
-
-/** What a listener's requests tell of their connections. */
-export interface RequestsOfConnection {
-  /** The request is being answered until this settles. */
-  busyUntil(ended: Promise<unknown>): void;
-  /** The connection is of no use after this request, and will be ended as soon as its client has had time for the answer. */
-  hangUpSoon(): void;
-  /** Ends it now. */
-  hangUp(): void;
-  /** How many bytes have come on it; undefined: that cannot be told. */
-  receivedBytes(): number | undefined;
 }
 
 /**
@@ -101,7 +188,7 @@ export class ConnectionKeeper implements Disposable {
   readonly #sockets: Sockets;
   readonly #log: Logger;
   /** By port. */
-  readonly #tcp = new Map<number, Map<string, Watched>>();
+  readonly #tcp = new Map<number, TcpConnections>();
   /** By path, then by descriptor. */
   readonly #unix = new Map<string, Map<number, WatchedUnix>>();
   #interval = new Interval();
@@ -120,10 +207,16 @@ export class ConnectionKeeper implements Disposable {
     clearTimeout(this.#timer);
   }
 
-  /** Begins to look after the connections of a listener: of its port, or of the path that it was bound to. */
-  watch(local: { readonly port: number } | { readonly path: string }): void {
-    if ("path" in local) this.#unix.set(local.path, this.#unix.get(local.path) ?? new Map());
-    else this.#tcp.set(local.port, this.#tcp.get(local.port) ?? new Map());
+  /** Begins to look after the connections of a port. */
+  watchPort(port: number): TcpConnections {
+    const connections = this.#tcp.get(port) ?? new TcpConnections(this);
+    this.#tcp.set(port, connections);
+    return connections;
+  }
+
+  /** Begins to look after the connections of a unix socket, by the path that it was bound to. */
+  watchPath(path: string): void {
+    this.#unix.set(path, this.#unix.get(path) ?? new Map());
   }
 
   /** How many there are, as of the last pass. */
@@ -131,21 +224,6 @@ export class ConnectionKeeper implements Disposable {
     let count = 0;
     for (const listener of [...this.#tcp.values(), ...this.#unix.values()]) count += listener.size;
     return count;
-  }
-
-  /** A request has come by TCP. */
-  asked(localPort: number, address: string, port: number): RequestsOfConnection {
-    const listener = this.#tcp.get(localPort);
-    const key = `${port} ${address}`;
-    let watched = listener?.get(key);
-    if (watched === undefined) {
-      watched = new Watched(this.#now);
-      watched.seen = this.#passes + 1; // it is there until the next pass has looked for it
-      listener?.set(key, watched);
-    }
-    watched.askedMs = this.#now;
-    watched.asked++;
-    return new TcpRequest(this, watched);
   }
 
   /** A request has come by a unix socket. */
@@ -161,6 +239,10 @@ export class ConnectionKeeper implements Disposable {
   /** As of the last pass. */
   get nowMs(): number {
     return this.#now;
+  }
+
+  get passes(): number {
+    return this.#passes;
   }
 
   /** Looks at all connections, and ends those that have to go. Returns how many there are too many. */
@@ -192,7 +274,7 @@ export class ConnectionKeeper implements Disposable {
   }
 
   *#all(): Iterable<Watched> {
-    for (const listener of this.#tcp.values()) yield* listener.values();
+    for (const listener of this.#tcp.values()) yield* listener.all();
     for (const listener of this.#unix.values()) yield* listener.values();
   }
 
@@ -208,10 +290,8 @@ export class ConnectionKeeper implements Disposable {
     }
   }
 
-  #seeTcp(listener: Map<string, Watched>, fd: number, peer: SocketAddress): void {
-    const key = `${peer.port} ${peer.address}`;
-    let watched = listener.get(key);
-    if (watched === undefined) listener.set(key, watched = new Watched(this.#now));
+  #seeTcp(listener: TcpConnections, fd: number, peer: SocketAddress): void {
+    const watched = listener.find(peer.address, peer.port);
     if (watched.network === "") watched.network = networkOf(peer.address);
     watched.fd = fd;
     watched.peer = peer;
@@ -241,8 +321,9 @@ export class ConnectionKeeper implements Disposable {
   }
 
   #forgetClosed(): void {
-    for (const listener of [...this.#tcp.values(), ...this.#unix.values()] as Map<unknown, Watched>[]) {
-      for (const [key, watched] of listener) if (watched.seen < this.#passes) listener.delete(key);
+    for (const listener of this.#tcp.values()) listener.forget(this.#passes);
+    for (const listener of this.#unix.values()) {
+      for (const [fd, { seen }] of listener) if (seen < this.#passes) listener.delete(fd);
     }
   }
 
@@ -308,48 +389,6 @@ function byUse(a: Watched, b: Watched): number {
   if (a.isBusy) return b.firstMs - a.firstMs;
   if (a.asked !== b.asked) return a.asked - b.asked;
   return (a.askedMs ?? a.firstMs) - (b.askedMs ?? b.firstMs);
-}
-
-/** How long a client has for an answer before its connection is ended. */
-const LAST_WORDS_MS = 2_000;
-
-class TcpRequest implements RequestsOfConnection {
-  readonly #keeper: ConnectionKeeper;
-  readonly #watched: Watched;
-
-  constructor(keeper: ConnectionKeeper, watched: Watched) {
-    this.#keeper = keeper;
-    this.#watched = watched;
-  }
-
-  busyUntil(ended: Promise<unknown>): void {
-    const watched = this.#watched;
-    watched.open++;
-    const end = () => {
-      watched.open--;
-      watched.askedMs = this.#keeper.nowMs;
-    };
-    ended.then(end, end);
-  }
-
-  hangUpSoon(): void {
-    this.#watched.endMs = performance.now() + LAST_WORDS_MS;
-  }
-
-  hangUp(): void {
-    const { fd, peer } = this.#found;
-    if (peer !== undefined) this.#keeper.sockets.hangUp(fd, peer);
-  }
-
-  receivedBytes(): number | undefined {
-    const { fd } = this.#found;
-    return fd < 0 ? undefined : this.#keeper.sockets.receivedOnTcp(fd);
-  }
-
-  get #found(): Watched {
-    if (this.#watched.fd < 0) this.#keeper.pass();
-    return this.#watched;
-  }
 }
 
 class UnixRequest implements RequestsOfConnection {

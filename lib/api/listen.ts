@@ -10,6 +10,7 @@ import {
   type ConnectionLimits,
   limitsFor,
   type RequestsOfConnection,
+  type TcpConnections,
 } from "./connections.ts";
 import type { Connection } from "./exchange.ts";
 import { problemResponse } from "./problem.ts";
@@ -136,12 +137,14 @@ export class Listeners implements AsyncDisposable {
       name: hostPort({ hostname, port }),
       blocking: true,
       open: (): Promise<OpenListener> => {
-        const server = Deno.serve({ hostname, port, onListen() {} }, (request, { remoteAddr, completed }) => {
-          const held = this.#keeper.asked(port, remoteAddr.hostname, remoteAddr.port);
-          return this.#serve(request, new TcpConnection(loopback, remoteAddr.hostname, held), completed);
+        let connections: TcpConnections;
+        const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) => {
+          const { hostname: client, port: clientPort } = info.remoteAddr;
+          const held = connections.asked(client, clientPort);
+          return this.#serve(request, new TcpConnection(loopback, client, held), info);
         });
         port = server.addr.port;
-        this.#keeper.watch({ port });
+        connections = this.#keeper.watchPort(port);
         return Promise.resolve({
           address: `http://${hostPort(server.addr)}`,
           server,
@@ -153,15 +156,15 @@ export class Listeners implements AsyncDisposable {
   }
 
   #unixPlan({ path, group }: UnixAddress): ListenerPlan {
-    this.#keeper.watch({ path: bindingPath(path) });
+    this.#keeper.watchPath(bindingPath(path));
     let own: string | undefined;
     return {
       name: `unix:${path}`,
       blocking: false,
       open: async () => {
-        const listener = await openUnixListener({ path, group }, (request, { completed }) => {
+        const listener = await openUnixListener({ path, group }, (request, info) => {
           const held = this.#keeper.askedOnUnix();
-          return this.#serve(request, { loopback: false, client: () => undefined, held }, completed);
+          return this.#serve(request, { loopback: false, client: () => undefined, held }, info);
         }, own);
         own = listener.identity;
         return listener;
@@ -173,17 +176,17 @@ export class Listeners implements AsyncDisposable {
   #serve(
     request: Request,
     connection: Connection & { readonly held: RequestsOfConnection },
-    sent: Promise<void>,
+    info: { readonly completed: Promise<void> }, // which is made only when it is asked for
   ): Response | Promise<Response> {
     const response = this.#api.fetch(request, connection);
     if (response instanceof Promise) {
-      connection.held.busyUntil(sent);
-      return response.then((answer) => this.#weigh(answer, connection, sent));
+      connection.held.busyUntil(info.completed);
+      return response.then((answer) => this.#weigh(answer, connection, info.completed));
     }
     const weight = weightOf(response);
     if (weight === undefined) return response;
-    connection.held.busyUntil(sent);
-    return this.#weigh(response, connection, sent);
+    connection.held.busyUntil(info.completed);
+    return this.#weigh(response, connection, info.completed);
   }
 
   #weigh(response: Response, connection: Connection, sent: Promise<void>): Response {
