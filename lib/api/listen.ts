@@ -10,7 +10,6 @@ import {
   type ConnectionLimits,
   limitsFor,
   type RequestsOfConnection,
-  type TcpConnections,
 } from "./connections.ts";
 import type { Connection } from "./exchange.ts";
 import { problemResponse } from "./problem.ts";
@@ -137,14 +136,13 @@ export class Listeners implements AsyncDisposable {
       name: hostPort({ hostname, port }),
       blocking: true,
       open: (): Promise<OpenListener> => {
-        let connections: TcpConnections;
         const server = Deno.serve({ hostname, port, onListen() {} }, (request, info) => {
           const { hostname: client, port: clientPort } = info.remoteAddr;
           const held = connections.asked(client, clientPort);
           return this.#serve(request, new TcpConnection(loopback, client, held), info);
         });
         port = server.addr.port;
-        connections = this.#keeper.watchPort(port);
+        const connections = this.#keeper.watchPort(port);
         return Promise.resolve({
           address: `http://${hostPort(server.addr)}`,
           server,
