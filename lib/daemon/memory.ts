@@ -1,8 +1,8 @@
 import { inBackground } from "../model/background.ts";
 import type { Libc } from "../posix/libc.ts";
 
-/** The start is over then, and its garbage lies around. */
-const SETTLED_MS = 1_000;
+/** The start is over then, in the storage's Worker, too, and its garbage lies around. */
+const SETTLED_MS = 2_000;
 /** malloc fragments slowly, by the answers of libvirt. */
 const TRIM_INTERVAL_MS = 60_000;
 

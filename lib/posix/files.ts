@@ -22,6 +22,8 @@ export interface FileFacts {
 export interface Files {
   /** lstat(2): the file itself, a symbolic link not followed; undefined if there is none. */
   lstat(path: string): Promise<FileFacts | undefined>;
+  /** The same of a directory, one in it, one in that, and so on, until one is absent or none; the first may be a link. */
+  lstatDown(paths: readonly string[]): Promise<(FileFacts | undefined)[]>;
   /** The whole content of a regular file of at most so many bytes (else EFBIG); undefined if there is none. */
   read(path: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined>;
   /** The first bytes of a file, fewer if it is shorter. */
@@ -87,6 +89,7 @@ export type CallKind = "read" | "write" | "bulk";
 
 export const CALL_KINDS: Readonly<Record<FileCall, CallKind>> = {
   lstat: "read",
+  lstatDown: "read",
   read: "read",
   readStart: "read",
   names: "read",

@@ -10,18 +10,23 @@ export interface WorkerPort {
   postMessage(message: FileReply | typeof LISTENING): void;
 }
 
-/** When nothing has been asked for so long, the garbage of what was is collected. */
+/** When nothing has been asked for so long, the garbage of so many calls is collected. */
 const IDLE_MS = 1_000;
+const GARBAGE_CALLS = 100;
 
 /** Serves file operations to the isolate that has started this Worker, until that ends it; see RemoteFiles. */
 export function serveFiles(port: WorkerPort): void {
   const files = new LocalFiles(Libc.open());
   let idle: ReturnType<typeof setTimeout> | undefined;
+  let calls = 0;
   port.onmessage = ({ data }) => {
     inBackground(reply(files, data).then((answer) => port.postMessage(answer)));
     clearTimeout(idle);
-    // V8's collector, which the executable exposes (--expose-gc); elsewhere it is absent.
-    idle = setTimeout(() => (globalThis as { readonly gc?: () => void }).gc?.(), IDLE_MS);
+    if (++calls < GARBAGE_CALLS) return;
+    idle = setTimeout(() => {
+      calls = 0;
+      collectGarbage();
+    }, IDLE_MS);
   };
   port.postMessage(LISTENING);
 }
@@ -34,4 +39,9 @@ async function reply(files: Files, { id, call, args }: FileRequest): Promise<Fil
   } catch (error) {
     return { id, failure: toFailure(error) };
   }
+}
+
+/** V8's collector, which the executable exposes (--expose-gc); elsewhere it is absent. */
+function collectGarbage(): void {
+  (globalThis as { readonly gc?: () => void }).gc?.();
 }

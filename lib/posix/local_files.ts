@@ -29,6 +29,16 @@ export class LocalFiles implements Files {
     return { isFile, isDirectory, isSymlink, size, blocks: blocks ?? 0 };
   }
 
+  async lstatDown(paths: readonly string[]): Promise<(FileFacts | undefined)[]> {
+    const found: (FileFacts | undefined)[] = [];
+    for (const path of paths) {
+      const facts = await this.lstat(path);
+      found.push(facts);
+      if (!facts?.isDirectory && (facts === undefined || found.length > 1)) break;
+    }
+    return found;
+  }
+
   async read(path: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const info = await this.lstat(path);
     if (!info) return undefined;
@@ -37,7 +47,7 @@ export class LocalFiles implements Files {
     using file = await absentAs(undefined, Deno.open(path, { read: true }));
     if (!file) return undefined;
     // The size may be out of date on a network file system: ask for one byte more than is allowed.
-    const content = await readUpTo(file, limitBytes + 1);
+    const content = await readUpTo(file, limitBytes + 1, info.size + 1);
     if (content.length > limitBytes) {
       throw new PosixError("EFBIG", `"${path}" is larger than ${limitBytes} bytes`, "storage");
     }
@@ -46,7 +56,7 @@ export class LocalFiles implements Files {
 
   async readStart(path: string, bytes: number): Promise<Uint8Array<ArrayBuffer>> {
     using file = await Deno.open(path, { read: true });
-    return await readUpTo(file, bytes);
+    return await readUpTo(file, bytes, bytes);
   }
 
   async names(directory: string): Promise<string[]> {
@@ -132,17 +142,28 @@ export class LocalFiles implements Files {
   }
 }
 
-/** Reads on from where the file stands until its end or until so many bytes are there. */
-async function readUpTo(file: Deno.FsFile, limitBytes: number): Promise<Uint8Array<ArrayBuffer>> {
-  const parts: Uint8Array<ArrayBuffer>[] = [];
-  for (let left = limitBytes; left > 0;) {
-    const part = new Uint8Array(Math.min(left, 64 << 10));
-    const count = await file.read(part);
+/**
+ * Reads on from where the file stands until its end or until so many bytes are there.
+ * @param likelyBytes how many that should be
+ */
+async function readUpTo(
+  file: Deno.FsFile,
+  limitBytes: number,
+  likelyBytes: number,
+): Promise<Uint8Array<ArrayBuffer>> {
+  let content = new Uint8Array(Math.min(limitBytes, likelyBytes));
+  let length = 0;
+  while (length < limitBytes) {
+    if (length === content.length) {
+      const larger = new Uint8Array(Math.min(limitBytes, 2 * length));
+      larger.set(content);
+      content = larger;
+    }
+    const count = await file.read(content.subarray(length));
     if (count === null) break;
-    parts.push(part.subarray(0, count));
-    left -= count;
+    length += count;
   }
-  return await new Blob(parts).bytes();
+  return content.slice(0, length);
 }
 
 async function absentAs<T, A>(absent: A, attempt: Promise<T>): Promise<T | A> {

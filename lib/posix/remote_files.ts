@@ -114,6 +114,10 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     return this.#call("lstat", path);
   }
 
+  lstatDown(paths: readonly string[]): Promise<(FileFacts | undefined)[]> {
+    return this.#call("lstatDown", paths);
+  }
+
   read(path: string, limitBytes: number): Promise<Uint8Array<ArrayBuffer> | undefined> {
     return this.#call("read", path, limitBytes);
   }
@@ -274,7 +278,10 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     const cause = `storage ${root}`;
     if (reason === undefined) {
       if (!health.clear(cause)) return;
-      log.warn("storage answers again", { storage: root, ms: Math.round(this.#hungFor ?? 0) });
+      log.warn("storage answers again", {
+        storage: root,
+        ms: Math.round(this.#hungMs + (this.#hungFor ?? 0)),
+      });
       this.#hungFor = undefined;
       for (const listener of this.#listeners) listener();
       return;

@@ -29,21 +29,22 @@ export class Tree {
    * PosixError: ENOENT for the root itself, ELOOP for a symbolic link, ENOTDIR for another file on the way.
    */
   async missing(directory: string): Promise<readonly string[]> {
-    if (!await this.files.lstat(this.root)) {
+    const parts = directory === "" ? [] : directory.split("/");
+    const names = parts.map((_, index) => parts.slice(0, index + 1).join("/"));
+    const paths = names.map((name) => this.at(name));
+    const [root, ...found] = await this.files.lstatDown([this.root, ...paths]);
+    if (!root) {
       throw new PosixError(
         "ENOENT",
         `"${this.root}" does not exist: is the shared storage mounted?`,
         "storage",
       );
     }
-    if (directory === "") return [];
-    const prefixes = directory.split("/").map((_, index, parts) => parts.slice(0, index + 1).join("/"));
-    for (const [index, prefix] of prefixes.entries()) {
-      const path = this.at(prefix);
-      const info = await this.files.lstat(path);
-      if (!info) return prefixes.slice(index);
-      if (info.isSymlink) throw new PosixError("ELOOP", `"${path}" is a symbolic link`, "storage");
-      if (!info.isDirectory) throw new PosixError("ENOTDIR", `"${path}" is not a directory`, "storage");
+    for (const [index, path] of paths.entries()) {
+      const facts = found[index];
+      if (!facts) return names.slice(index);
+      if (facts.isSymlink) throw new PosixError("ELOOP", `"${path}" is a symbolic link`, "storage");
+      if (!facts.isDirectory) throw new PosixError("ENOTDIR", `"${path}" is not a directory`, "storage");
     }
     return [];
   }

@@ -679,7 +679,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#settleTimer = setTimeout(() => {
       this.#settleTimer = undefined;
       this.#settle().catch((error) => {
-        logFailure(this.#o.log, "warn", "cannot read the journal", error);
+        const isAway = error instanceof VirtxError && error.kind === "unavailable"; // told once, elsewhere
+        logFailure(this.#o.log, isAway ? "debug" : "warn", "cannot read the journal", error);
         this.#settleLater();
       });
     }, SETTLE_RETRY_MS);
