@@ -1,3 +1,4 @@
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { networkOf, type SocketAddress } from "../posix/socket_addresses.ts";
 import type { Sockets } from "../posix/sockets.ts";
@@ -24,6 +25,8 @@ const PER_CLIENT_MAX = 512;
 const TIMES = { headerMs: 10_000, idleMs: 75_000, stallMs: 30_000, passMs: 1_000 };
 /** More than anybody has to send by a unix socket from one pass to the next, in bytes. */
 const UNIX_FLOOD = 32 * 1024 * 1024;
+/** For how long there have to be few enough until that is told. */
+const CALM_MS = 5_000;
 /** How soon it is looked again after too many were found. */
 const HURRY_MS = 100;
 
@@ -186,6 +189,7 @@ class WatchedUnix extends Watched {
 export class ConnectionKeeper implements Disposable {
   readonly limits: ConnectionLimits;
   readonly #sockets: Sockets;
+  readonly #health: Health;
   readonly #log: Logger;
   /** By port. */
   readonly #tcp = new Map<number, TcpConnections>();
@@ -194,10 +198,21 @@ export class ConnectionKeeper implements Disposable {
   #interval = new Interval();
   #now = performance.now();
   #passes = 0;
+  /** How many were too many of late, and when the last of them were. */
+  #closed = 0;
+  #crowdedMs = 0;
   #timer: ReturnType<typeof setTimeout> | undefined;
 
-  constructor(o: { readonly sockets: Sockets; readonly limits: ConnectionLimits; readonly log: Logger }) {
+  constructor(
+    o: {
+      readonly sockets: Sockets;
+      readonly limits: ConnectionLimits;
+      readonly health: Health;
+      readonly log: Logger;
+    },
+  ) {
     this.#sockets = o.sockets;
+    this.#health = o.health;
     this.limits = o.limits;
     this.#log = o.log;
     this.#schedule(o.limits.passMs);
@@ -367,8 +382,26 @@ export class ConnectionKeeper implements Disposable {
         this.#end(watched, "too many connections");
       }
     }
-    if (tooMany > 0) this.#log.warn("too many connections: some were closed", { closed: tooMany });
+    this.#tell(tooMany);
     return tooMany;
+  }
+
+  /** When they begin to be too many, and when they have not been for a while. */
+  #tell(tooMany: number): void {
+    if (tooMany > 0) {
+      this.#closed += tooMany;
+      this.#crowdedMs = this.#now;
+      const { total, perClient } = this.limits;
+      const bounds = `there may be ${total}, and ${perClient} of one address`;
+      const reason = `too many connections (${bounds}): ${this.#closed} were closed`;
+      if (this.#health.report("connections", { reason, blocking: false })) {
+        this.#log.warn("too many connections: some are closed", { total, perClient });
+      }
+    } else if (this.#closed > 0 && this.#now - this.#crowdedMs > CALM_MS) {
+      this.#health.clear("connections");
+      this.#log.info("there are no more connections than there may be", { closed: this.#closed });
+      this.#closed = 0;
+    }
   }
 
   #end(watched: Watched, reason: string): void {

@@ -56,7 +56,12 @@ export class Listeners implements AsyncDisposable {
     const sockets = this.#held.use(Sockets.open());
     const limits = { ...limitsFor(sockets.descriptorLimit), ...options.limits };
     this.#keeper = this.#held.use(
-      new ConnectionKeeper({ sockets, limits, log: options.log ?? silentLogger }),
+      new ConnectionKeeper({
+        sockets,
+        limits,
+        health: options.health ?? new Health(),
+        log: options.log ?? silentLogger,
+      }),
     );
   }
 

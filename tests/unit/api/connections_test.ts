@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { limitsFor } from "../../../lib/api/connections.ts";
 import { Listeners, type ListenOptions, type PlainAddress } from "../../../lib/api/listen.ts";
+import { Health } from "../../../lib/model/health.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { type ApiFixture, apiFixture, HERE } from "../../support/api_fixture.ts";
 import { rawExchange } from "../../support/raw_http.ts";
@@ -122,9 +123,9 @@ for (const kind of ["TCP", "a unix socket"] as const) {
   });
 
   Deno.test(`over ${kind} too many connections give way to one that asks`, async () => {
-    await using scene = await serve(kind, {
-      limits: { ...SHORT, headerMs: 60_000, total: 10, perClient: 8 },
-    });
+    const health = new Health();
+    const limits = { ...SHORT, headerMs: 60_000, total: 10, perClient: 8 };
+    await using scene = await serve(kind, { limits, health });
     using held = new DisposableStack();
     const idle: Deno.Conn[] = [];
     for (let count = 0; count < 40; count++) idle.push(held.use(await connect(scene.to)));
@@ -136,6 +137,12 @@ for (const kind of ["TCP", "a unix socket"] as const) {
     }
     await until("the rest to be closed", () => scene.listeners.connections <= 8 || undefined, PATIENCE_MS);
     await ask(good);
+    const [told, ...more] = health.conditions;
+    assert.deepEqual([told?.blocking, more], [false, []]);
+    assert.match(
+      told?.reason ?? "",
+      /^too many connections \(there may be 10, and 8 of one address\): \d+ were closed$/,
+    );
     await Promise.all(ends.slice(0, 30)); // the oldest have gone
     await scene.listeners.close(0);
     await Promise.all(ends);
