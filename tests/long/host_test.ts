@@ -25,7 +25,7 @@ for (const suite of ["bookworm", "trixie"] as const) {
       until virtx host list 2>/dev/null; do tries=$((tries + 1)); [ $tries -lt 120 ] || exit 99; sleep 0.5; done
       virtx vm create --name db1 --cpus 1 --memory 256MiB --disk size=1GiB --cpu-model maximum
       virtx vm start db1
-      ps -o user= -p "$(pgrep -o -f 'guest=')" | sed 's/^/QEMU runs as /'
+      ps -o user= -p "$(pgrep -o qemu-system)" | sed 's/^/QEMU runs as /'
       virtx vm kill db1 --yes
       virtx vm delete db1 --storage --yes`,
     );
