@@ -260,6 +260,21 @@ for (
   });
 }
 
+Deno.test("over a unix socket, too, a message without end is cut off", async () => {
+  await using directory = await TempDir.create();
+  const { app, inventory, lines } = apiFixture({ consoles: new MemoryConsoles() });
+  const path = directory.at("sock");
+  await using _listeners = await Listeners.open(app, [{ path }]);
+  const vm = crypto.randomUUID();
+  inventory.putVm(vmInfo({ uuid: vm, host: HERE }));
+  using client = await openRawWebSocket({ path }, consolePath(vm, { force: false }));
+  await client.write(rawFrame(Opcode.binary, bytes("x"), false));
+  const fragment = rawFrame(Opcode.continuation, new Uint8Array(65_536), false);
+  const sent = await flood(client, fragment, 65_536); // 4 GiB, if nobody stops it
+  assert.ok(sent < 2 ** 30, `${sent / 2 ** 20} MiB were taken`);
+  await until("its end", () => lines.find(({ message }) => message === "console ended"), 10_000);
+});
+
 Deno.test("a client that only listens and gives signs of life keeps its console", async () => {
   await using scene = await Scene.start();
   using client = await openRawWebSocket(
