@@ -22,7 +22,8 @@ export interface ConnectionLimits {
 /** A connection is 34 KB of memory at least, and 400 KB in the middle of a body, whatever descriptors there are. */
 const TOTAL_MAX = 2_048;
 const PER_CLIENT_MAX = 512;
-const TIMES = { headerMs: 10_000, idleMs: 75_000, stallMs: 30_000, passMs: 1_000 };
+/** A console, which has 30 s, ends itself before it is ended here, and can say why. */
+const TIMES = { headerMs: 10_000, idleMs: 75_000, stallMs: 60_000, passMs: 1_000 };
 /** More than anybody has to send by a unix socket from one pass to the next, in bytes. */
 const UNIX_FLOOD = 32 * 1024 * 1024;
 /** So long a look at them is good for those who ask what has come. */
