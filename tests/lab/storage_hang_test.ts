@@ -120,9 +120,10 @@ Deno.test("storage that hangs costs only what needs it, is told of, and when it 
   // This one's QEMU hangs itself: libvirt sends it SIGTERM, and after 10 s SIGKILL.
   await daemon.json("DELETE", `/vms/${stored}/runstate/boot`, { force: 2 });
   assert.equal(await daemon.runstate(stored), Runstate.poweroff);
-  // Nothing is piled up: what was begun waits, all else has ended.
+  // Nothing piles up: what had been begun waits, and its client was told; all else has ended.
   const { items: waiting } = await daemon.json<{ items: Tracked[] }>("GET", "/operations?state=running");
-  assert.ok(waiting.length <= 20, `${waiting.length} operations run`);
+  const told = outcomes.filter(({ error }) => error?.kind === "timeout");
+  assert.ok(waiting.length <= told.length, `${waiting.length} operations run, ${told.length} were to`);
 
   hang[Symbol.dispose]();
   await daemon.ready();
