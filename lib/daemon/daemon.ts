@@ -204,7 +204,7 @@ export class Daemon {
     const addresses = [...config.listen, ...(config.socket === null ? [] : [{ path: config.socket, group }])];
     const listeners = held.use(
       await step(
-        `is it in use (ss -ltnxp shows by whom)? A socket has to be below ${RUN_DIRECTORY}`,
+        `ss -ltnxp shows who listens where, ip address the addresses of this host; a socket has to be below ${RUN_DIRECTORY}`,
         () => Listeners.open(api, addresses, { health, log }),
       ),
     );

@@ -30,6 +30,8 @@ export interface Files {
   readStart(path: string, bytes: number): Promise<Uint8Array<ArrayBuffer>>;
   /** The names of the regular files in a directory. */
   names(directory: string): Promise<string[]>;
+  /** The names of the directories in a directory. */
+  directories(directory: string): Promise<string[]>;
   /** See Libc. */
   identity(path: string): Promise<FileIdentity | undefined>;
   /** See Libc. */
@@ -93,6 +95,7 @@ export const CALL_KINDS: Readonly<Record<FileCall, CallKind>> = {
   read: "read",
   readStart: "read",
   names: "read",
+  directories: "read",
   identity: "read",
   availableBytes: "read",
   create: "write",

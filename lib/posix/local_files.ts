@@ -65,6 +65,12 @@ export class LocalFiles implements Files {
     return names;
   }
 
+  async directories(directory: string): Promise<string[]> {
+    const names: string[] = [];
+    for await (const { name, isDirectory } of Deno.readDir(directory)) if (isDirectory) names.push(name);
+    return names;
+  }
+
   async identity(path: string): Promise<FileIdentity | undefined> {
     return await this.#libc.identity(path);
   }

@@ -130,6 +130,10 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     return this.#call("names", directory);
   }
 
+  directories(directory: string): Promise<string[]> {
+    return this.#call("directories", directory);
+  }
+
   identity(path: string): Promise<FileIdentity | undefined> {
     return this.#call("identity", path);
   }

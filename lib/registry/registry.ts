@@ -5,6 +5,18 @@ import { AtomicDirectory } from "../posix/atomic_directory.ts";
 import { onStorage } from "../posix/storage_error.ts";
 import type { Tree } from "../posix/tree.ts";
 
+/** How many definitions are read at a time when all are. */
+const READS = 8;
+
+/** What a host has recorded of a VM. */
+export interface RecordedDefinition {
+  readonly host: string;
+  readonly vm: string;
+  readonly xml: string;
+  /** Its path. */
+  readonly file: string;
+}
+
 /** More than any domain definition has; what is larger in the registry is not one. */
 const XML_LIMIT_BYTES = 4 << 20;
 
@@ -25,11 +37,13 @@ export interface RegistryOptions {
  * Errors: VirtxError of kind `storage`.
  */
 export class Registry {
+  readonly #o: RegistryOptions;
   readonly #files: AtomicDirectory;
   /** Writes whose turn has not come yet, by VM: what comes after them takes their place, however long storage takes. */
   readonly #waiting = new Map<string, { xml: string; written: Promise<void> }>();
 
-  constructor({ tree, hostUuid, fault = noFault }: RegistryOptions) {
+  constructor(options: RegistryOptions) {
+    const { tree, hostUuid, fault = noFault } = this.#o = options;
     this.#files = new AtomicDirectory({
       tree,
       directory: directoryOf(hostUuid),
@@ -84,6 +98,25 @@ export class Registry {
       `Cannot give the definition of VM ${uuid} over to host ${host}`,
       () => this.#files.moveUnlessThere(fileName(uuid), directoryOf(host)),
     );
+  }
+
+  /** The definitions that all other hosts have recorded; one that vanishes meanwhile is left out. */
+  async *ofOthers(): AsyncGenerator<RecordedDefinition> {
+    const { tree, hostUuid } = this.#o;
+    if ((await tree.missing("xml")).length > 0) return;
+    const hosts = (await tree.files.directories(tree.at("xml"))).filter(isUuid);
+    for (const host of hosts.filter((host) => host !== hostUuid)) {
+      const registry = new Registry({ tree, hostUuid: host });
+      const vms = await registry.list();
+      for (let at = 0; at < vms.length; at += READS) {
+        const read = vms.slice(at, at + READS).map(async (vm) => ({ vm, xml: await registry.read(vm) }));
+        for (const { vm, xml } of await Promise.all(read)) {
+          if (xml !== undefined) {
+            yield { host, vm, xml, file: tree.at(`${directoryOf(host)}/${fileName(vm)}`) };
+          }
+        }
+      }
+    }
   }
 
   /** The UUIDs of all VMs that are recorded; files that are not named like one do not count. */

@@ -2,10 +2,10 @@ import { parseDomainXml } from "../domain_xml/parse.ts";
 import { parseSummary } from "../domain_xml/summary.ts";
 import { escapeXml } from "../domain_xml/element.ts";
 import type { HostMonitor } from "../host/monitor.ts";
-import { DiskDevice } from "../model/enums.ts";
 import { type FieldIssue, VirtxError } from "../model/error.ts";
-import type { Disk, Vmdef } from "../model/vm.ts";
+import type { Vmdef } from "../model/vm.ts";
 import { namedDisks } from "./disks.ts";
+import { isExclusive } from "./registered_disks.ts";
 
 /**
  * Who has what only one VM of this host can have: disks, MAC addresses, generation ids. Two guests that write to one image
@@ -122,8 +122,4 @@ function exclusives(def: Vmdef, old?: Vmdef): readonly Exclusive[] {
 
 function keyOf({ what, value }: Exclusive): string {
   return `${what} ${value}`;
-}
-
-function isExclusive(disk: Disk): boolean {
-  return disk.device === DiskDevice.disk;
 }

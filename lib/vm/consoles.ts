@@ -135,5 +135,5 @@ function refuse(error: unknown, name: string): never {
     const why = `another user has it (${libvirt.message}); it can be taken by force`;
     throw new VirtxError("conflict", `${what}: ${why}`, { cause: error, libvirt });
   }
-  throw VirtxError.wrap(error, what);
+  throw error;
 }

@@ -1,12 +1,14 @@
 import type { Inventory } from "../cluster/inventory.ts";
+import { CPU_MODES, FALLBACK_CPU_MODE } from "../domain_xml/build_cpu.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { DiskProvisioning, Firmware, NetType } from "../model/enums.ts";
 import { type ErrorKind, type FieldIssue, VirtxError } from "../model/error.ts";
 import { didYouMean } from "../model/suggest.ts";
-import { type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
+import { allDisks, type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import { type DiskPlan, namedDisks, planDisks } from "./disks.ts";
+import { isExclusive, type RegisteredDisks } from "./registered_disks.ts";
 
 /** Why a definition cannot be: the field that is at fault, and which kind of failure that is. */
 export interface DefinitionObstacle extends FieldIssue {
@@ -19,6 +21,7 @@ export interface DefinitionCheckerOptions {
   readonly monitor: Pick<HostMonitor, "uuid" | "context" | "hasBridge">;
   readonly inventory: Pick<Inventory, "host">;
   readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB">;
+  readonly registered: Pick<RegisteredDisks, "users">;
 }
 
 /** A definition before it is carried out. */
@@ -40,13 +43,15 @@ export class DefinitionChecker {
 
   /**
    * Looks for all that is wrong, not only the first.
+   * @param vm its UUID
    * @param old the definition that the VM has; undefined: it is a new VM
    * @param tag makes the temporary names of new disks unique
    * @param taken what other VMs have of what this one wants
    * @throws VirtxError unavailable, timeout: it could not be looked at
    */
   async check(
-    { def, old, tag, taken }: {
+    { vm, def, old, tag, taken }: {
+      readonly vm: string;
       readonly def: Vmdef;
       readonly old: Vmdef | undefined;
       readonly tag: string;
@@ -59,17 +64,37 @@ export class DefinitionChecker {
       this.#networks(def),
     ]);
     const room = storageRoom(plan, def, free);
-    const known = new Set(taken.map(({ field }) => field));
+    const others = [...taken, ...await this.#usedElsewhere(vm, def, old, plan)];
+    const known = new Set(others.map(({ field }) => field));
     return {
       plan,
       obstacles: [
-        ...taken.map((issue) => ({ ...issue, kind: "conflict" as const })),
+        ...others.map((issue) => ({ ...issue, kind: "conflict" as const })),
         ...obstacles.filter(({ field }) => !known.has(field)), // that it is another's says why
         ...room.obstacles,
         ...this.#platform(def, old),
       ],
       warnings: [...this.#capacity(def), ...networks, ...room.warnings],
     };
+  }
+
+  /** Disks that exist and that the VM does not have yet, which VMs of other hosts have. */
+  async #usedElsewhere(
+    vm: string,
+    def: Vmdef,
+    old: Vmdef | undefined,
+    { provision }: DiskPlan,
+  ): Promise<readonly FieldIssue[]> {
+    const others = new Set([
+      ...provision.map(({ disk }) => disk.path),
+      ...old === undefined ? [] : allDisks(old).map(({ path }) => path),
+    ]);
+    const wanted = namedDisks(def).filter(([, disk]) => isExclusive(disk) && !others.has(disk.path));
+    const users = await this.#o.registered.users(wanted.map(([, { path }]) => path), vm);
+    return wanted.flatMap(([field, { path }]) => {
+      const user = users.get(path);
+      return user === undefined ? [] : [{ field: `${field}.path`, message: `is a disk of ${user}` }];
+    });
   }
 
   /** As an answer: from this host, without the plan. */
@@ -89,14 +114,10 @@ export class DefinitionChecker {
     const { capabilities } = this.#o.monitor.context(def.firmware);
     if (capabilities === undefined) return; // libvirt's test driver does not tell
     const { model } = def.cpudef;
-    const { cpuModes, knownCpuModels, firmware } = capabilities;
+    const { knownCpuModels, firmware } = capabilities;
     const known = [...CPU_MODES, ...knownCpuModels];
     if (model !== old?.cpudef.model && knownCpuModels.size > 0 && !known.includes(model)) {
       const message = `libvirt here knows no CPU model ${JSON.stringify(model)}${didYouMean(model, known)}`;
-      yield { kind: "invalid", field: "vmdef.cpudef.model", message };
-    }
-    if (CPU_MODES.includes(model) && !cpuModes.has(model)) {
-      const message = `this host cannot give a guest the CPU ${model}, but ${[...cpuModes].join(", ")}`;
       yield { kind: "invalid", field: "vmdef.cpudef.model", message };
     }
     if (def.firmware === Firmware.uefi && !firmware.has("efi")) {
@@ -110,6 +131,10 @@ export class DefinitionChecker {
     const { monitor, inventory } = this.#o;
     const { capabilities } = monitor.context(def.firmware);
     const { model } = def.cpudef;
+    if (capabilities && CPU_MODES.includes(model) && !capabilities.cpuModes.has(model)) {
+      const message = `this host cannot give a guest the CPU ${model}: here it gets ${FALLBACK_CPU_MODE}`;
+      yield { field: "vmdef.cpudef.model", message };
+    }
     if (capabilities?.knownCpuModels.has(model) && !capabilities.cpuModels.has(model)) {
       const message = `it cannot start here: this host's processor lacks what ${model} has`;
       yield { field: "vmdef.cpudef.model", message };
@@ -150,9 +175,6 @@ export class DefinitionChecker {
     });
   }
 }
-
-/** The CPUs that are no models. */
-const CPU_MODES: readonly string[] = ["host-model", "host-passthrough", "maximum"];
 
 /** What new disks need of the storage: thick ones at once, thin ones in time. */
 function storageRoom(

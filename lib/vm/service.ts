@@ -53,6 +53,7 @@ import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import type { TrackedOperation } from "./operation_record.ts";
 import { Oplog } from "./oplog.ts";
 import { PowerOffs } from "./power_off.ts";
+import { RegisteredDisks } from "./registered_disks.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
 import { VmTurns } from "./turns.ts";
@@ -105,6 +106,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #seed: Seed;
   readonly #claims: DiskClaims;
   readonly #checker: DefinitionChecker;
+  readonly #registered: RegisteredDisks;
   readonly #planner: MigrationPlanner;
   readonly #migrations: Migrations;
   readonly #target: MigrationTarget;
@@ -124,7 +126,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#oplog = new Oplog(options);
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
-    this.#checker = new DefinitionChecker(options);
+    const hostName = (uuid: string) => options.inventory.host(uuid)?.def.name ?? uuid;
+    this.#registered = new RegisteredDisks({ registry: options.registry, hostName });
+    this.#checker = new DefinitionChecker({ ...options, registered: this.#registered });
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
     const parts = { ...options, oplog: this.#oplog, claims: this.#claims, locked };
     this.#planner = new MigrationPlanner(options);
@@ -209,6 +213,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       const started = clock();
       using claim = this.#claims.take(uuid, vmdef);
       const checked = await this.#checker.check({
+        vm: uuid,
         def: vmdef,
         old: undefined,
         tag: uuid,
@@ -243,7 +248,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#exclusively(uuid, verb, async () => {
       const taken = this.#claims.issues(uuid, vmdef);
       return this.#checker.verdict(
-        await this.#checker.check({ def: vmdef, old: undefined, tag: uuid, taken }),
+        await this.#checker.check({ vm: uuid, def: vmdef, old: undefined, tag: uuid, taken }),
       );
     });
   }
@@ -254,7 +259,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       const { def: old } = parseDomainXml(domain.xml);
       requireName(vmdef.name, old.name);
       const taken = this.#claims.issues(uuid, vmdef, old);
-      return this.#checker.verdict(await this.#checker.check({ def: vmdef, old, tag: uuid, taken }));
+      return this.#checker.verdict(
+        await this.#checker.check({ vm: uuid, def: vmdef, old, tag: uuid, taken }),
+      );
     });
   }
 
@@ -284,7 +291,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       requireName(vmdef.name, old.name);
       using claim = this.#claims.take(uuid, vmdef, old);
       const tag = `${uuid}.${started}`;
-      const checked = await this.#checker.check({ def: vmdef, old, tag, taken: claim.issues });
+      const checked = await this.#checker.check({ vm: uuid, def: vmdef, old, tag, taken: claim.issues });
       requireNone(checked.obstacles, `change VM "${old.name}"`);
       const { plan } = checked;
       const outcome = await this.#changes.apply({
@@ -293,7 +300,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         oldXml: xml,
         newXml: editDomainXml(xml, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
-        remove: deletestorage ? this.#deletable(uuid, plan.dropped) : [],
+        remove: deletestorage ? await this.#deletable(uuid, plan.dropped) : [],
       }, control);
       await this.#refresh(uuid);
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
@@ -314,7 +321,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         oldXml: domain.xml,
         newXml: undefined,
         provision: [],
-        remove: deletestorage ? this.#deletable(uuid, allDisks(def).filter(ownsStorage)) : [],
+        remove: deletestorage ? await this.#deletable(uuid, allDisks(def).filter(ownsStorage)) : [],
       });
       await this.#refresh(uuid);
       log.info("VM deleted", { vm: uuid, name: def.name, storage: deletestorage, ms: clock() - started });
@@ -596,10 +603,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#o.hypervisor.destroy(domain.uuid, { graceful: false });
   }
 
-  /** The paths of those disks that no other VM of this host uses. */
-  #deletable(uuid: string, disks: readonly Disk[]): string[] {
-    return disks.map((disk) => disk.path).filter((path) => {
-      const user = this.#claims.userOf(path, uuid);
+  /** The paths of those disks that no other VM uses, of this host or of another. */
+  async #deletable(uuid: string, disks: readonly Disk[]): Promise<string[]> {
+    const paths = disks.map((disk) => disk.path);
+    const others = await this.#registered.users(paths, uuid);
+    return paths.filter((path) => {
+      const user = this.#claims.userOf(path, uuid) ?? others.get(path);
       if (user !== undefined) {
         this.#o.log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
       }

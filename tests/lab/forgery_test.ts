@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { encodeVmEvent } from "../../lib/cluster/records.ts";
 import type { Stamp } from "../../lib/cluster/stamp.ts";
 import { Runstate } from "../../lib/model/enums.ts";
@@ -9,7 +10,7 @@ import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
 import { LabCluster } from "./support/lab_cluster.ts";
 import { TestLab } from "./support/test_lab.ts";
 
-const ROGUE = new URL("support/rogue.ts", import.meta.url).pathname;
+const ROGUE = fileURLToPath(new URL("support/rogue.ts", import.meta.url));
 const VM = "00000000-0000-4000-8000-000000000077";
 
 interface Event {

@@ -45,7 +45,7 @@ export const EVENT_COMMANDS: readonly Command[] = [
     path: ["event", "tail"],
     summary: "Follow what changes in the cluster",
     description:
-      "A line for each change of a host or VM, and of operations of the host that answers, until Ctrl-C. When the server goes " +
+      "A line for each change of a host, a VM or an operation, anywhere in the cluster, until Ctrl-C. When the server goes " +
       "away, another is asked; what was missed meanwhile is told.",
     flags: [
       {

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { fileURLToPath } from "node:url";
 import { type BodyOptions, BodyReader } from "../../../lib/api/body.ts";
 import { BodyBudget } from "../../../lib/api/body_budget.ts";
 import { HttpError } from "../../../lib/api/problem.ts";
@@ -117,7 +118,7 @@ Deno.test("2,000 half bodies of 0.9 MB take no more than there is for bodies, an
   const before = Deno.memoryUsage().rss;
   const script = new URL("../../support/half_bodies.ts", import.meta.url);
   await using clients = new Deno.Command(Deno.execPath(), {
-    args: ["run", "--quiet", "--allow-net", script.pathname, String(api.port), "2000", "900000"],
+    args: ["run", "--quiet", "--allow-net", fileURLToPath(script), String(api.port), "2000", "900000"],
     stdin: "piped",
     stdout: "piped",
   }).spawn();
