@@ -8,7 +8,7 @@ const SEED = Number(Deno.env.get("VIRTX_TEST_SEED") ?? 1);
 /** A daemon that is abused by everybody at once may need so much, and no more however long it lasts. */
 const PEAK_MIB = 400;
 
-Deno.test("slow clients, half requests, empty frames, hung guests, libvirtd killed and lies end no daemon", async () => {
+Deno.test("slow clients, half requests, empty frames, hung guests and storage, libvirtd killed and lies end no daemon", async () => {
   await using soak = await Soak.up(SEED);
   const { abuse, faults, reads, changes, peakMiB, complaints } = await soak.run(MINUTES * 60_000);
   print(

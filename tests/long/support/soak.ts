@@ -4,6 +4,7 @@ import { until } from "../../../scripts/lab/until.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
 import { seededRandom } from "../../support/virtual_time.ts";
 import { disk, SMALL_VMDEF } from "../../support/vmdef_examples.ts";
+import { FuseStorage } from "../../lab/support/fuse_storage.ts";
 import { LabDaemon } from "../../lab/support/lab_daemon.ts";
 import { settled } from "../../lab/support/invariants.ts";
 import { TestLab } from "../../lab/support/test_lab.ts";
@@ -38,6 +39,8 @@ export interface Account {
 interface Target {
   readonly host: LabHost;
   readonly daemon: LabDaemon;
+  /** Its /vms. */
+  readonly storage: FuseStorage;
   /** The pid that must be there to the end. */
   readonly pid: number;
   readonly healthy: string;
@@ -64,13 +67,14 @@ export class Soak implements AsyncDisposable {
     const targets: Target[] = [];
     for (let n = 1; n <= HOSTS; n++) {
       const host = lab.host(n);
+      const storage = held.use(await FuseStorage.mount(host));
       const daemon = held.use(await LabDaemon.start(host));
       const { pid } = daemon.process;
       if (pid === undefined) throw new Error(`virtxd on ${host.name} has ended`);
       const create = (name: string) => runningVm(daemon, `${name}-${n}`);
       const victims = [];
       for (let v = 1; v <= VICTIMS; v++) victims.push(await create(`victim${v}`));
-      targets.push({ host, daemon, pid, healthy: await create("healthy"), victims });
+      targets.push({ host, daemon, storage, pid, healthy: await create("healthy"), victims });
     }
     return new Soak(lab, targets, seed, held.move());
   }
@@ -142,6 +146,7 @@ export class Soak implements AsyncDisposable {
     const kinds = [
       () => this.#hangGuests(),
       () => this.#killLibvirtd(),
+      () => this.#hangStorage(),
     ];
     for (let n = 0; !over.aborted; n++) {
       await kinds[n % kinds.length]?.();
@@ -172,6 +177,26 @@ export class Soak implements AsyncDisposable {
     await this.lab.lab.boot(host);
     this.#count("libvirtd killed");
     await pause(8_000);
+  }
+
+  /** The storage of a host answers nothing, while VMs are to be made there. */
+  async #hangStorage(): Promise<void> {
+    const { host, daemon, storage } = this.#pick();
+    using impatient = new Clients([{ host, daemon }], 1_000);
+    {
+      using _hang = storage.hang();
+      const create = (n: number) => {
+        const osdisk = disk(`/vms/ds/hung${n}-${crypto.randomUUID()}.qcow2`, { man: 1, prov: 1, size: 16 });
+        return impatient.of(0).ask("POST", "/vms", {
+          vmdef: { ...SMALL_VMDEF, name: `hung${n}`, osdisk },
+          host: "",
+        });
+      };
+      await Promise.all(Array.from({ length: 20 }, (_, n) => create(n)));
+      this.#count("storage hung");
+      await pause(15_000);
+    }
+    await pause(5_000);
   }
 
   #count(fault: string): void {
