@@ -93,7 +93,9 @@ export class DefinitionChecker {
     const users = await this.#o.registered.users(wanted.map(([, { path }]) => path), vm);
     return wanted.flatMap(([field, { path }]) => {
       const user = users.get(path);
-      return user === undefined ? [] : [{ field: `${field}.path`, message: `is a disk of ${user}` }];
+      return user === undefined
+        ? []
+        : [{ field: `${field}.path`, message: `disk "${path}" is one of ${user}` }];
     });
   }
 
@@ -131,7 +133,8 @@ export class DefinitionChecker {
     const { monitor, inventory } = this.#o;
     const { capabilities } = monitor.context(def.firmware);
     const { model } = def.cpudef;
-    if (capabilities && CPU_MODES.includes(model) && !capabilities.cpuModes.has(model)) {
+    const isReplaced = CPU_MODES.includes(model) && model !== FALLBACK_CPU_MODE;
+    if (isReplaced && capabilities?.cpuModes.has(model) === false) {
       const message = `this host cannot give a guest the CPU ${model}: here it gets ${FALLBACK_CPU_MODE}`;
       yield { field: "vmdef.cpudef.model", message };
     }

@@ -127,7 +127,7 @@ Deno.test("any host answers for all", async (t) => {
     // The reason is that of the host that refused, whoever was asked.
     await assert.rejects(
       create(cluster, "web", 3, 2),
-      /Cannot create disk "\/vms\/ds\/web\.qcow2".*already exists/,
+      /Cannot create VM "web": disk "\/vms\/ds\/web\.qcow2" is one of VM "web" .* of host virt1/,
     );
     await cluster.settled();
   });

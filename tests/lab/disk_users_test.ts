@@ -23,7 +23,7 @@ Deno.test("the disk of a VM that runs on another host is neither given away nor 
   const thief = { vmdef: vmdef("thief", { man: 1 }), host: cluster.uuid(2) };
   await assert.rejects(one.json("POST", "/vms", thief), {
     kind: "conflict",
-    message: new RegExp(`is a disk of VM "own1" \\(${vm}\\) of host virt1`),
+    message: new RegExp(`is one of VM "own1" \\(${vm}\\) of host virt1`),
   });
   await cluster.host(1).exec(["test", "-e", PATH]);
   await one.json("DELETE", `/vms/${vm}/runstate/boot`, { force: 2 });

@@ -68,7 +68,9 @@ Deno.test("a dry run tells all that is in the way of a creation, changes nothing
   assert.deepEqual(await host.state(), before);
 
   const refused = await failure(vms.create({ vmdef: wrong, host: "" }));
-  assert.deepEqual(told(refused.issues), found);
+  // How much is free may have changed meanwhile.
+  const withoutFree = (lines: readonly string[]) => lines.map((line) => line.replace(/\d+ MiB are free/, ""));
+  assert.deepEqual(withoutFree(told(refused.issues)), withoutFree(found));
   assert.equal(refused.kind, "conflict");
   assert.match(refused.message, /^Cannot create VM "db2" for 7 reasons$/);
   assert.deepEqual(await host.state(), before);

@@ -34,7 +34,9 @@ function isTaken(field: string, vm: string): (error: unknown) => boolean {
     assert.equal(error.kind, "conflict", error.message);
     assert.deepEqual(error.issues.map((issue) => issue.field), [field]);
     const file = `xml/${OTHER_HOST}/${vm}.xml`;
-    const message = new RegExp(`is a disk of VM "web" \\(${vm}\\) of host ${OTHER_HOST}, by .*${file}$`);
+    const message = new RegExp(
+      `disk ".*" is one of VM "web" \\(${vm}\\) of host ${OTHER_HOST}, by .*${file}$`,
+    );
     assert.match(error.issues[0]?.message ?? "", message);
     return true;
   };
@@ -68,5 +70,5 @@ Deno.test("a disk that a VM of another host has by now is kept when its VM here 
 Deno.test("a definition of another host that cannot be read has every disk that it names", () =>
   withOtherHost(async ({ host: { vms }, theirs, registry }) => {
     await registry.write(theirs, `<domain><file>${OS_DISK.path}</file>&broken;`);
-    await assert.rejects(vms.create({ vmdef: { ...WEB, osdisk: FOUND }, host: "" }), /is a disk of VM/);
+    await assert.rejects(vms.create({ vmdef: { ...WEB, osdisk: FOUND }, host: "" }), /is one of VM/);
   }));
