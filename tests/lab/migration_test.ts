@@ -217,6 +217,7 @@ Deno.test("a VM with a disk that cannot be identified is not migrated, for that 
     vmdef: { ...SMALL_VMDEF, name: "gone", osdisk },
     host: cluster.uuid(1),
   });
+  await cluster.settled(); // host 2 is to know of it
   await host.exec(["rm", "/vms/ds/gone/os.qcow2"]);
   const cases = [["it is missing", "os.qcow2"], ["it is an external snapshot", "os.snap1"], [
     "it is on another path",
