@@ -1,5 +1,6 @@
 import type { Context } from "./context.ts";
 import { ExitCode } from "./exit_code.ts";
+import { clientHelp } from "./command.ts";
 import { reportFailure } from "./failure.ts";
 import type { Input } from "./input.ts";
 import { Interrupts } from "./interrupts.ts";
@@ -55,7 +56,8 @@ function reportMistake({ messages, about }: Mistake, { args, program }: Call): E
   const err = terminalOf(Deno.stderr, wantsColour(args));
   const mark = err.colours.paint(`${program}:`, "red");
   for (const message of messages) err.line(`${mark} ${message}`);
-  err.line(err.colours.paint(`${[program, ...about].join(" ")} --help shows what is right.`, "dim"));
+  const help = about.length === 0 ? clientHelp(program) : `${[program, ...about].join(" ")} --help`;
+  err.line(err.colours.paint(`${help} shows what is right.`, "dim"));
   return ExitCode.usage;
 }
 

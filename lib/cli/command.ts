@@ -82,3 +82,8 @@ export interface Alias {
   /** Its flags, with their dashes, and what each is here; an empty text: it has no meaning any more and is left out. */
   readonly flags: Readonly<Record<string, string>>;
 }
+
+/** What shows the client's help, by the name under which the program was called: `virtxd --help` is that of the daemon. */
+export function clientHelp(program: string): string {
+  return program === "virtxd" ? "virtxd help" : `${program} --help`;
+}

@@ -1,4 +1,4 @@
-import type { Argument, Command, Flag, Noun } from "./command.ts";
+import { type Argument, clientHelp, type Command, type Flag, type Noun } from "./command.ts";
 import { COMMON_FLAGS } from "./commands/common.ts";
 import { GENERAL, NOUNS } from "./commands/table.ts";
 import { CLIENT_EXIT_CODES } from "./exit_code.ts";
@@ -76,7 +76,7 @@ class Page {
         `The flags of every command (${
           COMMON_FLAGS.map(({ name }) => `--${name}`).join(", ")
         }) are told by ` +
-          `${this.#program} --help.`,
+          `${clientHelp(this.#program)}.`,
       ),
     ]);
   }
