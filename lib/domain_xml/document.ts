@@ -1,6 +1,6 @@
 import { VirtxError } from "../model/error.ts";
-import { escapeXml, printXml, unescapeXml, type XmlElement } from "./element.ts";
-import { type CharacterKind, parseAttributes, scanXml } from "./scan.ts";
+import { escapeXml, printXml, type XmlElement } from "./element.ts";
+import { type CharacterKind, parseAttributes, plainText, scanXml } from "./scan.ts";
 import { UnreadableXml } from "./unreadable_xml.ts";
 
 /** Two spaces a level, as libvirt prints. */
@@ -79,7 +79,9 @@ export class XmlNode implements XmlElement {
   }
 
   get text(): string {
-    return this.#content.map((part) => part instanceof XmlNode ? "" : plain(part)).join("");
+    return this.#content.map((part) => part instanceof XmlNode ? "" : plainText(part.source, part.kind)).join(
+      "",
+    );
   }
 
   /** The first child of that name. */
@@ -182,11 +184,6 @@ export class XmlNode implements XmlElement {
     const attributes = [...this.#attributes].map(([name, value]) => ` ${name}="${escapeXml(value)}"`);
     return `<${this.name}${attributes.join("")}${end}`;
   }
-}
-
-function plain({ source, kind }: Characters): string {
-  if (kind === "text") return unescapeXml(source);
-  return kind === "cdata" ? source.slice("<![CDATA[".length, -"]]>".length) : "";
 }
 
 function isBlank({ source, kind }: Characters): boolean {

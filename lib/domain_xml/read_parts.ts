@@ -1,4 +1,5 @@
-import { unescapeXml, type XmlElement } from "./element.ts";
+import type { XmlElement } from "./element.ts";
+import { parseAttributes, plainText, scanXml } from "./scan.ts";
 import { UnreadableXml } from "./unreadable_xml.ts";
 
 /** Which elements to keep: below each name, with or without a prefix, its own choice, or everything. */
@@ -12,7 +13,6 @@ interface OpenElement extends XmlElement {
 
 /** An element that has begun; without `kept` it is passed over. */
 interface Frame {
-  readonly name: string;
   readonly kept: OpenElement | undefined;
   readonly parts: Parts;
 }
@@ -27,60 +27,24 @@ const NOTHING: Parts = new Map();
  * @throws VirtxError `internal` if the document is not well-formed or its root has another name.
  */
 export function readParts(xml: string, rootName: string, parts: Parts): XmlElement {
-  const fail = (why: string) => new UnreadableXml(`Cannot read <${rootName}>: ${why}`);
-  // In order: "/" of an end tag, the name, all attributes, "/" of an empty element.
-  const tag = /<(\/?)([^\s<>\/="'&!?]+)((?:\s+[^\s<>\/="'&]+\s*=\s*(?:"[^"<]*"|'[^'<]*'))*)\s*(\/?)>/y;
   const open: Frame[] = [];
   let root: XmlElement | undefined;
-  let at = 0;
-
-  /** The index after the next such text, which must exist. */
-  const after = (end: string, from: number) => {
-    const index = xml.indexOf(end, from);
-    if (index < 0) throw fail(`"${end}" is missing`);
-    return index + end.length;
-  };
-
-  for (;;) {
-    const less = xml.indexOf("<", at);
-    const text = xml.slice(at, less < 0 ? undefined : less);
-    const inside = open.at(-1);
-    if (inside === undefined && text.trim() !== "") throw fail("there is text outside the root element");
-    const plain = unescapeXml(text); // of what is passed over, too: it has to be readable
-    if (inside?.kept !== undefined) inside.kept.text += plain;
-    if (less < 0) break;
-    if (xml.startsWith("<!--", less)) {
-      at = after("-->", less + 4);
-    } else if (xml.startsWith("<?", less)) {
-      at = after("?>", less + 2);
-    } else if (inside !== undefined && xml.startsWith("<![CDATA[", less)) {
-      at = after("]]>", less);
-      if (inside.kept !== undefined) inside.kept.text += xml.slice(less + 9, at - 3);
-    } else {
-      tag.lastIndex = less;
-      const match = tag.exec(xml);
-      if (match === null) throw fail(`malformed markup at character ${less}`);
-      at = tag.lastIndex;
-      const [, end, name = "", attributes = "", empty] = match;
-      if (end === "/") {
-        if (inside?.name !== name || attributes !== "" || empty === "/") {
-          throw fail(`</${name}> closes nothing`);
-        }
-        open.pop();
-        continue;
-      }
-      if (inside === undefined && (root !== undefined || name !== rootName)) {
-        throw fail(`<${name}> is not it`);
-      }
-      const frame = begin(inside, name, attributes, parts);
+  scanXml(xml, rootName, {
+    open(name, attributes, _from, _to, empty) {
+      const frame = begin(open.at(-1), name, attributes, parts);
       root ??= frame.kept;
-      if (empty === "") open.push(frame);
-    }
-  }
-  const last = open.at(-1);
-  if (root === undefined || last !== undefined) {
-    throw fail(last ? `<${last.name}> has no end` : "it is empty");
-  }
+      if (!empty) open.push(frame);
+    },
+    close() {
+      open.pop();
+    },
+    characters(from, to, kind) {
+      const text = plainText(xml.slice(from, to), kind); // of what is passed over, too: it has to be readable
+      const kept = open.at(-1)?.kept;
+      if (kept !== undefined) kept.text += text;
+    },
+  });
+  if (root === undefined) throw new UnreadableXml(`Cannot read <${rootName}>: it is empty`);
   return root;
 }
 
@@ -90,23 +54,12 @@ function begin(parent: Frame | undefined, name: string, attributes: string, root
     : parent.parts === "all"
     ? "all"
     : choice(parent.parts, name);
-  if (parts === undefined) return { name, kept: undefined, parts: NOTHING };
+  if (parts === undefined) return { kept: undefined, parts: NOTHING };
   const kept: OpenElement = { name, attributes: parseAttributes(attributes), children: [], text: "" };
   parent?.kept?.children.push(kept);
-  return { name, kept, parts };
+  return { kept, parts };
 }
 
 function choice(parts: ReadonlyMap<string, Parts>, name: string): Parts | undefined {
   return parts.size === 0 ? undefined : parts.get(name) ?? parts.get(name.slice(name.indexOf(":") + 1));
-}
-
-/** The attributes of a tag, whose syntax is known to be right. */
-function parseAttributes(attributes: string): Map<string, string> {
-  const map = new Map<string, string>();
-  for (
-    const [, name = "", , double, single] of attributes.matchAll(/([^\s=]+)\s*=\s*("([^"]*)"|'([^']*)')/g)
-  ) {
-    map.set(name, unescapeXml(double ?? single ?? ""));
-  }
-  return map;
 }

@@ -77,6 +77,12 @@ export function scanXml(xml: string, rootName: string, visitor: XmlVisitor): voi
   if (!begun || last !== undefined) throw fail(last ? `<${last}> has no end` : "it is empty");
 }
 
+/** The text that characters stand for. */
+export function plainText(source: string, kind: CharacterKind): string {
+  if (kind === "text") return unescapeXml(source);
+  return kind === "cdata" ? source.slice("<![CDATA[".length, -"]]>".length) : "";
+}
+
 /** The attributes of a tag, whose syntax is known to be right. */
 export function parseAttributes(attributes: string): Map<string, string> {
   const map = new Map<string, string>();
