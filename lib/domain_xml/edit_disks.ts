@@ -3,7 +3,7 @@ import { allDisks, type Disk, type Vmdef } from "../model/vm.ts";
 import { CONTROLLERS, diskAlias, isOwnAlias } from "./alias.ts";
 import { diskElement, driveAddress, SATA_PORTS, scsiController, sourceElement } from "./build_disks.ts";
 import type { XmlNode } from "./document.ts";
-import { type Edit, refusal, textNumber } from "./editing.ts";
+import { type Edit, matchDevices, refusal, textNumber } from "./editing.ts";
 import { attribute, child, descend, element, integer, type XmlElement } from "./element.ts";
 import { diskElements } from "./parse_devices.ts";
 
@@ -58,21 +58,11 @@ export function keepDiskOrder({ devices, to }: Edit, told: Vmdef): void {
 
 /** For each disk that is wanted, which of the old ones it is; -1: none. A CD-ROM drive stays, whatever is put into it. */
 function matchDisks(old: readonly Disk[], wanted: readonly Disk[]): number[] {
-  const taken = new Set<number>();
-  const found = wanted.map(() => -1);
-  const match = (same: (before: Disk, after: Disk) => boolean) => {
-    for (const [index, after] of wanted.entries()) {
-      if (found[index] !== -1) continue;
-      const at = old.findIndex((before, at) => !taken.has(at) && same(before, after));
-      if (at < 0) continue;
-      found[index] = at;
-      taken.add(at);
-    }
-  };
-  match((before, after) => before.path === after.path);
   const isDrive = (disk: Disk) => disk.device === DiskDevice.cdrom;
-  match((before, after) => isDrive(before) && isDrive(after) && before.bus === after.bus);
-  return found;
+  return matchDevices(old, wanted, [
+    (before, after) => before.path === after.path,
+    (before, after) => isDrive(before) && isDrive(after) && before.bus === after.bus,
+  ]);
 }
 
 /** Makes a disk what it is to be; where another bus needs another place, all else that is set on it goes along. */

@@ -1,7 +1,7 @@
 import type { Net } from "../model/vm.ts";
 import { interfaceElement } from "./build.ts";
 import type { XmlNode } from "./document.ts";
-import { type Edit, refusal } from "./editing.ts";
+import { type Edit, matchDevices, refusal } from "./editing.ts";
 import { attribute, child, children, element } from "./element.ts";
 
 /** An interface that stays, and what it is to be. */
@@ -45,24 +45,13 @@ export function editNets(edit: Edit): void {
  * position: then it gets another address or network.
  */
 function matchNets(old: readonly Net[], wanted: readonly Net[]): number[] {
-  const taken = new Set<number>();
-  const found = wanted.map(() => -1);
-  const match = (same: (before: Net, after: Net, at: number, index: number) => boolean) => {
-    for (const [index, after] of wanted.entries()) {
-      if (found[index] !== -1) continue;
-      const at = old.findIndex((before, at) => !taken.has(at) && same(before, after, at, index));
-      if (at < 0) continue;
-      found[index] = at;
-      taken.add(at);
-    }
-  };
-  match((before, after) => after.mac !== "" && before.mac === after.mac);
-  match((before, after) =>
-    after.mac === "" && before.name === after.name && before.nettype === after.nettype &&
-    before.model === after.model
-  );
-  match((_before, _after, at, index) => at === index);
-  return found;
+  return matchDevices(old, wanted, [
+    (before, after) => after.mac !== "" && before.mac === after.mac,
+    (before, after) =>
+      after.mac === "" && before.name === after.name && before.nettype === after.nettype &&
+      before.model === after.model,
+    (_before, _after, at, index) => at === index,
+  ]);
 }
 
 function change({ node, before, after }: Kept): void {
