@@ -4,7 +4,8 @@ import { Semaphore } from "../model/semaphore.ts";
 import type { Connection } from "./connection.ts";
 import { Console, type ConsoleEnd } from "./console.ts";
 import { ConsoleFlag, ErrorCode } from "./constants.ts";
-import { pause, settlesWithin } from "./deadline.ts";
+import { delay } from "../model/delay.ts";
+import { settlesWithin } from "./deadline.ts";
 import { withDomain } from "./domain.ts";
 import type { Runtime } from "./runtime.ts";
 import { Stream, StreamEvents } from "./stream.ts";
@@ -107,13 +108,13 @@ export class Consoles implements AsyncDisposable {
         if (!isTaken(error) || (retries === 0 && !force)) throw error;
         if (retries === 0) return await this.#takeFromOthers(uuid, signal);
       }
-      await pause(RETRY_MS, signal);
+      await delay(RETRY_MS, signal);
     }
   }
 
   async #takeFromOthers(uuid: string, signal: AbortSignal): Promise<Console> {
     using _turn = await this.#forcing.lock({ signal });
-    await pause(Math.max(0, this.#forcedAt + FORCE_PAUSE_MS - performance.now()), signal);
+    await delay(Math.max(0, this.#forcedAt + FORCE_PAUSE_MS - performance.now()), signal);
     this.#forcedAt = performance.now();
     return await this.#connect(uuid, ConsoleFlag.safe | ConsoleFlag.force);
   }

@@ -8,18 +8,3 @@ export async function settlesWithin(ms: number, promise: Promise<unknown>): Prom
     clearTimeout(timer);
   }
 }
-
-/** Waits so many milliseconds. @throws the signal's reason, if that comes first */
-export async function pause(ms: number, signal: AbortSignal): Promise<void> {
-  signal.throwIfAborted();
-  const { promise, resolve, reject } = Promise.withResolvers<void>();
-  const abort = () => reject(signal.reason);
-  const timer = setTimeout(resolve, ms);
-  signal.addEventListener("abort", abort);
-  try {
-    await promise;
-  } finally {
-    clearTimeout(timer);
-    signal.removeEventListener("abort", abort);
-  }
-}

@@ -12,7 +12,7 @@ import { counted, span } from "../output/human.ts";
 import type { Cluster } from "../server/cluster.ts";
 import type { OperationItem } from "../server/operations.ts";
 import { Attended, Unattended } from "./attended.ts";
-import { delay } from "./delay.ts";
+import { delay } from "../../model/delay.ts";
 import { canAsk, readLine } from "./prompt.ts";
 
 /** Between looks at an operation: the first, and the longest. */

@@ -1,7 +1,7 @@
 import { Runstate } from "../../model/enums.ts";
 import { VirtxError } from "../../model/error.ts";
 import type { Cluster } from "../server/cluster.ts";
-import { delay } from "./delay.ts";
+import { delay } from "../../model/delay.ts";
 
 const LOOK_MS = 100;
 const LOOK_MAX_MS = 1_000;

@@ -1,5 +1,5 @@
 import { errorMessage, VirtxError } from "../../model/error.ts";
-import { delay } from "../changes/delay.ts";
+import { delay } from "../../model/delay.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";

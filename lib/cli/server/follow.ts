@@ -1,5 +1,5 @@
 import { errorMessage, VirtxError } from "../../model/error.ts";
-import { delay } from "../changes/delay.ts";
+import { delay } from "../../model/delay.ts";
 import { type Query, withQuery } from "./cluster.ts";
 import { readEvents, type ServerEvent } from "./event_stream.ts";
 import type { Server } from "./server.ts";

@@ -1,4 +1,4 @@
-/** Waits; an abort throws the signal's reason. */
+/** Waits so many milliseconds. @throws the signal's reason, if that comes first */
 export async function delay(ms: number, signal: AbortSignal): Promise<void> {
   signal.throwIfAborted();
   const { promise, resolve, reject } = Promise.withResolvers<void>();
