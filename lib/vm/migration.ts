@@ -122,11 +122,6 @@ export class Migrations implements AsyncDisposable {
     return run.info;
   }
 
-  /** The target of a migration that is not settled. */
-  targetOf(vm: string): string | undefined {
-    return this.#runs.get(vm)?.record.target;
-  }
-
   /** The migration that is under way, else the last one that this process has seen. */
   info(vm: string): MigrationInfo | undefined {
     return this.isUnderWay(vm) ? this.#runs.get(vm)?.info : this.#last.get(vm);

@@ -1,4 +1,5 @@
 import { must } from "../command.ts";
+import { exists } from "../files.ts";
 
 /** Deno has types for Node's API, but does not print them. In deno.json these would replace Deno's. */
 const NODE_TYPES = { "@types/node": "npm:@types/node@25.9.9" };
@@ -50,14 +51,4 @@ async function denoDirectory(): Promise<string> {
 async function sha256(text: string): Promise<string> {
   const digest = await crypto.subtle.digest("SHA-256", new TextEncoder().encode(text));
   return new Uint8Array(digest).toHex();
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -1,5 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { must } from "../command.ts";
+import { exists } from "../files.ts";
 import type { Progress } from "../progress.ts";
 import { downloadPackages, packageDependencies } from "../packages.ts";
 import { buildDisk } from "./disk.ts";
@@ -100,14 +101,4 @@ async function sourcesHash(): Promise<string> {
 
 async function removeTree(path: string): Promise<void> {
   if (await exists(path)) await Deno.remove(path, { recursive: true });
-}
-
-async function exists(path: string): Promise<boolean> {
-  try {
-    await Deno.stat(path);
-    return true;
-  } catch (error) {
-    if (error instanceof Deno.errors.NotFound) return false;
-    throw error;
-  }
 }

@@ -58,8 +58,6 @@ export const SELECTOR_FLAG: Flag = {
 
 export const YES_FLAG: Flag = { name: "yes", short: "y", summary: "Do not ask for confirmation" };
 
-export const HOST_FLAG: Flag = { name: "host", value: "<host>", kind: "host", summary: "On this host" };
-
 /** The VM that a command is about. */
 export const VM: Argument = {
   name: "vm",
