@@ -272,6 +272,9 @@ export const MigrationVerdictSchema = z.object({
   obstacles: z.array(z.object({
     code: text("A word for the class of obstacle"),
     message: text("What is in the way"),
-  })).openapi({ description: "All that is in the way; empty if it fits" }),
+    soft: z.literal(true).optional().openapi({
+      description: "It only speaks for another host: the VM can go there all the same",
+    }),
+  })).openapi({ description: "All that speaks against it; if it fits, what is soft" }),
   load: z.number().openapi({ description: "How loaded it would be, 0 to 1 and beyond" }),
 }).openapi("MigrationVerdict") satisfies z.ZodType<model.MigrationVerdict>;

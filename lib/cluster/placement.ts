@@ -9,7 +9,7 @@ export interface Demand {
   readonly vcpus: number;
 }
 
-/** A host that is this loaded, of memory or CPU, is not chosen; it can still be named. */
+/** A host that is this loaded, of memory or CPU, is chosen only if there is no other. */
 const OVERLOADED = 0.95;
 
 /** So many hosts are asked whether they can take a VM; in a large cluster one of the roomiest will do. */
@@ -28,7 +28,7 @@ export function resourceLoad({ memory, hp, cpu }: Hostresources, { memoryMiB, hu
   return Math.round(load * 1_000) / 1_000;
 }
 
-/** Whether a host should not be chosen. */
+/** Whether another host should be chosen, if one can take the VM. */
 export function isOverloaded(load: number): boolean {
   return load > OVERLOADED;
 }

@@ -173,6 +173,8 @@ export interface MigrationObstacle {
   readonly code: string;
   /** In words, with names. */
   readonly message: string;
+  /** It only speaks for another host: the VM can go there all the same. */
+  readonly soft?: true | undefined;
 }
 
 /** Whether a host can take a VM. */
@@ -180,8 +182,9 @@ export interface MigrationVerdict {
   /** UUID. */
   readonly host: string;
   readonly name: string;
+  /** Whether no obstacle is in the way but soft ones. */
   readonly fits: boolean;
-  /** All that is in the way; empty if it fits. */
+  /** All that speaks against it. */
   readonly obstacles: readonly MigrationObstacle[];
   /** How loaded the host would be, 0 to 1 and beyond: of memory and CPU what is scarcer. */
   readonly load: number;

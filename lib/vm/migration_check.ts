@@ -21,7 +21,7 @@ export const OBSTACLES = {
   prototype: "the host runs the prototype, which cannot be asked",
   unreachable: "the host does not answer",
   device: "the guest has a device that ties it to its host",
-  overloaded: "the host is busy as it is; it is taken only if it is named",
+  overloaded: "the host is busy as it is (soft: it is taken if it is named, or if no other can take the VM)",
   away: "its libvirt is away",
   defined: "a VM with that UUID is there already",
   arch: "another architecture",

@@ -58,7 +58,8 @@ const VerdictSchema: z.ZodType<MigrationVerdict> = z.object({
   host: Uuid,
   name: z.string(),
   fits: z.boolean(),
-  obstacles: z.array(z.object({ code: z.string(), message: z.string() })).max(1_000),
+  obstacles: z.array(z.object({ code: z.string(), message: z.string(), soft: z.literal(true).optional() }))
+    .max(1_000),
   load: z.number(),
 });
 

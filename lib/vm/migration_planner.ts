@@ -32,8 +32,8 @@ export interface MigrationPlan {
 const CHECK_TIMEOUT_MS = 15_000;
 
 /**
- * Finds out where a VM can go. A host that is named is asked whatever its load. Without a name, the roomiest hosts are asked
- * (placement.ts), those fit that have nothing against it and are not overloaded, and of them the least loaded is taken.
+ * Finds out where a VM can go. Without the name of a host, the roomiest ones are asked (placement.ts). Those fit that have nothing
+ * against it but what is soft, and of them the least loaded is taken: an overloaded one only if there is no other.
  */
 export class MigrationPlanner {
   readonly #o: MigrationPlannerOptions;
@@ -78,9 +78,8 @@ export class MigrationPlanner {
       ? candidates(inventory.hosts(), monitor.uuid, check.arch, check).map(({ uuid }) => uuid)
       : [host];
     const verdicts = await Promise.all(hosts.map((candidate) => this.#verdict(candidate, check)));
-    return verdicts.map((verdict) => host === "" ? notOverloaded(verdict) : verdict)
-      .map((verdict) => tied(verdict, unmovable))
-      .sort(compareVerdicts);
+    const tied = unmovable.map((device) => against("device", `it has ${device}`));
+    return verdicts.map((verdict) => adding(verdict, [...tied, ...overload(verdict)])).sort(compareVerdicts);
   }
 
   async #verdict(host: string, check: TargetCheck): Promise<MigrationVerdict> {
@@ -107,7 +106,9 @@ export class MigrationPlanner {
 
   #refusal(verb: string, verdicts: readonly MigrationVerdict[], { host }: VmMigrateOptions): VirtxError {
     const issues = verdicts.flatMap(({ name, obstacles }) =>
-      obstacles.map(({ message }) => ({ field: "host", message: `${name}: ${message}` }))
+      obstacles.flatMap(({ message, soft }) =>
+        soft ? [] : [{ field: "host", message: `${name}: ${message}` }]
+      )
     );
     const told = issues.map(({ message }) => message).join("; ");
     const codes = new Set(verdicts.flatMap(({ obstacles }) => obstacles.map(({ code }) => code)));
@@ -140,19 +141,15 @@ export class MigrationPlanner {
   }
 }
 
-function tied(verdict: MigrationVerdict, unmovable: readonly string[]): MigrationVerdict {
-  if (unmovable.length === 0) return verdict;
-  const added = unmovable.map((device) => against("device", `it has ${device}`));
-  return { ...verdict, fits: false, obstacles: [...verdict.obstacles, ...added] };
+function adding(verdict: MigrationVerdict, added: readonly MigrationObstacle[]): MigrationVerdict {
+  const fits = verdict.fits && added.every(({ soft }) => soft);
+  return { ...verdict, fits, obstacles: [...verdict.obstacles, ...added] };
 }
 
-function notOverloaded(verdict: MigrationVerdict): MigrationVerdict {
-  if (!isOverloaded(verdict.load)) return verdict;
-  const obstacle = against(
-    "overloaded",
-    `its load would be ${Math.round(100 * verdict.load)} %; it is taken only if it is named (--host)`,
-  );
-  return { ...verdict, fits: false, obstacles: [...verdict.obstacles, obstacle] };
+function overload({ load }: MigrationVerdict): MigrationObstacle[] {
+  if (!isOverloaded(load)) return [];
+  const message = `its load would be ${Math.round(100 * load)} %; a host with more room is preferred`;
+  return [{ ...against("overloaded", message), soft: true }];
 }
 
 function against(code: ObstacleCode, message: string): MigrationObstacle {

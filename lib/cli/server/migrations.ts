@@ -38,6 +38,7 @@ export function readVerdict(verdict: Fields): MigrationVerdict {
     obstacles: verdict.list("obstacles").map((obstacle) => ({
       code: obstacle.text("code"),
       message: obstacle.text("message"),
+      ...(obstacle.raw("soft") === true && { soft: true }),
     })),
     load: verdict.number("load"),
   };

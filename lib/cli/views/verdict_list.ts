@@ -10,7 +10,8 @@ export const VERDICT_VIEW: View<MigrationVerdict> = {
     { heading: "LOAD", text: ({ fits, load }) => fits ? `${Math.round(load * 100)} %` : "-", right: true },
     {
       heading: "OBSTACLES",
-      text: ({ obstacles }) => obstacles.map(({ message }) => message).join("; ") || "-",
+      text: ({ obstacles }) =>
+        obstacles.map(({ message, soft }) => soft ? `warning: ${message}` : message).join("; ") || "-",
       least: 20,
       wraps: true,
     },
