@@ -33,6 +33,11 @@ export function parsePlatform(xml: string): Platform {
   };
 }
 
+/** The prototype gives one to each VM that it makes. */
+const VDAGENT =
+  "a qemu-vdagent channel, with which QEMU migrates no guest that runs; stop it and migrate it cold, or remove the channel " +
+  "while it is off (virsh edit)";
+
 /** Devices of the host itself, directories of it, and what QEMU cannot migrate (qemu-vdagent, before QEMU 10.1). */
 function unmovableDevices(devices: XmlElement | undefined): readonly string[] {
   const agents = children(devices, "channel").filter((channel) =>
@@ -41,7 +46,7 @@ function unmovableDevices(devices: XmlElement | undefined): readonly string[] {
   return [
     ...children(devices, "hostdev").map((device) => `a device of the host (${attribute(device, "type")})`),
     ...children(devices, "filesystem").map(() => "a directory of the host"),
-    ...agents.map(() => "a qemu-vdagent channel"),
+    ...agents.map(() => VDAGENT),
   ];
 }
 
