@@ -7,6 +7,8 @@ import { describeOperation } from "./describe.ts";
 import type { Exchange } from "./exchange.ts";
 import { check } from "./issues.ts";
 import type { Input, JsonBody, Operation, OperationHandler } from "./operation.ts";
+import { type FilterFields, withFilter } from "./filter_body.ts";
+import { announcesBody, showBody } from "./get_body.ts";
 import { HttpError, problemResponse } from "./problem.ts";
 import { NO_QUERY, readQuery } from "./query.ts";
 import { respondEmpty } from "./respond.ts";
@@ -189,6 +191,9 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
   exchange.operation = operation.id;
   if (operation.readsOnly) exchange.readsOnly = true;
   if (operation.streams) exchange.streams = true;
+  if (operation.filter && announcesBody(exchange.request)) {
+    return serveFilter(operation, operation.filter, handler, exchange, bodies);
+  }
   const issues: FieldIssue[] = [];
   const uuid = (c.req.param("uuid") ?? "").toLowerCase();
   if (uuid !== "" && !isUuid(uuid)) issues.push({ field: "uuid", message: UUID_RULE });
@@ -203,9 +208,37 @@ function serve<Query extends z.ZodObject, Body extends z.ZodType>(
     exchange,
   };
   if (operation.method !== "get") return serveBody(operation, handler, input, issues, bodies);
-  // A GET's body means nothing (RFC 9110 §9.3.1), and Deno.serve does not even show it.
+  // A GET's body means nothing (RFC 9110 §9.3.1).
   if (issues.length > 0) throw invalidRequest(issues);
   return handler(input);
+}
+
+/** Answers a list request that may have its filter in the body. */
+async function serveFilter<Query extends z.ZodObject, Body extends z.ZodType>(
+  operation: Operation<Query, Body>,
+  fields: FilterFields,
+  handler: OperationHandler<Query, Body>,
+  exchange: Exchange,
+  bodies: BodyReader,
+): Promise<Response> {
+  const { request } = exchange;
+  showBody(request);
+  if (request.body === null) {
+    const known = Object.values(fields).join(", ");
+    throw invalidRequest([{ field: "", message: `cannot be read; filter by query parameters: ${known}` }]);
+  }
+  const { value, bytes } = await readBody({ request, exchange }, bodies);
+  const issues: FieldIssue[] = [];
+  const url = withFilter(request.url, value, fields, issues);
+  const query = readQuery(url, operation.query, issues);
+  if (issues.length > 0) throw invalidRequest(issues);
+  // What is kept of answers, here and by caches on the way, is kept by URL; the body is not part of that.
+  const asked = new Request(url);
+  const body = undefined as z.output<Body>;
+  const response = await handler({ uuid: "", query, body, bytes, request: asked, exchange });
+  response.headers.delete("etag");
+  response.headers.set("cache-control", "no-store");
+  return response;
 }
 
 async function serveBody<Query extends z.ZodObject, Body extends z.ZodType>(

@@ -1,52 +1,70 @@
-import { invalidRequest } from "./body.ts";
+import type { FieldIssue } from "../model/error.ts";
 
 /**
- * The bodies of list requests. The prototype's client sends its filter in the body of a GET, which Deno.serve does not
- * show to us. Its empty filter means the whole list and is let through; any other is refused, rather than answered
- * unfiltered (design.md). All that can be told apart is the length.
+ * The filters that the prototype's client sends in the body of a list request, `{"filter": {…}}`, with every field that
+ * there is; those that are empty or 0 are not set (interop.md §1).
  */
 
-const CPUDEF = { model: "", nodes: 0, sockets: 0, cores: 0, threads: 0 };
+/** The query parameter that means the same as a field of the filter, by the field's path in it. */
+export type FilterFields = Readonly<Record<string, string>>;
 
-/** The prototype's filters with every field unset; Go's encoder writes all of them (interop.md §1). */
-export const EMPTY_VM_FILTER = {
-  filter: { name: "", host: "", runstate: 0, vlanid: 0, custom: { name: "", value: "" }, ts: 0 },
-};
-export const EMPTY_HOST_FILTER = {
-  filter: {
-    name: "",
-    cpuarch: { arch: "", vendor: "" },
-    cpudef: CPUDEF,
-    cstate: 0,
-    memoryavailable: 0,
-    hpavailable: 0,
-    osid: "",
-    osv: "",
-    ts: 0,
-  },
+/** Those of VmListOptions. */
+export const VM_FILTER: FilterFields = {
+  name: "name",
+  host: "host",
+  runstate: "runstate",
+  vlanid: "vlanid",
+  "custom.name": "custom.name",
+  "custom.value": "custom.value",
+  ts: "ts",
 };
 
-/** Refuses list requests whose body may be a filter. */
-export class FilterBody {
-  readonly #lengths: ReadonlySet<string>;
-  readonly #advice: string;
+/** Those of HostListOptions. */
+export const HOST_FILTER: FilterFields = {
+  name: "name",
+  "cpuarch.arch": "arch",
+  "cpuarch.vendor": "vendor",
+  "cpudef.model": "model",
+  "cpudef.nodes": "nodes",
+  "cpudef.sockets": "sockets",
+  "cpudef.cores": "cores",
+  "cpudef.threads": "threads",
+  cstate: "cstate",
+  memoryavailable: "memoryavailable",
+  hpavailable: "hpavailable",
+  osid: "osid",
+  osv: "osv",
+  ts: "ts",
+};
 
-  /**
-   * @param empty the filter whose length is let through
-   * @param parameters the query parameters to use instead
-   */
-  constructor(empty: unknown, parameters: readonly string[]) {
-    // Go's encoder ends what it writes with a newline; other clients do not.
-    const lengths = [empty, null].map((value) => JSON.stringify(value).length).flatMap((n) => [n, n + 1]);
-    this.#lengths = new Set([0, ...lengths].map(String));
-    this.#advice = `cannot be read with GET; filter by query parameters instead: ${parameters.join(", ")}`;
+/**
+ * The URL that asks by its query for what a list request asks for by its body, so that there is one way to filter. A field
+ * that is set and not known is an issue: to leave a filter out would select too much.
+ */
+export function withFilter(url: string, body: unknown, fields: FilterFields, issues: FieldIssue[]): string {
+  const parameters: string[] = [];
+  for (const [path, value] of settings(body, "")) {
+    const parameter = path.startsWith("filter.") ? fields[path.slice("filter.".length)] : undefined;
+    if (parameter === undefined) issues.push({ field: path.slice(0, 64), message: "is not known" });
+    else if (typeof value === "string" || typeof value === "number") {
+      parameters.push(`${parameter}=${encodeURIComponent(value)}`);
+    } else issues.push({ field: path, message: "must be a string or a number" });
   }
+  if (parameters.length === 0) return url;
+  return `${url}${url.includes("?") ? "&" : "?"}${parameters.join("&")}`;
+}
 
-  /** @throws VirtxError invalid */
-  check(headers: Headers): void {
-    const length = headers.get("content-length");
-    if (length === null && headers.get("transfer-encoding") === null) return;
-    if (length !== null && this.#lengths.has(length)) return;
-    throw invalidRequest([{ field: "", message: this.#advice }]);
+/** How deep the fields are: `filter.custom.name`. */
+const DEPTH = 3;
+
+/** What is set in a JSON value, with its path. */
+function* settings(value: unknown, path: string, depth = 0): Iterable<[string, unknown]> {
+  if (!value) return; // "", 0, false, null
+  if (typeof value !== "object" || Array.isArray(value) || depth === DEPTH) {
+    yield [path, value];
+    return;
+  }
+  for (const [name, inner] of Object.entries(value)) {
+    yield* settings(inner, path === "" ? name : `${path}.${name}`, depth + 1);
   }
 }

@@ -3,7 +3,7 @@ import { type HostQuery, searchHosts, searchVms, type VmQuery } from "../cluster
 import type { Clock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Endpoints } from "./endpoints.ts";
-import { EMPTY_HOST_FILTER, EMPTY_VM_FILTER, FilterBody } from "./filter_body.ts";
+import { HOST_FILTER, VM_FILTER } from "./filter_body.ts";
 import { ListAnswers } from "./list_answers.ts";
 import { renderHost, renderVm, sealed, sealedHost } from "./list_items.ts";
 import type { Answer } from "./operation.ts";
@@ -14,7 +14,7 @@ import { VmListSchema, VmRunstateSchema } from "./schema_vm.ts";
 
 const PAGES =
   "Answered from memory by any host. With `limit` the list comes in pages: follow the Link header, or hand the " +
-  "`next` of a page to `cursor`. A filter in the body is refused, except the empty one of the prototype's client.";
+  "`next` of a page to `cursor`. The filter may come in the body, too, as the prototype's client sends it.";
 
 const NOT_MODIFIED: Answer = { description: "As If-None-Match has it" };
 const LIST_HEADERS = { ETag: "For If-None-Match", Link: "The next page, if there is one (RFC 8288)" };
@@ -49,8 +49,6 @@ export function addInventoryOperations(
     render: renderHost,
     seal: (item, { uuid }) => sealedHost(item, inventory.seen(uuid), apiOf(uuid)),
   }, clock);
-  const vmFilterBody = new FilterBody(EMPTY_VM_FILTER, Object.keys(VmListQuery.shape));
-  const hostFilterBody = new FilterBody(EMPTY_HOST_FILTER, Object.keys(HostListQuery.shape));
 
   endpoints.add({
     id: "VmList",
@@ -60,14 +58,12 @@ export function addInventoryOperations(
     summary: "List the VMs of the cluster",
     description: PAGES,
     query: VmListQuery,
+    filter: VM_FILTER,
     answers: {
       200: { description: "The VMs that pass all filters", schema: VmListSchema, headers: LIST_HEADERS },
       304: NOT_MODIFIED,
     },
-  }, ({ request, query }) => {
-    vmFilterBody.check(request.headers);
-    return vms.answer(request, toVmQuery(query));
-  });
+  }, ({ request, query }) => vms.answer(request, toVmQuery(query)));
 
   endpoints.add({
     id: "VmRunstateGet",
@@ -95,14 +91,12 @@ export function addInventoryOperations(
     summary: "List the hosts of the cluster",
     description: PAGES,
     query: HostListQuery,
+    filter: HOST_FILTER,
     answers: {
       200: { description: "The hosts that pass all filters", schema: HostListSchema, headers: LIST_HEADERS },
       304: NOT_MODIFIED,
     },
-  }, ({ request, query }) => {
-    hostFilterBody.check(request.headers);
-    return hosts.answer(request, toHostQuery(query));
-  });
+  }, ({ request, query }) => hosts.answer(request, toHostQuery(query)));
 
   endpoints.add({
     id: "HostGet",

@@ -1,6 +1,7 @@
 import type { z } from "@hono/zod-openapi";
 import type { ErrorKind, FieldIssue } from "../model/error.ts";
 import type { Exchange } from "./exchange.ts";
+import type { FilterFields } from "./filter_body.ts";
 import type { Patience } from "./passing.ts";
 
 /**
@@ -19,6 +20,8 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   /** Query parameters, each from a string; others than these are refused. */
   readonly query?: Query;
   readonly body?: JsonBody<Body>;
+  /** A list's filter may also come in the body, with these fields. */
+  readonly filter?: FilterFields;
   /** Headers that it heeds, for the documentation. */
   readonly headers?: Readonly<Record<string, RequestHeader>>;
   /** Its answer goes on until the client goes away. */
