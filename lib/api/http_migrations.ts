@@ -21,10 +21,10 @@ const ANSWER_MAX_BYTES = 1024 * 1024;
 
 /** Asks other hosts about migrations over HTTP. */
 export class HttpMigrationPeers implements MigrationPeers {
-  readonly #cluster: Pick<Cluster, "member">;
+  readonly #cluster: Pick<Cluster, "member" | "catchUp">;
   readonly #transport: Transport;
 
-  constructor(o: { readonly cluster: Pick<Cluster, "member">; readonly transport: Transport }) {
+  constructor(o: { readonly cluster: Pick<Cluster, "member" | "catchUp">; readonly transport: Transport }) {
     this.#cluster = o.cluster;
     this.#transport = o.transport;
   }
@@ -44,6 +44,11 @@ export class HttpMigrationPeers implements MigrationPeers {
 
   async look(host: string, vm: string, signal: AbortSignal): Promise<DomainLook> {
     return parseLook(await this.#ask(host, "GET", arrivalPath(vm), signal));
+  }
+
+  async seeArrival(host: string, vm: string, signal: AbortSignal): Promise<void> {
+    await this.look(host, vm, signal);
+    await this.#cluster.catchUp(host);
   }
 
   async resume(host: string, vm: string, signal: AbortSignal): Promise<void> {

@@ -7,7 +7,7 @@ import { hostOfOperation } from "../vm/operation_id.ts";
 import { OPERATION_STATES } from "../vm/operation_record.ts";
 import type { OperationFilter, Operations } from "../vm/operations.ts";
 import type { Endpoints } from "./endpoints.ts";
-import type { OtherHosts, Passing } from "./passing.ts";
+import { HOST_HEADER, type OtherHosts, type Passing } from "./passing.ts";
 import { respondJson } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
 import {
@@ -60,10 +60,10 @@ export function addOperationOperations(endpoints: Endpoints, o: OperationLookup)
     const progress = await operations.progress(uuid);
     const operation = operations.get(uuid);
     if (operation) {
-      return respondJson(200, {
-        ...toOperationJson(operation),
-        ...(operation.state === "running" && { progress }),
-      });
+      const isRunning = operation.state === "running";
+      const response = respondJson(200, { ...toOperationJson(operation), ...(isRunning && { progress }) });
+      if (!isRunning) response.headers.set(HOST_HEADER, inventory.vm(operation.vm)?.host ?? o.hostUuid);
+      return response;
     }
     throw new VirtxError(
       "not_found",

@@ -17,7 +17,10 @@ import { WebSocketClient } from "./websocket_client.ts";
 
 /** What a host sets on a request that it passes on, so that none travels in a circle (interop.md §1). */
 export const LOOP_HEADER = "x-virtx-loop";
-/** On an answer with status 508: the UUID of the host that the request is for, as far as the answering host knows. */
+/**
+ * On an answer with status 508: the UUID of the host that the request is for, as far as the answering host knows. On that of an
+ * operation that has ended: of the host that its VM is on since.
+ */
 export const HOST_HEADER = "x-virtx-host";
 
 /** On an answer: the id of the operation that was begun. On a request that is passed on: the id that it is to have. */
@@ -50,7 +53,7 @@ export type Patience = "read" | "change" | "storage";
 /** The other hosts, and the way to them. */
 export interface OtherHosts {
   /** Who they are and where: Serf's word, not that of a record. */
-  readonly cluster: Pick<Cluster, "member" | "vector" | "states" | "staleSince">;
+  readonly cluster: Pick<Cluster, "member" | "vector" | "states" | "catchUp" | "staleSince">;
   readonly transport: Transport;
 }
 
@@ -189,6 +192,11 @@ export class Passing {
       if (status >= 400) throw toError(response, text);
       return JSON.parse(text);
     });
+  }
+
+  /** Has this host see what another has just done, so that who is told of it can read it here. */
+  async seeChangeAt(uuid: string): Promise<void> {
+    await this.#o.others?.cluster.catchUp(uuid);
   }
 
   /** What is passed on, for messages: 'pass VmBoot of VM "web1" on'. */

@@ -28,7 +28,7 @@ export class Routing {
     request: PassedRequest,
     find: () => string | undefined,
     here: () => Response | Promise<Response>,
-    there: (host: string) => Promise<PassedAnswer | Response> = (host) => this.#passing.send(host, request),
+    there: (host: string) => Promise<PassedAnswer | Response> = (host) => this.#send(host, request),
   ): Promise<Response> {
     const { exchange } = request;
     const host = find();
@@ -41,6 +41,19 @@ export class Routing {
     if (next === host) return toResponse(answer);
     if (this.#isHere(next)) return this.#isHere(find()) ? await here() : toResponse(answer);
     return toResponse(await there(next));
+  }
+
+  /** What was changed there is seen here before that is answered. */
+  async #send(host: string, request: PassedRequest): Promise<PassedAnswer> {
+    const answer = await this.#passing.send(host, request);
+    if (answer.status >= 300) return answer;
+    const other = answer.headers.get(HOST_HEADER); // where the VM has gone
+    const changed = new Set([
+      ...request.exchange.readsOnly && other === null ? [] : [host],
+      ...other === null ? [] : [other],
+    ]);
+    await Promise.all(Array.from(changed, (uuid) => this.#passing.seeChangeAt(uuid)));
+    return answer;
   }
 
   #isHere(host: string | undefined): host is "" | undefined {

@@ -37,6 +37,8 @@ const ABOUT =
   `The API of a virtxd cluster. Ask any host about any VM: a request that is for another host is passed on to it. If that host
 cannot be reached the status is 502, if it is not known or not active 503, if it does not answer in time 504, each with its name.
 
+What a host has answered to a change, it shows: whoever asks it next sees the VM as it was left, wherever that is.
+
 Each change is an operation with an id (X-VirtX-Operation), under which any host tells what became of it. Prefer:
 respond-async has it answered at once, and an Idempotency-Key makes it safe to ask again.
 

@@ -39,6 +39,9 @@ const CONTRADICTS = { does: "tells what does not add up, and is asked for all ag
 /** The condition that this host cannot tell the others of its VMs. */
 const MUTE = "gossip";
 
+/** How long is waited for what a host has just done. */
+const MOMENT_MS = 2_000;
+
 /** Between two times that this host learns of a later life of its own. */
 const RENEWAL_MS = 5000;
 
@@ -80,6 +83,7 @@ export class Cluster implements Disposable {
   readonly #gossip: Gossip;
   readonly #repetition: Repetition;
   readonly #repair: Repair;
+  readonly #questions: Questions;
   readonly #complaints: Complaints;
   readonly #health: Health;
   readonly #held = new DisposableStack();
@@ -139,7 +143,7 @@ export class Cluster implements Disposable {
       },
     }));
     this.#archive = new Archive(this.#origin, this.#knowledge);
-    const questions = this.#held.use(new Questions({ port: options.peers, timers }));
+    const questions = this.#questions = this.#held.use(new Questions({ port: options.peers, timers }));
     const pulls = this.#held.use(
       new Pulls({ questions, knowledge: this.#knowledge, peers, adopt, onOdd, timers, random, log }),
     );
@@ -201,9 +205,22 @@ export class Cluster implements Disposable {
     return vector.digest === known ? undefined : vector;
   }
 
-  /** For a peer that asks what this host knows. */
+  /** For a peer that asks what this host knows: of itself, what is so at this moment. */
   states(wants: readonly Want[]): readonly OriginState[] {
+    if (wants.some(({ uuid }) => uuid === this.#o.self)) this.#gossip.flush();
     return this.#archive.states(wants);
+  }
+
+  /**
+   * Asks a host for what it has by now, so that what it has just done is seen here without waiting for the news of it. Does
+   * not fail, and takes a moment at most: what cannot be had this way, as from a host of the prototype, comes by gossip.
+   */
+  async catchUp(uuid: string): Promise<void> {
+    const member = this.#members.host(uuid);
+    if (uuid === this.#o.self || member?.cstate !== HostState.active || member.peer.prototype) return;
+    const { promise: late, resolve } = Promise.withResolvers<void>();
+    using _moment = this.#o.timers.after(MOMENT_MS, resolve);
+    await Promise.race([this.#pullNow(member.peer), late]);
   }
 
   /** Leaves off speaking and listening; the agent stays a member. */
@@ -211,6 +228,16 @@ export class Cluster implements Disposable {
     this.#stopped = true;
     this.#reconciliation?.[Symbol.dispose]();
     this.#held.dispose();
+  }
+
+  async #pullNow(peer: Peer): Promise<void> {
+    const { timers, log } = this.#o;
+    try {
+      const askedAt = timers.now();
+      this.#adopt(await this.#questions.states(peer, [this.#knowledge.want(peer.uuid)]), peer, askedAt);
+    } catch (error) {
+      logFailure(log, "info", "cannot ask a host for what it has just done", error, { host: peer.uuid });
+    }
   }
 
   async #followEvents(serf: SerfPort): Promise<void> {

@@ -100,6 +100,16 @@ export class Gossip implements Disposable {
     this.#look ??= this.#o.timers.after(0, () => this.#sayPending());
   }
 
+  /** Publishes what has changed, for somebody who asks now; what cannot be said at once, the others pull. */
+  flush(): void {
+    const { origin } = this.#o;
+    if (origin.pending.size === 0) return;
+    this.#sayPending();
+    if (origin.pending.size === 0) return;
+    origin.publishAll();
+    this.#hostDue = true;
+  }
+
   [Symbol.dispose](): void {
     this.#silent = true;
     this.#watch[Symbol.dispose]();

@@ -142,7 +142,15 @@ export class Knowledge {
     const { epoch, seq } = origin.progress;
     const { latest, broken, disputed } = origin;
     const isOther = broken || latest.epoch > epoch;
-    if (!isOther && !disputed && !(latest.epoch === epoch && latest.seq > seq)) return undefined;
+    const isLacking = isOther || disputed || (latest.epoch === epoch && latest.seq > seq);
+    return isLacking ? this.want(uuid) : undefined;
+  }
+
+  /** What is to be asked for, to know all that an origin has said by now, whether or not something is known to be missing. */
+  want(uuid: string): Want {
+    const origin = this.#origins.get(uuid);
+    const { epoch = UNKNOWN, seq = 0 } = origin?.progress ?? {};
+    const isOther = !origin || origin.broken || origin.latest.epoch > epoch;
     return { uuid, since: isOther || epoch === UNKNOWN ? undefined : { epoch, seq } };
   }
 

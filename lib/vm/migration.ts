@@ -43,6 +43,8 @@ const FOLLOW_MS = 500, SETTLE_MS = 1_000;
 const LEFTOVER_MS = 3_000;
 /** From one attempt to settle a migration that failed by a defect to the next. */
 const DEFECT_MS = 60_000;
+/** How long it is waited for until the target shows what has come to it. */
+const ARRIVAL_TIMEOUT_MS = 2_000;
 /** How long another host may take to answer a question about a VM. */
 const PEER_TIMEOUT_MS = 5_000;
 /** How long an abort waits for the migration to have ended. */
@@ -341,9 +343,20 @@ export class Migrations implements AsyncDisposable {
     const { vm, target } = run.record;
     await this.#o.registry.handOver(vm, target);
     await this.#reached("handed");
+    await this.#seeArrival(vm, target);
     await this.#close(run, MigrationState.completed, "");
     this.#last.delete(vm); // whoever asks now asks the target
     this.#o.log.info("VM migrated", { vm, target, ms: run.info.te - run.info.ts });
+  }
+
+  /** Whoever is told of the end sees the VM where it is. */
+  async #seeArrival(vm: string, target: string): Promise<void> {
+    const { peers, log } = this.#o;
+    try {
+      await peers.seeArrival(target, vm, AbortSignal.timeout(ARRIVAL_TIMEOUT_MS));
+    } catch (error) {
+      logFailure(log, "debug", "the target of a migration does not tell yet", error, { vm });
+    }
   }
 
   /** The VM stays; whether something of it may still be at the target. */

@@ -1,4 +1,6 @@
+import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { unlessDefect } from "../model/defect.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { MigrationVerdict } from "../model/vm.ts";
@@ -11,6 +13,7 @@ import { unlessGone } from "./unless_gone.ts";
 /** What a {@link MigrationTarget} stands on. */
 export interface MigrationTargetOptions extends TargetCheckerOptions {
   readonly hypervisor: Hypervisor;
+  readonly monitor: Pick<HostMonitor, "uuid" | "hasBridge" | "refresh">;
   readonly registry: Registry;
   /** Whether the VM migrates away from here. */
   readonly isLeaving: (vm: string) => boolean;
@@ -35,9 +38,10 @@ export class MigrationTarget {
     return await this.#checker.check(request);
   }
 
-  /** What libvirt here has of a VM. */
+  /** What libvirt here has of a VM. Whoever is told of it sees it in the inventory, too. */
   async look(vm: string): Promise<DomainLook> {
-    const { hypervisor, isLeaving } = this.#o;
+    const { hypervisor, isLeaving, monitor, log } = this.#o;
+    await monitor.refresh(vm).catch(unlessDefect(log, "cannot refresh VM", { vm })); // the next sample shows it
     return await lookAtDomain(hypervisor, vm, isLeaving(vm));
   }
 

@@ -57,6 +57,7 @@ async function joining(): Promise<BenchRow[]> {
   using transport = new Transport();
   const cluster = {
     member: () => undefined,
+    catchUp: () => Promise.resolve(),
     vector: () => undefined,
     states: (wants: readonly { readonly uuid: string }[]) =>
       wants.flatMap(({ uuid }) => byUuid.get(uuid) ?? []),

@@ -90,6 +90,55 @@ async function serfHealed(cluster: LabCluster): Promise<void> {
   );
 }
 
+Deno.test("what was answered by a host is what that host shows", async (t) => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  await using cluster = await LabCluster.start(lab);
+  const vms: string[] = [];
+  await t.step("created on another", async () => {
+    for (let round = 0; round < 25; round++) {
+      const uuid = await create(cluster, `web${round}`, 1, 2);
+      vms.push(uuid);
+      assert.equal((await cluster.daemon(2).json<Vm>("GET", `/vms/${uuid}`)).def.name, `web${round}`);
+      assert.equal((await cluster.vm(2, uuid))?.host, cluster.uuid(1));
+    }
+  });
+  const [first = ""] = vms;
+  await t.step("another state", async () => {
+    const steps: [string, string, unknown, Runstate][] = [
+      ["POST", "boot", undefined, Runstate.running],
+      ["POST", "pause", undefined, Runstate.paused],
+      ["DELETE", "pause", undefined, Runstate.running],
+      ["DELETE", "boot", { force: 2 }, Runstate.poweroff],
+    ];
+    for (const [method, path, body, runstate] of steps) {
+      await cluster.daemon(2).json(method, `/vms/${first}/runstate/${path}`, body);
+      assert.equal(await cluster.daemon(2).runstate(first), runstate, `${method} ${path}`);
+    }
+    await rename(cluster, first, "web0", "shop", 2);
+    assert.equal((await cluster.vm(2, first))?.name, "shop");
+  });
+  await t.step("moved to another host", async () => {
+    for (const [from, to] of [[1, 2], [2, 1]] as const) {
+      const { headers } = await cluster.daemon(2).api.request("POST", `/vms/${first}/runstate/migrate`, {
+        host: cluster.uuid(to),
+        migration_type: 0,
+      });
+      const operation = `/operations/${headers.get("x-virtx-operation")}`;
+      await until(`the migration from ${from} to end`, async () => {
+        const { state } = await cluster.daemon(2).json<{ state: string }>("GET", operation);
+        return state !== "running" || undefined;
+      }, 30_000);
+      assert.equal((await cluster.vm(2, first))?.host, cluster.uuid(to));
+    }
+  });
+  await t.step("deleted", async () => {
+    for (const uuid of vms) {
+      await remove(cluster, uuid, 2);
+      assert.equal(await cluster.vm(2, uuid), undefined);
+    }
+  });
+});
+
 Deno.test("any host answers for all", async (t) => {
   await using lab = await TestLab.up({ hosts: 3 });
   await using cluster = await LabCluster.start(lab);

@@ -26,13 +26,17 @@ export class ApiCluster implements AsyncDisposable {
   readonly members: Map<string, HostMember>;
   readonly #held: AsyncDisposableStack;
 
+  readonly #tell: (from: string, to: string) => void;
+
   private constructor(
     hosts: readonly ApiHost[],
     members: Map<string, HostMember>,
+    tell: (from: string, to: string) => void,
     held: AsyncDisposableStack,
   ) {
     this.hosts = hosts;
     this.members = members;
+    this.#tell = tell;
     this.#held = held;
   }
 
@@ -40,16 +44,17 @@ export class ApiCluster implements AsyncDisposable {
     await using held = new AsyncDisposableStack();
     const members = new Map<string, HostMember>();
     const transport = held.use(new Transport());
-    const cluster = {
-      member: (uuid: string) => members.get(uuid),
-      vector: () => undefined,
-      states: () => [],
-      staleSince: undefined,
-    };
     const hosts: ApiHost[] = [];
     for (let number = 1; number <= count; number++) {
       const uuid = numberedUuid(1000 * number);
       const name = `virt${number}`;
+      const cluster = {
+        member: (uuid: string) => members.get(uuid),
+        vector: () => undefined,
+        states: () => [],
+        catchUp: (from: string) => Promise.resolve(tell(from, uuid)),
+        staleSince: undefined,
+      };
       const fixture = apiFixture({ hostUuid: uuid, cluster, transport, ...overrides });
       const listeners = held.use(await Listeners.open(fixture.app, [{ hostname: "127.0.0.1", port: 0 }]));
       const url = listeners.addresses[0] ?? "";
@@ -70,12 +75,17 @@ export class ApiCluster implements AsyncDisposable {
         stop: async () => void await listeners.close(1_000),
       });
     }
+    const tell = (from: string, to: string) => {
+      const [speaker, listener] = [from, to].map((uuid) => hosts.find((host) => host.uuid === uuid));
+      const infos: VmInfo[] = [...speaker?.inventory.claimsOf(from).values() ?? []];
+      if (speaker !== listener) listener?.inventory.replaceVmsOf(from, infos);
+    };
     for (const { inventory } of hosts) {
       for (const { uuid, name } of hosts) {
         inventory.putHost(hostEntry({ uuid, def: { ...hostEntry().def, name } }));
       }
     }
-    return new ApiCluster(hosts, members, held.move());
+    return new ApiCluster(hosts, members, tell, held.move());
   }
 
   /** That host; the first is 0. */
@@ -87,9 +97,8 @@ export class ApiCluster implements AsyncDisposable {
 
   /** Tells the others all that a host has, as gossip would. */
   gossip(): void {
-    for (const { uuid, inventory } of this.hosts) {
-      const infos: VmInfo[] = [...inventory.claimsOf(uuid).values()];
-      for (const other of this.hosts) if (other.uuid !== uuid) other.inventory.replaceVmsOf(uuid, infos);
+    for (const { uuid: from } of this.hosts) {
+      for (const { uuid: to } of this.hosts) this.#tell(from, to);
     }
   }
 

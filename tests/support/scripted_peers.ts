@@ -41,6 +41,10 @@ export class ScriptedPeers implements MigrationPeers {
     return Promise.resolve({ presence: this.there, persistent: true, migrating: false });
   }
 
+  async seeArrival(host: string): Promise<void> {
+    await this.look(host);
+  }
+
   resume(): Promise<void> {
     this.done.push("resume");
     this.there = "running";

@@ -44,7 +44,12 @@ function knowing(states: readonly OriginState[]): ClusterView {
 function knowingHost(states: readonly OriginState[]) {
   const stack = new DisposableStack();
   const transport = stack.use(new Transport());
-  const cluster = { ...knowing(states), member: () => undefined, staleSince: undefined };
+  const cluster = {
+    ...knowing(states),
+    member: () => undefined,
+    catchUp: () => Promise.resolve(),
+    staleSince: undefined,
+  };
   const fixture = apiFixture({ cluster, transport });
   return { ...fixture, [Symbol.dispose]: () => stack.dispose() };
 }

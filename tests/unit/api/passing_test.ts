@@ -53,6 +53,36 @@ Deno.test("any host answers for a VM of any host, for its whole life", async () 
   await deleted.body?.cancel();
 });
 
+Deno.test("what another host has done is seen by the host that was asked before it is answered", async () => {
+  await using cluster = await ApiCluster.start(3);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const created = await a.send("POST", "/vms", { vmdef: SMALL_VMDEF, host: b.uuid });
+  const uuid = await created.json();
+  const state = async () => (await (await a.send("GET", `/vms/${uuid}/runstate`)).json()).runstate;
+  assert.equal(await state(), Runstate.poweroff);
+  assert.equal((await a.send("POST", `/vms/${uuid}/runstate/boot`)).status, 204);
+  assert.equal(await state(), Runstate.running);
+  await a.send("DELETE", `/vms/${uuid}/runstate/boot`, { force: 2 });
+  assert.equal(await state(), Runstate.poweroff);
+  assert.equal((await a.send("DELETE", `/vms/${uuid}`)).status, 204);
+  const { items } = await (await a.send("GET", "/vms")).json();
+  assert.deepEqual(items, []);
+});
+
+Deno.test("of an operation that has ended the host that was asked sees where its VM is since", async () => {
+  await using cluster = await ApiCluster.start(3);
+  const [a, b, c] = [cluster.host(0), cluster.host(1), cluster.host(2)];
+  const uuid = await createOn(cluster, a, b);
+  const booted = await a.send("POST", `/vms/${uuid}/runstate/boot`);
+  // It has gone to another host, of which only those two know.
+  b.inventory.removeVm(uuid, Infinity, b.uuid);
+  for (const host of [b, c]) host.inventory.putVm(vmInfo({ uuid, host: c.uuid }));
+  const operation = await a.send("GET", `/operations/${booted.headers.get("x-virtx-operation")}`);
+  assert.equal((await operation.json()).state, "completed");
+  assert.equal(operation.headers.get("x-virtx-host"), null);
+  assert.equal(a.inventory.vm(uuid)?.host, c.uuid);
+});
+
 Deno.test("any host tells where the others are to be asked directly", async () => {
   await using cluster = await ApiCluster.start(2);
   const [a, b] = [cluster.host(0), cluster.host(1)];
@@ -329,7 +359,11 @@ Deno.test("each kind of operation has its deadline, and 504 names the host that 
     return new Response();
   });
   using transport = new Transport();
-  const known = { member: (uuid: string) => cluster.members.get(uuid), vector: () => undefined };
+  const known = {
+    member: (uuid: string) => cluster.members.get(uuid),
+    vector: () => undefined,
+    catchUp: () => Promise.resolve(),
+  };
   const passing = new Passing({
     inventory: host.a.inventory,
     others: { cluster: { ...known, states: () => [], staleSince: undefined }, transport },
@@ -368,7 +402,12 @@ Deno.test("each kind of operation has its deadline, and 504 names the host that 
 
 Deno.test("while Serf is away reads say for how long", async () => {
   using transport = new Transport();
-  const silent = { member: () => undefined, vector: () => undefined, states: () => [] };
+  const silent = {
+    member: () => undefined,
+    vector: () => undefined,
+    states: () => [],
+    catchUp: () => Promise.resolve(),
+  };
   const cluster = { ...silent, staleSince: 1_000 as number | undefined };
   const { call } = apiFixture({ cluster, transport, clock: () => 8_400 });
   assert.equal((await call("GET", "/vms")).headers.get("x-virtx-cluster-stale"), "7");

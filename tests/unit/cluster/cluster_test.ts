@@ -451,3 +451,37 @@ function inflict(sim: ClusterSim): void {
   ];
   faults[Math.floor(sim.random() * faults.length)]?.();
 }
+
+Deno.test("who asks a host for what it has just done sees it at once, though no news of it arrive", async () => {
+  using sim = new ClusterSim({ hosts: 3, vmsPerHost: 5, wire: true });
+  await sim.start();
+  const [one, two] = sim.hosts as [SimHost, SimHost];
+  one.agent.userEvent = () => Promise.resolve();
+  const caughtUp = async () => {
+    let done = false;
+    const asked = two.cluster?.catchUp(one.uuid).then(() => done = true);
+    await sim.time.until(() => done, 100, 1);
+    await asked;
+  };
+  const vm = one.put({ name: "new" });
+  for (const step of [() => one.put({ uuid: vm.uuid, runstate: Runstate.running }), () => one.put()]) {
+    const changed = step();
+    await caughtUp();
+    assert.deepEqual(two.inventory.claimsOf(one.uuid).get(changed.uuid)?.runstate, changed.runstate);
+  }
+  one.remove(vm.uuid);
+  await caughtUp();
+  assert.equal(two.inventory.vm(vm.uuid), undefined);
+  await assertAgreement(sim);
+});
+
+Deno.test("a host that does not answer holds up who asks it only for a moment", async () => {
+  using sim = new ClusterSim({ hosts: 3, vmsPerHost: 1 });
+  await sim.start();
+  const [one, two] = sim.hosts as [SimHost, SimHost];
+  sim.network.up = (from, to) => from === to;
+  let done = false;
+  const asked = two.cluster?.catchUp(one.uuid).then(() => done = true);
+  assert.ok((await sim.time.until(() => done, 10_000, 10) ?? Infinity) <= 3_000);
+  await asked;
+});
