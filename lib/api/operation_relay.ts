@@ -4,12 +4,13 @@ import type { Peer } from "../cluster/ports.ts";
 import { inBackground } from "../model/background.ts";
 import { isDefect, logFailure } from "../model/defect.ts";
 import { HostState } from "../model/enums.ts";
-import { VirtxError } from "../model/error.ts";
+import { errorMessage, type FieldIssue, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { RateLimit } from "../model/rate_limit.ts";
 import { within } from "../model/within.ts";
 import { readError } from "./answer_error.ts";
 import { peerUrl } from "./http_peers.ts";
+import { check } from "./issues.ts";
 import { LOOP_HEADER, type OtherHosts } from "./passing.ts";
 import { type TrackedOperationJson, TrackedOperationSchema } from "./schema_operation.ts";
 import { readServerSentEvents, type ServerSentEvent } from "./server_sent_events.ts";
@@ -142,25 +143,32 @@ export class OperationRelay implements Disposable {
     });
   }
 
-  #take({ name, data, id }: ServerSentEvent, { uuid, name: hostName }: Peer, host: FollowedHost): void {
-    const { listener } = this.#o;
+  #take({ name, data, id }: ServerSentEvent, peer: Peer, host: FollowedHost): void {
+    const { listener, others } = this.#o;
     const isLate = host.place === "" && this.#isReady;
-    if (isLate || name === "resync") listener.gap(`operations of host "${hostName}" may have been missed`);
+    if (isLate || name === "resync") listener.gap(`operations of host "${peer.name}" may have been missed`);
     host.place = id;
     host.reached.resolve();
     if (name !== "operation" || data === undefined) return;
-    const operation = parseOperation(data);
-    if (operation?.host === uuid) listener.operation(operation);
+    const operation = parseOperation(data, peer);
+    if (typeof operation === "string") others.cluster.misunderstood(peer, operation);
+    else listener.operation(operation);
   }
 }
 
-/** Another host's word. */
-function parseOperation(text: string): TrackedOperationJson | undefined {
+/** Another host's word of an operation of its own; or why it cannot be taken for that. */
+function parseOperation(text: string, { uuid }: Peer): TrackedOperationJson | string {
+  let value: unknown;
   try {
-    return TrackedOperationSchema.safeParse(JSON.parse(text)).data;
-  } catch {
-    return undefined;
+    value = JSON.parse(text);
+  } catch (error) {
+    return `an operation is no JSON: ${errorMessage(error)}`;
   }
+  const issues: FieldIssue[] = [];
+  const operation = check(TrackedOperationSchema, value, issues);
+  const [issue] = issues;
+  if (issue) return `an operation is none: ${`${issue.field} ${issue.message}`.trim()}`;
+  return operation.host === uuid ? operation : `an operation is of host ${operation.host}`;
 }
 
 /** Aborts its signal when nothing has been heard for a time. */

@@ -53,7 +53,10 @@ export type Patience = "read" | "change" | "storage";
 /** The other hosts, and the way to them. */
 export interface OtherHosts {
   /** Who they are and where: Serf's word, not that of a record. */
-  readonly cluster: Pick<Cluster, "member" | "vector" | "states" | "catchUp" | "staleSince">;
+  readonly cluster: Pick<
+    Cluster,
+    "member" | "vector" | "states" | "catchUp" | "staleSince" | "misunderstood"
+  >;
   readonly transport: Transport;
 }
 

@@ -101,8 +101,7 @@ export class Cluster implements Disposable {
     const peers = () => this.#peers;
     const adopt = (states: readonly OriginState[], from: Peer, askedAt: number) =>
       this.#adopt(states, from, askedAt);
-    const onOdd = (peer: Peer, reason: string) =>
-      this.#complaints.note({ from: peer.name, ...ANSWERS_NONSENSE }, reason);
+    const onOdd = (peer: Peer, reason: string) => this.misunderstood(peer, reason);
     this.#health = options.health ?? new Health();
     this.#complaints = this.#held.use(new Complaints({ health: this.#health, log, timers }));
     this.#members = new Members(log);
@@ -417,6 +416,11 @@ export class Cluster implements Disposable {
     if (this.#health.report(MUTE, { reason, blocking: true })) {
       this.#o.log.error("cannot tell the others", { error });
     }
+  }
+
+  /** Tells that an answer of this host's cannot be understood, and why. */
+  misunderstood(peer: Peer, reason: string): void {
+    this.#complaints.note({ from: peer.name, ...ANSWERS_NONSENSE }, reason);
   }
 
   /** Of a host, or of somebody who is none. */

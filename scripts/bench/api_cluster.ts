@@ -62,6 +62,7 @@ async function joining(): Promise<BenchRow[]> {
     states: (wants: readonly { readonly uuid: string }[]) =>
       wants.flatMap(({ uuid }) => byUuid.get(uuid) ?? []),
     staleSince: undefined,
+    misunderstood: () => {},
   };
   const { app } = apiFixture({ cluster, transport });
   await using listeners = await Listeners.open(app, [{ hostname: "127.0.0.1", port: 0 }]);

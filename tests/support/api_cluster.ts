@@ -2,6 +2,7 @@ import type { ApiOptions } from "../../lib/api/app.ts";
 import { Listeners } from "../../lib/api/listen.ts";
 import { Transport } from "../../lib/api/transport.ts";
 import type { HostMember } from "../../lib/cluster/members.ts";
+import type { Peer } from "../../lib/cluster/ports.ts";
 import { HostState } from "../../lib/model/enums.ts";
 import type { VmInfo } from "../../lib/model/vm.ts";
 import { type ApiFixture, apiFixture } from "./api_fixture.ts";
@@ -24,6 +25,8 @@ export class ApiCluster implements AsyncDisposable {
   readonly hosts: readonly ApiHost[];
   /** As each host's Serf has it. */
   readonly members: Map<string, HostMember>;
+  /** What hosts could not understand of others, and whose it was. */
+  readonly complaints: readonly string[];
   readonly #held: AsyncDisposableStack;
 
   readonly #tell: (from: string, to: string) => void;
@@ -31,11 +34,13 @@ export class ApiCluster implements AsyncDisposable {
   private constructor(
     hosts: readonly ApiHost[],
     members: Map<string, HostMember>,
+    complaints: readonly string[],
     tell: (from: string, to: string) => void,
     held: AsyncDisposableStack,
   ) {
     this.hosts = hosts;
     this.members = members;
+    this.complaints = complaints;
     this.#tell = tell;
     this.#held = held;
   }
@@ -43,6 +48,7 @@ export class ApiCluster implements AsyncDisposable {
   static async start(count: number, overrides: Partial<ApiOptions> = {}): Promise<ApiCluster> {
     await using held = new AsyncDisposableStack();
     const members = new Map<string, HostMember>();
+    const complaints: string[] = [];
     const transport = held.use(new Transport());
     const hosts: ApiHost[] = [];
     for (let number = 1; number <= count; number++) {
@@ -54,6 +60,7 @@ export class ApiCluster implements AsyncDisposable {
         states: () => [],
         catchUp: (from: string) => Promise.resolve(tell(from, uuid)),
         staleSince: undefined,
+        misunderstood: ({ name }: Peer, reason: string) => void complaints.push(`${name}: ${reason}`),
       };
       const fixture = apiFixture({ hostUuid: uuid, cluster, transport, ...overrides });
       const listeners = held.use(await Listeners.open(fixture.app, [{ hostname: "127.0.0.1", port: 0 }]));
@@ -85,7 +92,7 @@ export class ApiCluster implements AsyncDisposable {
         inventory.putHost(hostEntry({ uuid, def: { ...hostEntry().def, name } }));
       }
     }
-    return new ApiCluster(hosts, members, tell, held.move());
+    return new ApiCluster(hosts, members, complaints, tell, held.move());
   }
 
   /** That host; the first is 0. */

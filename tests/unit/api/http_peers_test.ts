@@ -49,6 +49,7 @@ function knowingHost(states: readonly OriginState[]) {
     member: () => undefined,
     catchUp: () => Promise.resolve(),
     staleSince: undefined,
+    misunderstood: () => {},
   };
   const fixture = apiFixture({ cluster, transport });
   return { ...fixture, [Symbol.dispose]: () => stack.dispose() };

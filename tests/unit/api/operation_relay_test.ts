@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { HostState } from "../../../lib/model/enums.ts";
 import { ApiCluster, type ApiHost } from "../../support/api_cluster.ts";
 import { EventReader, type ReceivedEvent } from "../../support/event_reader.ts";
+import { numberedUuid } from "../../support/vm_info.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 
 async function follow(host: ApiHost, query: string, lastEventId?: string): Promise<EventReader> {
@@ -133,3 +134,35 @@ for (
     }
   });
 }
+
+Deno.test("what a host tells of its operations that cannot be understood is complained of, and the rest is told", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  await b.stop();
+  const known = { id: numberedUuid(1), vm: numberedUuid(2), op: "VmPause", started: 1, ended: 0 };
+  const told = (operation: unknown) => `event: operation\nid: 1\ndata: ${JSON.stringify(operation)}\n\n`;
+  const text = [
+    "event: operation\nid: 1\ndata: {oops\n\n",
+    told({ ...known, host: b.uuid, state: "hovering" }),
+    told({ ...known, host: a.uuid, state: "running" }),
+    "event: invented\nid: 1\ndata: 1\n\n", // of a later version
+    told({ ...known, host: b.uuid, state: "running" }),
+  ].join("");
+  const asked = Promise.withResolvers<void>();
+  await using server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async () => {
+    await asked.promise;
+    return new Response(text);
+  });
+  const member = cluster.members.get(b.uuid) ?? assert.fail();
+  cluster.members.set(b.uuid, { ...member, peer: { ...member.peer, port: server.addr.port } });
+  await using events = await follow(a, "types=operation");
+  asked.resolve();
+  let event = (await events.take(1))[0] ?? assert.fail();
+  while (event.name === "resync") event = (await events.take(1))[0] ?? assert.fail();
+  assert.equal(JSON.parse(event.data).host, b.uuid);
+  const [first = "", ...others] = cluster.complaints;
+  assert.match(first, /^virt2: an operation is no JSON: /);
+  assert.match(others[0] ?? "", /^virt2: an operation is none: state must be one of running/);
+  assert.equal(others[1], `virt2: an operation is of host ${a.uuid}`);
+  assert.equal(others.length, 2);
+});

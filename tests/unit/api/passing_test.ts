@@ -366,7 +366,10 @@ Deno.test("each kind of operation has its deadline, and 504 names the host that 
   };
   const passing = new Passing({
     inventory: host.a.inventory,
-    others: { cluster: { ...known, states: () => [], staleSince: undefined }, transport },
+    others: {
+      cluster: { ...known, states: () => [], staleSince: undefined, misunderstood: () => {} },
+      transport,
+    },
     patienceMs: { read: 10, change: 20, storage: 30 },
   });
   const exchange = {
@@ -407,6 +410,7 @@ Deno.test("while Serf is away reads say for how long", async () => {
     vector: () => undefined,
     states: () => [],
     catchUp: () => Promise.resolve(),
+    misunderstood: () => {},
   };
   const cluster = { ...silent, staleSince: 1_000 as number | undefined };
   const { call } = apiFixture({ cluster, transport, clock: () => 8_400 });
