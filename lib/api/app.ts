@@ -88,7 +88,7 @@ export function createApp(o: ApiOptions): Api {
   };
   const passing = new Passing({ inventory, others, patienceMs });
   const routing = new Routing({ hostUuid, passing });
-  const hostOf = (vm: string) => inventory.vm(vm)?.host;
+  const hostOf = (vm: string) => inventory.hostOf(vm, hostUuid);
   const apiOf: ApiOf = (host) => {
     const peer = cluster?.member(host)?.peer;
     return peer ? peerUrl(peer, "") : "";

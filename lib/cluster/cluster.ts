@@ -96,6 +96,7 @@ export class Cluster implements Disposable {
 
   constructor(options: ClusterOptions) {
     const { inventory, clock, timers, random, log, self } = this.#o = options;
+    inventory.setSource(self, "own");
     const members = () => this.#members.alive;
     const say = (name: string, payload: Uint8Array) => this.#say(name, payload);
     const peers = () => this.#peers;
@@ -126,7 +127,7 @@ export class Cluster implements Disposable {
     this.#repetition = this.#held.use(
       new Repetition({ inventory, self, timers, members, say }),
     );
-    this.#prototypes = new Prototypes({ inventory, timers, clock });
+    this.#prototypes = this.#held.use(new Prototypes({ inventory, timers, clock }));
     this.#knowledge = new Knowledge({
       inventory,
       clock,
@@ -352,6 +353,7 @@ export class Cluster implements Disposable {
         inventory.removeHost(uuid);
         continue;
       }
+      inventory.setSource(uuid, after.peer.prototype ? "prototype" : "host");
       inventory.setHostState(uuid, after.cstate);
       const isBack = after.cstate === HostState.active && before?.cstate !== HostState.active;
       if (isBack && after.peer.prototype) inventory.trust(uuid); // it repeats all, but does not confirm

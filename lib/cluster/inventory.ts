@@ -1,7 +1,7 @@
 import { HostState } from "../model/enums.ts";
 import type { Host } from "../model/host.ts";
 import type { VmInfo } from "../model/vm.ts";
-import { compareClaims, entryOf, saidOf, type VmEntry } from "./claims.ts";
+import { type ClaimSource, compareClaims, entryOf, isSettled, saidOf, type VmEntry } from "./claims.ts";
 import { deepFreeze } from "./freeze.ts";
 import { type ReadonlyTable, Table } from "./table.ts";
 
@@ -57,6 +57,8 @@ export class Inventory {
   /** The hosts that claim a VM, where they are several. */
   readonly #rivals = new Map<string, Set<string>>();
   readonly #hostStates = new Map<string, HostState>();
+  /** Of this host, and of those of the prototype. */
+  readonly #sources = new Map<string, ClaimSource>();
   /** Hosts that were away, are back, and have not yet confirmed what was known of them. */
   readonly #doubted = new Set<string>();
   readonly #seen = new Map<string, number>();
@@ -105,6 +107,25 @@ export class Inventory {
     return this.#claims.get(host) ?? NO_CLAIMS;
   }
 
+  /** What each host says that claims a VM, in no order. */
+  *claimsTo(vm: string): Generator<VmEntry, void> {
+    const shown = this.#vms.get(vm);
+    if (!shown) return;
+    for (const host of this.#rivals.get(vm) ?? [shown.host]) {
+      const claim = this.claimsOf(host).get(vm);
+      if (claim) yield claim;
+    }
+  }
+
+  /**
+   * The host that requests for a VM are for: the one that is asked, if its libvirt has the VM and it is not on its way, whatever
+   * others say; else the one that it is shown on. Undefined: nobody knows the VM.
+   */
+  hostOf(vm: string, asked: string): string | undefined {
+    const own = this.claimsOf(asked).get(vm);
+    return own && isSettled(own) ? asked : this.#vms.get(vm)?.host;
+  }
+
   /**
    * When what is known of a host and its VMs was last confirmed by it, UTC milliseconds on this host's clock; undefined: not
    * since this daemon runs.
@@ -119,6 +140,15 @@ export class Inventory {
     return { [Symbol.dispose]: () => this.#watchers.delete(watcher) };
   }
 
+  /** Whose word the claims of a host are; "host" until this is called. */
+  setSource(host: string, source: ClaimSource): void {
+    if (this.#sourceOf(host) === source) return;
+    this.#sources.set(host, source);
+    for (const vm of this.claimsOf(host).keys()) this.#show(vm, host);
+  }
+
+  readonly #sourceOf = (host: string): ClaimSource => this.#sources.get(host) ?? "host";
+
   /** Takes over what is known of a host; its state in the cluster is what {@link setHostState} said, if it did. */
   putHost(entry: HostEntry): void {
     const cstate = this.#hostStates.get(entry.uuid) ?? entry.cstate;
@@ -131,6 +161,7 @@ export class Inventory {
   removeHost(uuid: string): void {
     for (const vm of [...this.claimsOf(uuid).keys()]) this.#drop(uuid, vm);
     this.#hostStates.delete(uuid);
+    this.#sources.delete(uuid);
     this.#doubted.delete(uuid);
     this.#seen.delete(uuid);
     if (!this.#hosts.get(uuid)) return;
@@ -240,7 +271,7 @@ export class Inventory {
     let best: VmEntry | undefined;
     for (const host of this.#rivals.get(uuid) ?? [changed]) {
       const claim = this.#claims.get(host)?.get(uuid);
-      if (claim && (!best || compareClaims(claim, best) < 0)) best = claim;
+      if (claim && (!best || compareClaims(claim, best, this.#sourceOf) < 0)) best = claim;
     }
     if (best === this.#vms.get(uuid)) return;
     if (best) this.#vms.put(best);

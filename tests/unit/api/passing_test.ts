@@ -318,6 +318,40 @@ Deno.test("a VM that has just moved is found where it is: once more, and no furt
   assert.deepEqual([asked(a), asked(b), asked(c)], [1, 1, 1]);
 });
 
+Deno.test("a request for a VM that this host's libvirt has is not passed on, whatever others say", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const uuid = await createOn(cluster, a, a);
+  const claim = {
+    ...vmInfo({ uuid, host: b.uuid, runstate: Runstate.poweroff }),
+    ts: Number.MAX_SAFE_INTEGER,
+  };
+  for (const { inventory } of cluster.hosts) inventory.putVm(claim);
+  const boot = await a.send("POST", `/vms/${uuid}/runstate/boot`, { cloud_init: [] });
+  assert.equal(boot.status, 204, await boot.text());
+  const off = await a.send("DELETE", `/vms/${uuid}/runstate/boot`, { force: 2 });
+  assert.equal(off.status, 204, await off.text());
+  assert.deepEqual(b.lines.filter((line) => String(line.fields["op"]).startsWith("Vm")), []);
+});
+
+Deno.test("a VM that is on its way is answered for by the host that it is shown on", () => {
+  const { inventory } = apiFixture();
+  const [here, there] = [numberedUuid(1), numberedUuid(2)];
+  const uuid = numberedUuid(3);
+  inventory.putVm(vmInfo({ uuid, host: there, runstate: Runstate.running }));
+  for (
+    const [runstate, expected] of [
+      [Runstate.startup, there], // it waits here for its memory
+      [Runstate.migrating, there], // it has left but for the last of it
+      [Runstate.poweroff, here],
+      [Runstate.running, here],
+    ] as const
+  ) {
+    inventory.putVm(vmInfo({ uuid, host: here, runstate }));
+    assert.equal(inventory.hostOf(uuid, here), expected);
+  }
+});
+
 Deno.test("a client that goes away ends a read that was passed on, but not a change", async () => {
   await using cluster = await ApiCluster.start(2);
   const arrived: string[] = [];

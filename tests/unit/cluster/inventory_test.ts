@@ -82,6 +82,33 @@ Deno.test("of several claims to a VM one is shown, whatever came first, and the 
   }
 });
 
+Deno.test("a guest of this host is shown here, a definition of it only if no other host says more", () => {
+  const inventory = new Inventory();
+  const uuid = numberedUuid(1);
+  inventory.setSource(HERE, "own");
+  inventory.putVm(vmInfo({ host: THERE, runstate: Runstate.running, ts: Number.MAX_SAFE_INTEGER }));
+  for (const runstate of [Runstate.running, Runstate.paused, Runstate.terminating]) {
+    inventory.putVm(vmInfo({ host: HERE, runstate, ts: 1 }));
+    assert.equal(inventory.vm(uuid)?.host, HERE);
+  }
+  for (const runstate of [Runstate.poweroff, Runstate.startup, Runstate.migrating]) {
+    inventory.putVm(vmInfo({ host: HERE, runstate, ts: 2 }));
+    assert.equal(inventory.vm(uuid)?.host, THERE);
+  }
+});
+
+Deno.test("what a prototype host says counts less than a definition, and more than a VM that is to arrive", () => {
+  const inventory = new Inventory();
+  const uuid = numberedUuid(1);
+  inventory.putVm(vmInfo({ host: THERE, runstate: Runstate.running, ts: 9 }));
+  inventory.putVm(vmInfo({ host: HERE, runstate: Runstate.poweroff, ts: 1 }));
+  assert.equal(inventory.vm(uuid)?.host, THERE);
+  inventory.setSource(THERE, "prototype");
+  assert.equal(inventory.vm(uuid)?.host, HERE);
+  inventory.putVm(vmInfo({ host: HERE, runstate: Runstate.startup, ts: 10 }));
+  assert.equal(inventory.vm(uuid)?.host, THERE);
+});
+
 Deno.test("VMs of a host that is not there are shown as unknown, and lose against one that is there", () => {
   const inventory = new Inventory();
   inventory.putHost(hostEntry({ uuid: HERE }));

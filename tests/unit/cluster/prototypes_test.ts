@@ -2,12 +2,15 @@ import assert from "node:assert/strict";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { Prototypes } from "../../../lib/cluster/prototypes.ts";
 import { type GossipRecord, hostInfoOf } from "../../../lib/cluster/records.ts";
-import { Runstate } from "../../../lib/model/enums.ts";
+import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import type { VmInfo } from "../../../lib/model/vm.ts";
 import { VirtualTime } from "../../support/virtual_time.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
 const HOST = numberedUuid(1000);
+const OTHER = numberedUuid(1001);
+/** A host of virtxd. */
+const OURS = numberedUuid(1002);
 const VM = numberedUuid(1);
 const MINUTE_MS = 60_000;
 
@@ -17,9 +20,16 @@ function fixture() {
   const prototypes = new Prototypes({ inventory, timers: time });
   const hear = (record: GossipRecord) => prototypes.hear(record);
   const info = (part: Partial<VmInfo> = {}) => hear({ kind: "vm", vm: vmInfo(part), origin: undefined });
-  const event = (runstate: Runstate, ts: number) =>
-    hear({ kind: "event", event: { uuid: VM, host: HOST, runstate, ts }, origin: undefined });
-  return { inventory, time, prototypes, hear, info, event };
+  const event = (runstate: Runstate, ts: number, host = HOST) =>
+    hear({ kind: "event", event: { uuid: VM, host, runstate, ts }, origin: undefined });
+  for (const host of [HOST, OTHER]) inventory.setSource(host, "prototype");
+  /** What a host of virtxd says, in its own way. */
+  const ours = (part: Partial<VmInfo>) => inventory.putVm(vmInfo({ uuid: VM, host: OURS, ...part }));
+  const shown = () => {
+    const vm = inventory.vm(VM);
+    return vm && [vm.host, vm.lastrunstate];
+  };
+  return { inventory, time, prototypes, hear, info, event, ours, shown };
 }
 
 Deno.test("of what a prototype host says the newest counts", () => {
@@ -88,4 +98,91 @@ Deno.test("a time in the future counts as now, so that what is said later is hea
   hear(Runstate.running, 150);
   prototypes.hear({ kind: "host", host: { ...host, name: "later", ts: 150 }, origin: undefined });
   assert.deepEqual([inventory.vm(VM)?.runstate, inventory.host(HOST)?.def.name], [Runstate.running, "later"]);
+});
+
+Deno.test("a VM that is created and deleted at once leaves no ghost, in whatever order that arrives", async () => {
+  const { time, info, event, shown } = fixture();
+  event(Runstate.deleted, 12); // before the records that it overtook
+  info({ ts: 10 });
+  event(Runstate.poweroff, 11);
+  info({ ts: 12 });
+  assert.equal(shown(), undefined);
+  info({ ts: 13 }); // it was defined again
+  assert.deepEqual(shown(), [HOST, Runstate.running]);
+  event(Runstate.deleted, 14);
+  await time.pass(MINUTE_MS);
+  info({ ts: 14, host: OTHER });
+  assert.equal(shown(), undefined);
+});
+
+Deno.test("a deletion in the future counts as now, so that the VM can be defined again", () => {
+  const inventory = new Inventory();
+  let now = 100;
+  const prototypes = new Prototypes({ inventory, timers: new VirtualTime(), clock: () => now });
+  const event = { uuid: VM, host: HOST, runstate: Runstate.deleted, ts: Number.MAX_SAFE_INTEGER };
+  prototypes.hear({ kind: "event", event, origin: undefined });
+  now = 102;
+  prototypes.hear({ kind: "vm", vm: vmInfo({ uuid: VM, host: HOST, ts: 101 }), origin: undefined });
+  assert.ok(inventory.vm(VM));
+});
+
+Deno.test("among prototype hosts the newer word moves a VM, whatever its state, and the older one is over", () => {
+  const { inventory, info, event, shown } = fixture();
+  info({ ts: 10, runstate: Runstate.running });
+  info({ ts: 12, host: OTHER, runstate: Runstate.poweroff }); // cold migration: nobody says that the VM has left
+  assert.deepEqual(shown(), [OTHER, Runstate.poweroff]);
+  info({ ts: 11, runstate: Runstate.running });
+  assert.deepEqual(shown(), [OTHER, Runstate.poweroff]);
+  event(Runstate.running, 13); // back, by an event alone
+  assert.deepEqual([shown(), inventory.vm(VM)?.name], [[HOST, Runstate.running], "web1"]);
+  event(Runstate.deleted, 14);
+  assert.equal(shown(), undefined); // no ghost on the host that it left
+  info({ ts: 12, host: OTHER });
+  assert.equal(shown(), undefined);
+});
+
+Deno.test("live migration from a prototype host to ours, power-off and deletion leave no trace of it there", () => {
+  const { inventory, info, event, ours, shown } = fixture();
+  info({ ts: 10 });
+  event(Runstate.migrating, 20);
+  ours({ ts: 21, runstate: Runstate.startup }); // it waits for its memory
+  assert.deepEqual(shown(), [HOST, Runstate.migrating]);
+  ours({ ts: 22, runstate: Runstate.running });
+  assert.deepEqual(shown(), [OURS, Runstate.running]);
+  event(Runstate.migrating, 20); // the prototype never says that it is gone
+  ours({ ts: 23, runstate: Runstate.poweroff });
+  assert.deepEqual(shown(), [OURS, Runstate.poweroff]);
+  inventory.removeVm(VM, Infinity, OURS);
+  event(Runstate.migrating, 20);
+  assert.equal(shown(), undefined);
+});
+
+Deno.test("a VM that ours gives to a prototype host is shown there once ours has it no more", () => {
+  const { inventory, info, ours, shown } = fixture();
+  ours({ ts: 20, runstate: Runstate.migrating });
+  info({ ts: 21, runstate: Runstate.running });
+  assert.deepEqual(shown(), [OURS, Runstate.migrating]);
+  inventory.removeVm(VM, Infinity, OURS);
+  assert.deepEqual(shown(), [HOST, Runstate.running]);
+});
+
+Deno.test("no prototype host takes a VM from ours, whatever it says and when", () => {
+  for (const runstate of [Runstate.running, Runstate.poweroff, Runstate.paused]) {
+    for (const said of [Runstate.running, Runstate.poweroff, Runstate.deleted]) {
+      const { inventory, event, info, ours, shown } = fixture();
+      ours({ ts: 1, runstate });
+      info({ ts: Number.MAX_SAFE_INTEGER, runstate: Runstate.running });
+      event(said, Number.MAX_SAFE_INTEGER);
+      assert.deepEqual(shown(), [OURS, runstate]);
+      assert.equal(inventory.vm(VM)?.host, OURS);
+    }
+  }
+});
+
+Deno.test("where a host of ours has failed, a prototype host that has its VM now is shown", () => {
+  const { inventory, info, ours, shown } = fixture();
+  ours({ ts: 5 });
+  inventory.setHostState(OURS, HostState.failed);
+  info({ ts: 3 });
+  assert.deepEqual(shown(), [HOST, Runstate.running]);
 });
