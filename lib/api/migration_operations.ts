@@ -47,6 +47,8 @@ export function addMigrationOperations(endpoints: Endpoints, vms: MigrationTarge
     path: ARRIVAL_PATH,
     tag: "Between hosts",
     summary: "Let a VM run that waits here, paused, after its migration",
+    description:
+      "Its source must have a record of its migration to this host on shared storage, and no guest any more.",
     answers: { 204: { description: "It runs" } },
     failures: ["conflict", "unavailable", "timeout", "refused"],
   }, async ({ uuid }) => {
@@ -60,7 +62,9 @@ export function addMigrationOperations(endpoints: Endpoints, vms: MigrationTarge
     path: ARRIVAL_PATH,
     tag: "Between hosts",
     summary: "Remove what a failed migration left of a VM here",
-    description: "A guest that runs is not touched.",
+    description:
+      "A guest that runs here is not touched. It has to run at its source, which must have a record of its migration to this " +
+      "host on shared storage.",
     answers: { 204: { description: "Nothing of it is here" } },
     failures: ["conflict", "unavailable", "timeout", "refused"],
   }, async ({ uuid }) => {

@@ -6,6 +6,7 @@ import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import { CONVERGENCE_MEASURES, type VmMigrateOptions } from "../model/vm.ts";
+import { onStorage } from "../posix/storage_error.ts";
 import type { Tree } from "../posix/tree.ts";
 import { RecordDirectory } from "./record_directory.ts";
 
@@ -59,7 +60,10 @@ export interface MigrationRecordsOptions {
 
 /** The migrations that this host has begun and not settled, in /vms/xml/<host uuid>/.migrations/<vm uuid>.json. */
 export class MigrationRecords extends RecordDirectory<MigrationRecord> {
-  constructor({ tree, hostUuid, log, health, fault = noFault }: MigrationRecordsOptions) {
+  readonly #options: MigrationRecordsOptions;
+
+  constructor(options: MigrationRecordsOptions) {
+    const { tree, hostUuid, log, health, fault = noFault } = options;
     if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
     super({
       tree,
@@ -71,5 +75,21 @@ export class MigrationRecords extends RecordDirectory<MigrationRecord> {
       health,
       fault: (point) => fault(`migrations.${point}`),
     });
+    this.#options = options;
+  }
+
+  /** The records by which other hosts have a VM migrate to this one; one at most, if all is well. */
+  async leadingHere(vm: string): Promise<MigrationRecord[]> {
+    const { tree, hostUuid } = this.#options;
+    const others = await onStorage(
+      "Cannot look for the records of migrations",
+      async () => (await tree.missing("xml")).length > 0 ? [] : await tree.files.directories(tree.at("xml")),
+    );
+    const sources = others.filter((host) => isUuid(host) && host !== hostUuid);
+    const found = await Promise.all(sources.map(async (source) => {
+      const record = await new MigrationRecords({ ...this.#options, hostUuid: source }).peek(vm);
+      return record?.source === source && record.target === hostUuid ? [record] : [];
+    }));
+    return found.flat();
   }
 }

@@ -82,6 +82,21 @@ export class RecordDirectory<T> {
     });
   }
 
+  /** The record of that id; undefined if there is none that can be understood. Nothing is set aside. */
+  async peek(id: string): Promise<T | undefined> {
+    const { called } = this.#o;
+    const content = await onStorage(
+      `Cannot read ${called}`,
+      () => this.#files.read(fileName(id), RECORD_LIMIT_BYTES),
+    );
+    try {
+      return content && this.#parse(content, id);
+    } catch (error) {
+      this.#o.log.warn("a record cannot be read", { of: called, record: id, reason: errorMessage(error) });
+      return undefined;
+    }
+  }
+
   /** Removes what a crash left of writes that it interrupted; for the start of the daemon. Their number. */
   async sweep(): Promise<number> {
     return await onStorage(`Cannot tidy ${this.#o.called}`, () => this.#files.sweep());

@@ -4,10 +4,12 @@ import { unlessDefect } from "../model/defect.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { MigrationVerdict } from "../model/vm.ts";
+import type { MigrationRecord, MigrationRecords } from "../registry/migration_record.ts";
 import type { Registry } from "../registry/registry.ts";
 import { lookAtDomain } from "./domain_look.ts";
 import { TargetChecker, type TargetCheckerOptions } from "./migration_check.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
+import type { MigrationPeers } from "./migration_peers.ts";
 import { unlessGone } from "./unless_gone.ts";
 
 /** What a {@link MigrationTarget} stands on. */
@@ -15,6 +17,8 @@ export interface MigrationTargetOptions extends TargetCheckerOptions {
   readonly hypervisor: Hypervisor;
   readonly monitor: Pick<HostMonitor, "uuid" | "hasBridge" | "refresh">;
   readonly registry: Registry;
+  readonly migrations: Pick<MigrationRecords, "leadingHere">;
+  readonly peers: Pick<MigrationPeers, "look">;
   /** Whether the VM migrates away from here. */
   readonly isLeaving: (vm: string) => boolean;
   readonly log: Logger;
@@ -23,7 +27,13 @@ export interface MigrationTargetOptions extends TargetCheckerOptions {
 /** What has no guest, or one that does not run. */
 const DISCARDABLE: readonly DomainLook["presence"][] = ["off", "paused", "incoming"];
 
-/** What this host does for migrations that lead to it, when their source asks. Changes need the VM's lock. */
+/** How long the source of a migration may take to tell what it has of the VM. */
+const SOURCE_TIMEOUT_MS = 3_000;
+
+/**
+ * What this host does for migrations that lead to it, when their source asks. Changes need the VM's lock. Who asks cannot be
+ * told; so nothing is done that the source's record of the migration, on shared storage, and its libvirt do not bear out.
+ */
 export class MigrationTarget {
   readonly #o: MigrationTargetOptions;
   readonly #checker: TargetChecker;
@@ -52,11 +62,15 @@ export class MigrationTarget {
     if (presence !== "paused") {
       throw new VirtxError("conflict", `Cannot resume VM ${vm} after its migration: it is ${presence} here`);
     }
+    const source = await this.#sourceOf("resume", vm, ({ held, running }, there) => {
+      if (!held || !running) return "its migration does not hold it here";
+      return there.presence === "absent" ? undefined : `it is ${there.presence} at its source`;
+    });
     await this.#o.hypervisor.resume(vm);
-    this.#o.log.info("resumed a VM that has arrived", { vm });
+    this.#o.log.info("resumed a VM that has arrived", { vm, source });
   }
 
-  /** Removes what a migration that failed left here. */
+  /** Removes what a migration that failed left here, while the guest runs at its source. */
   async discard(vm: string): Promise<void> {
     const { hypervisor, registry, log, isLeaving } = this.#o;
     const { presence } = await this.look(vm);
@@ -64,10 +78,36 @@ export class MigrationTarget {
     if (isLeaving(vm) || !DISCARDABLE.includes(presence)) {
       throw new VirtxError("conflict", `Cannot discard VM ${vm}: it is ${presence} here`);
     }
+    const source = await this.#sourceOf("discard", vm, (_record, there) => {
+      if (there.migrating) return "its migration is under way";
+      return there.presence === "running" ? undefined : `it is ${there.presence} at its source`;
+    });
     // libvirt may end by itself what waits in vain.
     if (presence !== "off") await hypervisor.destroy(vm, { graceful: false }).catch(unlessGone);
     await hypervisor.undefine(vm).catch(unlessGone); // it may have been transient
     await registry.remove(vm);
-    log.info("discarded what a migration left", { vm, presence });
+    log.info("discarded what a migration left", { vm, presence, source });
+  }
+
+  /**
+   * The host that a VM migrates from to this one, by its record.
+   * @param objection what of the record, or of what that host's libvirt has of the VM, speaks against it
+   * @throws VirtxError conflict, if there is no such host
+   */
+  async #sourceOf(
+    verb: string,
+    vm: string,
+    objection: (record: MigrationRecord, there: DomainLook) => string | undefined,
+  ): Promise<string> {
+    const { migrations, peers, log } = this.#o;
+    let reason = "no host has a record of a migration of it to this one";
+    for (const record of await migrations.leadingHere(vm)) {
+      const there = await peers.look(record.source, vm, AbortSignal.timeout(SOURCE_TIMEOUT_MS));
+      const found = objection(record, there);
+      if (found === undefined) return record.source;
+      reason = `${found}, host ${record.source}`;
+    }
+    log.warn("refused what only the source of a migration may ask", { vm, asked: verb, reason });
+    throw new VirtxError("conflict", `Cannot ${verb} VM ${vm} after its migration: ${reason}`);
   }
 }

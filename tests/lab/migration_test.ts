@@ -102,6 +102,8 @@ Deno.test("a VM migrates, asked of any host, and goes on where it is", async (t)
     await assert.rejects(web.begin(to, cold), /it is running, not poweroff or crashed/);
     await web.powerOff(to);
     await assert.rejects(web.begin(to), /it is poweroff, not running or paused/);
+    const leftover = cluster.daemon(from).json("DELETE", `/cluster/migrations/${web.vm}`);
+    await assert.rejects(leftover, /no host has a record of a migration/); // it is none
     await web.begin(to, cold);
     const info = await web.ended();
     assert.deepEqual([info.state, info.source, info.target], [

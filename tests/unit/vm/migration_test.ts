@@ -5,7 +5,7 @@ import type { FaultHook } from "../../../lib/model/fault.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import type { Operation } from "../../../lib/model/operation.ts";
 import type { MigrationInfo, Vmdef, VmMigrateOptions } from "../../../lib/model/vm.ts";
-import type { MigrationRecord } from "../../../lib/registry/migration_record.ts";
+import { type MigrationRecord, MigrationRecords } from "../../../lib/registry/migration_record.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
 import { lastMigration } from "../../../lib/vm/migration_progress.ts";
 import { until } from "../../../scripts/lab/until.ts";
@@ -83,6 +83,31 @@ class Fixture implements AsyncDisposable {
       ...record,
     });
     await host.vms.recover();
+  }
+
+  /** What another host has on shared storage of a migration of the VM from there to this one. */
+  async arrivesFrom(source: string, record: Partial<MigrationRecord> = {}): Promise<void> {
+    const target = this.host.host.monitor.uuid;
+    const options = { ...LIVE, host: target };
+    const full = {
+      vm: this.vm,
+      source,
+      target,
+      running: true,
+      held: false,
+      startedAt: 1,
+      options,
+      ...record,
+    };
+    await this.#recordsOf(source).write(full);
+  }
+
+  async forgetsArrival(source: string): Promise<void> {
+    await this.#recordsOf(source).remove(this.vm);
+  }
+
+  #recordsOf(hostUuid: string): MigrationRecords {
+    return new MigrationRecords({ tree: this.host.shared.tree, hostUuid, log: silentLogger });
   }
 
   async ended(): Promise<MigrationInfo> {
@@ -444,18 +469,43 @@ Deno.test("of a VM that has arrived it is told that it is on its way, until all 
 
 Deno.test("as a target: what is here is told, a leftover is discarded, a guest that runs is not", async () => {
   await using fixture = await Fixture.create();
-  const { host: { vms }, vm } = fixture;
+  const { host: { vms, shared }, peers, vm } = fixture;
   const look = async (uuid = vm) => (await vms.lookAt(uuid)).presence;
   assert.equal(await look(), "running");
   await assert.rejects(vms.discardLeftover(vm), failsWith("conflict", /it is running here/));
   await vms.resumeArrived(vm); // it does already
   await vms.pause(vm);
   assert.equal(await look(), "paused");
+  await assert.rejects(vms.resumeArrived(vm), failsWith("conflict", /no host has a record/));
+  await fixture.arrivesFrom(THIRD, { target: OTHER, held: true });
+  await assert.rejects(vms.resumeArrived(vm), failsWith("conflict", /no host has a record/));
+  await fixture.arrivesFrom(OTHER);
+  await assert.rejects(vms.resumeArrived(vm), failsWith("conflict", /does not hold it here/));
+  await fixture.arrivesFrom(OTHER, { held: true });
+  peers.there = "running";
+  await assert.rejects(vms.resumeArrived(vm), failsWith("conflict", /it is running at its source/));
+  peers.there = "absent";
   await vms.resumeArrived(vm);
   assert.equal(await look(), "running");
   await vms.shutdown(vm, { force: 2 });
   assert.equal(await look(), "off");
   await assert.rejects(vms.resumeArrived(vm), failsWith("conflict", /it is off here/));
+  for (const there of ["absent", "off", "paused", "incoming"] as const) {
+    peers.there = there;
+    await assert.rejects(
+      vms.discardLeftover(vm),
+      failsWith("conflict", new RegExp(`${there} at its source`)),
+    );
+  }
+  peers.there = undefined;
+  await assert.rejects(vms.discardLeftover(vm), failsWith("unreachable", /does not answer/));
+  peers.there = "running";
+  await fixture.forgetsArrival(OTHER);
+  await assert.rejects(vms.discardLeftover(vm), failsWith("conflict", /no host has a record/));
+  await Deno.writeTextFile(`${shared.root}/xml/${OTHER}/.migrations/${vm}.json`, "{");
+  await assert.rejects(vms.discardLeftover(vm), failsWith("conflict", /no host has a record/));
+  assert.deepEqual([await look(), await fixture.registered()], ["off", ["here"]]);
+  await fixture.arrivesFrom(OTHER);
   await vms.discardLeftover(vm);
   assert.equal(await look(), "absent");
   assert.deepEqual(await fixture.registered(), []);
