@@ -11,6 +11,7 @@ import { systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
+import { SHARED_ROOT } from "../model/paths.ts";
 import { within } from "../model/within.ts";
 import { Libc } from "../posix/libc.ts";
 import { RemoteFiles } from "../posix/remote_files.ts";
@@ -32,8 +33,6 @@ import { socketGroup } from "./socket_group.ts";
 import { step } from "./start_failure.ts";
 import { haltingFault, type TestHooks } from "./test_hooks.ts";
 
-/** The shared storage; lib/model/paths.ts tells what is in it. */
-const SHARED_STORAGE = "/vms";
 const RUN_DIRECTORY = "/run/virtxd";
 /** With its full path, as the executable may run nothing else. */
 const QEMU_IMG = "/usr/bin/qemu-img";
@@ -76,7 +75,7 @@ export class Daemon {
   ): Promise<Daemon> {
     await using held = new AsyncDisposableStack();
     const clock = systemClock;
-    const root = hooks.root ?? SHARED_STORAGE;
+    const root = hooks.root ?? SHARED_ROOT;
     const fault = haltingFault(hooks, log);
 
     const files = held.use(new RemoteFiles({ root, worker: startFilesWorker, health, log }));

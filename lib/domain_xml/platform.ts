@@ -1,5 +1,6 @@
 import { attribute, child, children, descend, trimmedText, type XmlElement } from "./element.ts";
 import { readXml } from "./read.ts";
+import { isBelow, SHARED_ROOT } from "../model/paths.ts";
 
 /** What of a domain's XML decides on which hosts it can run. */
 export interface Platform {
@@ -14,8 +15,16 @@ export interface Platform {
   readonly cpuMode: string;
   /** The whole `<cpu>` element as it stands; empty: there is none. */
   readonly cpu: string;
-  /** Devices that tie a guest that runs to its host, in words. */
+  /** As libvirt knows it, unique on a host: virtxd's own have their UUID there. */
+  readonly name: string;
+  /** Devices of the host that its interfaces use. */
+  readonly hostInterfaces: readonly string[];
+  /** What ties it to its host, those included, in words. */
+  readonly bound: readonly string[];
+  /** What ties it to its host while it runs, in words. */
   readonly unmovable: readonly string[];
+  /** What of it, if it is off, is on its host alone, in words. */
+  readonly local: readonly string[];
 }
 
 /** Reads a domain's XML as libvirt prints it. @throws VirtxError `internal` if it is not well-formed or no `<domain>` */
@@ -29,7 +38,11 @@ export function parsePlatform(xml: string): Platform {
     emulator: trimmedText(descend(domain, "devices", "emulator")),
     cpuMode: attribute(child(domain, "cpu"), "mode") ?? (child(domain, "cpu") ? "custom" : ""),
     cpu: cpuElementOf(xml),
+    name: trimmedText(child(domain, "name")),
+    hostInterfaces: hostInterfaces(child(domain, "devices")),
+    bound: boundParts(domain),
     unmovable: unmovableDevices(child(domain, "devices")),
+    local: localState(child(domain, "devices")),
   };
 }
 
@@ -38,14 +51,53 @@ const VDAGENT =
   "a qemu-vdagent channel, with which QEMU migrates no guest that runs; stop it and migrate it cold, or remove the channel " +
   "while it is off (virsh edit)";
 
-/** Devices of the host itself, directories of it, and what QEMU cannot migrate (qemu-vdagent, before QEMU 10.1). */
+/** Devices and directories of the host itself, and files that are not on shared storage. */
+function boundParts(domain: XmlElement): readonly string[] {
+  const devices = child(domain, "devices");
+  const boot = ["kernel", "initrd", "dtb"].map((name) => trimmedText(descend(domain, "os", name)));
+  return [
+    ...children(devices, "hostdev").map((device) =>
+      `a device of this host (${attribute(device, "type") ?? "hostdev"}); remove it first`
+    ),
+    ...children(devices, "interface").filter((entry) => attribute(entry, "type") === "hostdev").map(() =>
+      "a network card of this host; replace it by an interface on a bridge first"
+    ),
+    ...hostInterfaces(devices).map((device) =>
+      `an interface on this host's device ${device} (macvtap); put it on a bridge first`
+    ),
+    ...children(devices, "filesystem").map(() => "a directory of this host; remove it first"),
+    ...children(devices, "tpm").filter((tpm) => attribute(child(tpm, "backend"), "type") === "passthrough")
+      .map(() => "this host's TPM; remove it first"),
+    ...boot.filter((path) => path !== "" && !isBelow(path, SHARED_ROOT)).map((path) =>
+      `the file ${path} of this host; put it below ${SHARED_ROOT} first`
+    ),
+  ];
+}
+
+/** The devices of the host that interfaces without a network share (macvtap). */
+function hostInterfaces(devices: XmlElement | undefined): readonly string[] {
+  return children(devices, "interface").filter((entry) => attribute(entry, "type") === "direct")
+    .map((entry) => child(entry, "source")).filter((source) => attribute(source, "network") === undefined)
+    .map((source) => attribute(source, "dev") ?? "");
+}
+
+/** A TPM's memory goes along with a guest that runs, and with no other. */
+function localState(devices: XmlElement | undefined): readonly string[] {
+  return children(devices, "tpm").filter((tpm) => attribute(child(tpm, "backend"), "type") === "emulator")
+    .map(() => "a TPM, whose memory libvirt keeps on this host; start it and migrate it live");
+}
+
+/** What QEMU cannot migrate: qemu-vdagent (before QEMU 10.1), and a disk that is just being copied. */
 function unmovableDevices(devices: XmlElement | undefined): readonly string[] {
   const agents = children(devices, "channel").filter((channel) =>
     attribute(channel, "type") === "qemu-vdagent"
   );
+  const copied = children(devices, "disk").filter((disk) => child(disk, "mirror") !== undefined);
   return [
-    ...children(devices, "hostdev").map((device) => `a device of the host (${attribute(device, "type")})`),
-    ...children(devices, "filesystem").map(() => "a directory of the host"),
+    ...copied.map((disk) => {
+      const target = attribute(child(disk, "target"), "dev");
+      return `disk ${target} that is just being copied; end that first (virsh blockjob … ${target})`;
+    }),
     ...agents.map(() => VDAGENT),
   ];
 }

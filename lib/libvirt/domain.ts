@@ -13,7 +13,7 @@ import {
 } from "./constants.ts";
 import type { Libvirt } from "./ffi.ts";
 import { type DomainJob, readJob } from "./job.ts";
-import { cString, optionalCString, OutPointer, readPointers, takeString } from "./memory.ts";
+import { borrowString, cString, optionalCString, OutPointer, readPointers, takeString } from "./memory.ts";
 import { TypedParameters } from "./typed_params.ts";
 import { encodeTypedParameters, type TypedParameter } from "./typed_params_encode.ts";
 
@@ -22,13 +22,28 @@ const UUID_BYTES = 16;
 // struct _virDomainControlInfo { unsigned int state, details; unsigned long long stateTime; }
 const CONTROL_INFO_SIZE = 16, STATE_TIME_OFFSET = 8, CONTROL_OCCUPIED = 2;
 
-/** What libvirt answers where there is no job to tell of. */
+/** What libvirt answers where there is no job to tell of, or the driver does not know of such things. */
 const UNTOLD = [ErrorCode.noSupport, ErrorCode.operationUnsupported] as const;
+
+function isUntold(error: unknown): boolean {
+  return error instanceof VirtxError && UNTOLD.some((code) => code === error.libvirt?.code);
+}
 
 /** What a domain does now (virDomainState) and why; the reasons' meaning depends on the state. */
 export interface StateReason {
   readonly state: number;
   readonly reason: number;
+}
+
+/** What libvirt keeps of a domain on its host, beside the definition. */
+export interface KeptState {
+  /** It is started when its host is. */
+  readonly autostart: boolean;
+  /** Its memory has been saved, and its next start goes on with it. */
+  readonly managedSave: boolean;
+  readonly snapshots: number;
+  /** Of dirty bitmaps, for backups. */
+  readonly checkpoints: number;
 }
 
 /** A piece of `<metadata>`: its namespace, the prefix to write it with, and the element; undefined removes it. */
@@ -58,6 +73,11 @@ export class Domain implements Disposable {
 
   get uuid(): string {
     return domainUuid(this.#libvirt, this.#pointer);
+  }
+
+  /** virDomainGetName */
+  get name(): string {
+    return borrowString(this.#libvirt.virDomainGetName(this.#pointer));
   }
 
   /** virDomainGetXMLDesc: the definition that the next start takes. */
@@ -105,6 +125,26 @@ export class Domain implements Disposable {
   /** virDomainIsActive: whether there is a guest, running, paused or crashed, rather than only a definition. */
   async isActive(): Promise<boolean> {
     return await this.#int((domain) => this.#libvirt.virDomainIsActive(domain)) === 1;
+  }
+
+  /**
+   * virDomainGetAutostart, virDomainHasManagedSaveImage, virDomainSnapshotNum, virDomainListAllCheckpoints; what a driver does
+   * not know of it does not keep.
+   */
+  async kept(): Promise<KeptState> {
+    const autostart = new Int32Array(1);
+    await this.#int((domain) => this.#libvirt.virDomainGetAutostart(domain, autostart));
+    return {
+      autostart: autostart[0] !== 0,
+      managedSave: await this.#count((domain) => this.#libvirt.virDomainHasManagedSaveImage(domain, 0)) > 0,
+      snapshots: await this.#count((domain) => this.#libvirt.virDomainSnapshotNum(domain, 0)),
+      checkpoints: await this.#count((domain) => this.#libvirt.virDomainListAllCheckpoints(domain, null, 0)),
+    };
+  }
+
+  /** virDomainSetAutostart */
+  setAutostart(on: boolean): Promise<void> {
+    return this.#do((domain) => this.#libvirt.virDomainSetAutostart(domain, Number(on)));
   }
 
   /** virDomainCreateWithFlags */
@@ -209,9 +249,7 @@ export class Domain implements Disposable {
         this.#libvirt.virDomainGetJobStats(domain, type, array.buffer, count, flags)
       );
     } catch (error) {
-      if (error instanceof VirtxError && UNTOLD.some((code) => code === error.libvirt?.code)) {
-        return undefined;
-      }
+      if (isUntold(error)) return undefined;
       throw error;
     }
     const figures = new TypedParameters();
@@ -220,6 +258,16 @@ export class Domain implements Disposable {
       return readJob(type[0] ?? JobType.none, figures);
     } finally {
       this.#libvirt.virTypedParamsFree(array.value, count[0] ?? 0);
+    }
+  }
+
+  /** A number of things; none, where the driver does not know of them. */
+  async #count(call: (domain: Deno.PointerObject) => Promise<number>): Promise<number> {
+    try {
+      return await this.#int(call);
+    } catch (error) {
+      if (isUntold(error)) return 0;
+      throw error;
     }
   }
 

@@ -142,6 +142,20 @@ const SYMBOLS = {
   virDomainSuspend: { parameters: ["pointer"], result: "i32", nonblocking: true },
   // int virDomainResume(virDomainPtr domain);
   virDomainResume: { parameters: ["pointer"], result: "i32", nonblocking: true },
+  // int virDomainGetAutostart(virDomainPtr domain, int *autostart);
+  virDomainGetAutostart: { parameters: ["pointer", "buffer"], result: "i32", nonblocking: true },
+  // int virDomainSetAutostart(virDomainPtr domain, int autostart);
+  virDomainSetAutostart: { parameters: ["pointer", "i32"], result: "i32", nonblocking: true },
+  // int virDomainHasManagedSaveImage(virDomainPtr dom, unsigned int flags);
+  virDomainHasManagedSaveImage: { parameters: ["pointer", "u32"], result: "i32", nonblocking: true },
+  // int virDomainSnapshotNum(virDomainPtr domain, unsigned int flags);
+  virDomainSnapshotNum: { parameters: ["pointer", "u32"], result: "i32", nonblocking: true },
+  // int virDomainListAllCheckpoints(virDomainPtr domain, virDomainCheckpointPtr **checkpoints, unsigned int flags);
+  virDomainListAllCheckpoints: {
+    parameters: ["pointer", "pointer", "u32"],
+    result: "i32",
+    nonblocking: true,
+  },
   // int virDomainAttachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags);
   virDomainAttachDeviceFlags: { parameters: ["pointer", "buffer", "u32"], result: "i32", nonblocking: true },
   // int virDomainDetachDeviceFlags(virDomainPtr domain, const char *xml, unsigned int flags);

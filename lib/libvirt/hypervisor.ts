@@ -17,6 +17,7 @@ import { type CallKind, DomainCalls } from "./domain_calls.ts";
 import {
   defineDomain,
   type Domain,
+  type KeptState,
   listDomains,
   type MetadataChange,
   type StateReason,
@@ -56,6 +57,8 @@ export interface HypervisorOptions {
 /** A domain that libvirt knows. */
 export interface KnownDomain {
   readonly uuid: string;
+  /** Unique on this host. */
+  readonly name: string;
   /** False: it exists only while it runs. */
   readonly persistent: boolean;
 }
@@ -265,8 +268,8 @@ export class Hypervisor implements AsyncDisposable {
       using persistent = await listDomains(connection, ListFlag.persistent);
       using transient = await listDomains(connection, ListFlag.transient);
       return [
-        ...persistent.domains.map(({ uuid }) => ({ uuid, persistent: true })),
-        ...transient.domains.map(({ uuid }) => ({ uuid, persistent: false })),
+        ...persistent.domains.map(({ uuid, name }) => ({ uuid, name, persistent: true })),
+        ...transient.domains.map(({ uuid, name }) => ({ uuid, name, persistent: false })),
       ];
     });
   }
@@ -316,6 +319,16 @@ export class Hypervisor implements AsyncDisposable {
   /** As {@link liveXml}, with the processor that the guest sees in place of "host-model". XML. */
   xmlWithProcessor(uuid: string): Promise<string> {
     return this.#askDomain("get the processor of", uuid, (domain) => domain.xmlWithProcessor());
+  }
+
+  /** What libvirt keeps of it on this host, beside the definition. */
+  kept(uuid: string): Promise<KeptState> {
+    return this.#askDomain("get what is kept of", uuid, (domain) => domain.kept());
+  }
+
+  /** Whether it is to be started when its host is. */
+  setAutostart(uuid: string, on: boolean): Promise<void> {
+    return this.#change("set the autostart of", uuid, (domain) => domain.setAutostart(on));
   }
 
   state(uuid: string): Promise<StateReason> {

@@ -1,5 +1,8 @@
 /** Where things are on the storage that the hosts share (interop.md §3). */
 
+/** All of it. */
+export const SHARED_ROOT = "/vms";
+
 /** Disk images and ISO images. */
 export const IMAGES_ROOT = "/vms/ds";
 

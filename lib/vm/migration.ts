@@ -133,7 +133,7 @@ export class Migrations implements AsyncDisposable {
    * Begins a migration, whose checks have passed and whose lock is held; returns once it is recorded.
    * @throws VirtxError if it cannot be recorded; then nothing has begun
    */
-  async begin(record: MigrationRecord): Promise<void> {
+  async begin(record: MigrationRecord, o: { readonly autostart: boolean }): Promise<void> {
     const { records, oplog, monitor, peers, log } = this.#o;
     const { vm, target } = record;
     const address = peers.address(target);
@@ -147,7 +147,7 @@ export class Migrations implements AsyncDisposable {
     await records.write(record);
     const run = this.#enter(record);
     await this.#reached("recorded");
-    const ts = await oplog.begin("VmMigrate", vm, originMessage(record.source));
+    const ts = await oplog.begin("VmMigrate", vm, originMessage(record.source, o));
     await monitor.refresh(vm).catch(unlessDefect(log, "cannot refresh VM", { vm })); // the next sample shows it
     await this.#reached("begun");
     run.info = { ...run.info, ts };

@@ -20,10 +20,10 @@ export const OBSTACLES = {
   same: "the VM is there already",
   prototype: "the host runs the prototype, which cannot be asked",
   unreachable: "the host does not answer",
-  device: "the guest has a device that ties it to its host",
+  device: "the VM has a device that ties it to its host, or what its host alone keeps of it",
   overloaded: "the host is busy as it is (soft: it is taken if it is named, or if no other can take the VM)",
   away: "its libvirt is away",
-  defined: "a VM with that UUID is there already",
+  defined: "a VM with that UUID, or with its name in libvirt, is there already",
   arch: "another architecture",
   domain_type: "it lacks KVM, or another hypervisor",
   machine: "its QEMU lacks the machine type",
@@ -133,8 +133,14 @@ export class TargetChecker {
     return typed && known ? guest : undefined;
   }
 
-  async #unique({ vm }: TargetCheck, obstacles: Obstacles): Promise<void> {
+  async #unique({ vm, name }: TargetCheck, obstacles: Obstacles): Promise<void> {
     const known = await this.#o.hypervisor.domains();
+    const namesake = known.find((other) => other.uuid !== vm && other.name === name);
+    obstacles.unless(
+      namesake === undefined,
+      "defined",
+      `libvirt here has another VM of the name "${name}" (${namesake?.uuid}); rename one of them (virsh domrename)`,
+    );
     obstacles.unless(known.every(({ uuid }) => uuid !== vm), "defined", `VM ${vm} is known to libvirt here`);
   }
 

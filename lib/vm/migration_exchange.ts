@@ -12,6 +12,8 @@ const Count = z.int().nonnegative();
 /** A VM as a host must know it to tell whether it can take it. */
 export interface TargetCheck {
   readonly vm: string;
+  /** As libvirt knows it; left out by hosts of earlier versions. */
+  readonly name?: string | undefined;
   readonly live: boolean;
   readonly arch: string;
   readonly domainType: string;
@@ -39,6 +41,7 @@ export interface TargetCheck {
 
 const TargetCheckSchema: z.ZodType<TargetCheck> = z.object({
   vm: Uuid,
+  name: z.string().max(4_096).optional(),
   live: z.boolean(),
   arch: z.string(),
   domainType: z.string(),

@@ -26,6 +26,8 @@ export interface MigrationPlan {
   readonly target: string;
   /** The guest has a disk that QEMU's locks do not protect; see Migrations. */
   readonly unlocked: boolean;
+  /** It is started when its host is, as it is to be at the target. */
+  readonly autostart: boolean;
 }
 
 /** How long a host may take to tell whether it can take a VM; it looks at every disk. */
@@ -62,7 +64,7 @@ export class MigrationPlanner {
     const verdicts = await this.#ask(request, options);
     const [best] = verdicts;
     if (best === undefined || !best.fits) throw this.#refusal(verb, verdicts, options);
-    return { target: best.host, unlocked: request.unlocked };
+    return { target: best.host, unlocked: request.unlocked, autostart: request.autostart };
   }
 
   #describe(uuid: string, definition: string, { migration_type }: VmMigrateOptions) {
@@ -70,7 +72,7 @@ export class MigrationPlanner {
   }
 
   async #ask(
-    { check, unmovable }: MigrationRequest,
+    { check, bound }: MigrationRequest,
     { host }: VmMigrateOptions,
   ): Promise<MigrationVerdict[]> {
     const { inventory, monitor } = this.#o;
@@ -78,7 +80,7 @@ export class MigrationPlanner {
       ? candidates(inventory.hosts(), monitor.uuid, check.arch, check).map(({ uuid }) => uuid)
       : [host];
     const verdicts = await Promise.all(hosts.map((candidate) => this.#verdict(candidate, check)));
-    const tied = unmovable.map((device) => against("device", `it has ${device}`));
+    const tied = bound.map((what) => against("device", `it has ${what}`));
     return verdicts.map((verdict) => adding(verdict, [...tied, ...overload(verdict)])).sort(compareVerdicts);
   }
 

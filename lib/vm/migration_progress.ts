@@ -51,15 +51,23 @@ export function progressOf(job: DomainJob, downtimelimit: number): MigrationInfo
   };
 }
 
-/** What the record of a migration says until it fails. It moves with the VM, so that the target knows whence. */
-export function originMessage(source: string): string {
-  return ORIGIN + source;
+/**
+ * What the record of a migration says until it fails. It moves with the VM, so that the target knows whence, and whether to
+ * start the VM with its host, which libvirt forgets.
+ */
+export function originMessage(source: string, { autostart }: { readonly autostart: boolean }): string {
+  return ORIGIN + source + (autostart ? AUTOSTART : "");
 }
 
-const ORIGIN = "from host ";
+/** Whether that says so. */
+export function startsWithHost(message: string): boolean {
+  return message.startsWith(ORIGIN) && message.endsWith(AUTOSTART);
+}
+
+const ORIGIN = "from host ", AUTOSTART = ", started with its host";
 
 function originOf(message: string): string {
-  const source = message.startsWith(ORIGIN) ? message.slice(ORIGIN.length) : "";
+  const [source = ""] = message.startsWith(ORIGIN) ? message.slice(ORIGIN.length).split(",") : [];
   return isUuid(source) ? source : ""; // the prototype's, say
 }
 

@@ -1,4 +1,5 @@
 import { hostCpuOf, parseDomainXml, parsePlatform, type Platform } from "../domain_xml/mod.ts";
+import type { KeptState } from "../libvirt/domain.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { DiskDevice, Firmware } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
@@ -13,8 +14,10 @@ export interface MigrationRequest {
   readonly check: TargetCheck;
   /** Whether it writes to a disk that QEMU's locks do not protect from another QEMU on another host. */
   readonly unlocked: boolean;
-  /** Devices that tie it to this host while it runs, in words. */
-  readonly unmovable: readonly string[];
+  /** What ties it to this host, or is kept here alone, in words. */
+  readonly bound: readonly string[];
+  /** Whether it is started when its host is. */
+  readonly autostart: boolean;
 }
 
 /**
@@ -35,14 +38,16 @@ export async function describeForTarget(
   const platform = parsePlatform(xml);
   const disks = allDisks(def).filter(({ path }) => path !== "");
   const paths = [...disks.map(({ path }) => path), ...(Seed.isAttached(uuid, xml) ? [seedPath(uuid)] : [])];
-  const [version, cpu, identities] = await Promise.all([
+  const [version, cpu, kept, identities] = await Promise.all([
     qemuVersion(hypervisor),
     processorOf(hypervisor, platform, live),
+    hypervisor.kept(uuid),
     Promise.all(paths.map(async (path) => ({ path, ...await storage.identify(path) }))),
   ]);
   return {
     check: {
       vm: uuid,
+      name: platform.name,
       live,
       arch: platform.arch,
       domainType: platform.domainType,
@@ -55,11 +60,31 @@ export async function describeForTarget(
       hugepages: def.memory.hp,
       cpu,
       disks: identities,
-      nets: def.nets.map(({ name, nettype }) => ({ name, nettype })),
+      nets: def.nets.filter(({ name }) => name !== "" && !platform.hostInterfaces.includes(name)).map((
+        { name, nettype },
+      ) => ({ name, nettype })),
     },
-    unmovable: live ? platform.unmovable : [],
+    bound: [...platform.bound, ...live ? platform.unmovable : platform.local, ...keptHere(kept)],
+    autostart: kept.autostart,
     unlocked: disks.some(({ path, device }) => device !== DiskDevice.cdrom && isBelow(path, DEVICES_ROOT)),
   };
+}
+
+/** What libvirt leaves behind, or refuses to migrate with. */
+function keptHere({ managedSave, snapshots, checkpoints }: KeptState): string[] {
+  return [
+    ...managedSave ? ["a saved memory; start it first, or drop that (virsh managedsave-remove)"] : [],
+    ...snapshots > 0
+      ? [
+        `${snapshots} snapshots, which libvirt keeps on this host; delete them first (virsh snapshot-delete)`,
+      ]
+      : [],
+    ...checkpoints > 0
+      ? [
+        `${checkpoints} checkpoints, which libvirt keeps on this host; delete them first (virsh checkpoint-delete)`,
+      ]
+      : [],
+  ];
 }
 
 /**

@@ -9,6 +9,7 @@ import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Operation } from "../model/operation.ts";
 import type { Registry } from "../registry/registry.ts";
+import { startsWithHost } from "./migration_progress.ts";
 import type { Oplog } from "./oplog.ts";
 
 /** What a {@link RegistryKeeper} stands on. */
@@ -139,6 +140,7 @@ export class RegistryKeeper implements AsyncDisposable {
     if (xml === undefined || (!arrived && xml === recorded)) return;
     const known = (await hypervisor.domains()).find(({ uuid }) => uuid === vm);
     if (!known?.persistent) return;
+    if (arrived && startsWithHost(arrived.msg)) await hypervisor.setAutostart(vm, true);
     if (arrived) await oplog.end("VmMigrate", vm, arrived.ts, undefined, arrived.msg);
     this.record(vm, await hypervisor.definition(vm));
   }

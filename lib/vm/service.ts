@@ -382,7 +382,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#exclusively(uuid, "migrate", async () => {
       const domain = await this.#require(uuid, "migrate", migratable(options));
       const { def: { name } } = readable(domain, "migrate");
-      const { target, unlocked } = await this.#planner.plan(
+      const { target, unlocked, autostart } = await this.#planner.plan(
         uuid,
         domain.xml,
         options,
@@ -405,7 +405,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
           held: unlocked,
           startedAt: clock(),
           options: { ...options, host: target },
-        });
+        }, { autostart });
       } finally {
         this.#departing.delete(uuid);
       }

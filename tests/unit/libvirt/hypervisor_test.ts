@@ -42,6 +42,18 @@ Deno.test("a domain goes through its life, and each step is told by an event", a
   );
 });
 
+Deno.test("what libvirt keeps of a domain on its host is told, and autostart is set", async () => {
+  await using hypervisor = await Hypervisor.open({ uri: "test:///default", log });
+  const { uuid } = WEB;
+  await hypervisor.define(testDomainXml(WEB));
+  const nothing = { autostart: false, managedSave: false, snapshots: 0, checkpoints: 0 };
+  assert.deepEqual(await hypervisor.kept(uuid), nothing);
+  await hypervisor.setAutostart(uuid, true);
+  assert.deepEqual(await hypervisor.kept(uuid), { ...nothing, autostart: true });
+  await hypervisor.setAutostart(uuid, false);
+  assert.deepEqual(await hypervisor.kept(uuid), nothing);
+});
+
 Deno.test("every kind of event arrives with what it says", async () => {
   await using server = await LibvirtServer.start();
   await using hypervisor = await Hypervisor.open({ uri: server.uri, log, clock: () => 1234 });

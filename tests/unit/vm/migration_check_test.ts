@@ -17,6 +17,7 @@ const CPU = "<cpu mode='custom'><model>EPYC</model></cpu>";
 /** A guest that fits the host of the fixtures: Debian 12 without KVM. */
 const FITS: Omit<TargetCheck, "disks"> = {
   vm: VM,
+  name: "web",
   live: true,
   arch: "x86_64",
   domainType: "qemu",
@@ -225,7 +226,13 @@ const SEEDED: readonly {
     what: "a VM of that UUID",
     code: "defined",
     says: /is known to libvirt here/,
-    libvirt: { domains: () => Promise.resolve([{ uuid: VM, persistent: true }]) },
+    libvirt: { domains: () => Promise.resolve([{ uuid: VM, name: "web", persistent: true }]) },
+  },
+  {
+    what: "another VM of its name in libvirt",
+    code: "defined",
+    says: new RegExp(`another VM of the name "web" \\(${numberedUuid(8)}\\); rename`),
+    libvirt: { domains: () => Promise.resolve([{ uuid: numberedUuid(8), name: "web", persistent: false }]) },
   },
   {
     what: "libvirt that is away",
@@ -270,6 +277,53 @@ Deno.test("a check that is not as it should be is refused, and what is unknown i
   }
 });
 
+/** What of a domain cannot be elsewhere, and where that is told. */
+const TIED: readonly (readonly [where: "bound" | "unmovable" | "local", device: string, says: RegExp])[] = [
+  ["bound", "<hostdev mode='subsystem' type='pci'/>", /^a device of this host \(pci\); remove/],
+  ["bound", "<interface type='hostdev'/>", /^a network card of this host/],
+  [
+    "bound",
+    "<interface type='direct'><source dev='eth0' mode='vepa'/></interface>",
+    /device eth0 \(macvtap\)/,
+  ],
+  ["bound", "<filesystem type='mount'/>", /^a directory of this host/],
+  ["bound", "<tpm model='tpm-tis'><backend type='passthrough'/></tpm>", /^this host's TPM/],
+  ["local", "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>", /TPM.*migrate it live/],
+  [
+    "unmovable",
+    "<disk type='file'><target dev='vdz'/><mirror type='file' job='copy'/></disk>",
+    /^disk vdz that is just being copied; .*blockjob/,
+  ],
+];
+
+for (const [where, device, says] of TIED) {
+  Deno.test(`tied to its host (${where}): ${device}`, () => {
+    const xml = fixture("domain_xml/libvirt-9.0/uefi-inactive.xml").replace(
+      /<channel type='qemu-vdagent'>[^]*?<\/channel>/,
+      "",
+    );
+    const { bound, unmovable, local } = parsePlatform(xml.replace("<devices>", `<devices>${device}`));
+    const { [where]: told, ...others } = { bound, unmovable, local };
+    assert.equal(told.length, 1);
+    assert.match(told[0] ?? "", says);
+    assert.deepEqual(Object.values(others).flat(), []);
+  });
+}
+
+Deno.test("a kernel of the host ties a VM to it, one on shared storage and a network's macvtap do not", () => {
+  const xml = (kernel: string, source: string) =>
+    fixture("domain_xml/libvirt-9.0/bios-inactive.xml").replace(
+      "</type>",
+      `</type><kernel>${kernel}</kernel>`,
+    )
+      .replace("<devices>", `<devices><interface type='direct'><source ${source}/></interface>`);
+  const { bound, hostInterfaces } = parsePlatform(xml("/boot/vmlinuz", "dev='eth1' mode='bridge'"));
+  assert.equal(bound.length, 2);
+  assert.match(bound[1] ?? "", /^the file \/boot\/vmlinuz of this host; put it below \/vms first$/);
+  assert.deepEqual(hostInterfaces, ["eth1"]);
+  assert.deepEqual(parsePlatform(xml("/vms/ds/vmlinuz", "network='lan' dev='eth1'")).bound, []);
+});
+
 Deno.test("what ties a guest to hosts is read from XML as libvirt prints it", () => {
   const live = parsePlatform(fixture("domain_xml/libvirt-9.0/bios-live.xml"));
   assert.equal(live.machine, "pc-i440fx-7.2");
@@ -277,9 +331,7 @@ Deno.test("what ties a guest to hosts is read from XML as libvirt prints it", ()
   assert.match(live.cpu, /^<cpu mode='maximum'[^]*<\/cpu>$/);
   assert.equal(live.unmovable.length, 1);
   assert.match(live.unmovable[0] ?? "", /^a qemu-vdagent channel, .*migrate it cold, or remove the channel/);
-  const passthrough = live.cpu && fixture("domain_xml/libvirt-9.0/bios-live.xml")
-    .replace("<devices>", "<devices><hostdev mode='subsystem' type='pci'/>");
-  assert.deepEqual(parsePlatform(passthrough).unmovable[0], "a device of the host (pci)");
+  assert.deepEqual([live.bound, live.local, live.hostInterfaces], [[], [], []]);
   const cpu = hostCpuOf(fixture("domain_xml/libvirt-9.0/capabilities.xml"));
   assert.match(cpu, /^<cpu>\n[^]*<model>kvm64<\/model>[^]*<\/cpu>$/);
   assert.ok(!cpu.includes("<cpus"));

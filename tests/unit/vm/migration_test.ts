@@ -298,6 +298,24 @@ Deno.test("a live migration needs a guest, a cold one that it is off; there is n
   assert.equal((await vms.migration(vm)).state, MigrationState.none);
 });
 
+Deno.test("that a VM starts with its host goes along with it", async () => {
+  const told: string[] = [];
+  await using fixture = await Fixture.create({
+    async fault(point) {
+      if (point === "migrate.begun") told.push(...await fixture.records());
+    },
+  });
+  const { host: { vms, host: { hypervisor } }, vm } = fixture;
+  for (const on of [true, false]) {
+    await hypervisor.setAutostart(vm, on);
+    await vms.migrate(vm, LIVE);
+    await fixture.ended();
+  }
+  const origin = `started from host ${fixture.host.host.monitor.uuid}`;
+  assert.deepEqual(told, [`${origin}, started with its host`, origin]);
+  assert.equal((await hypervisor.kept(vm)).autostart, false);
+});
+
 Deno.test("a migration that libvirt refuses leaves the VM as it was, with the reason in its record", async () => {
   await using fixture = await Fixture.create();
   const { host: { vms }, peers, vm } = fixture;
@@ -434,18 +452,20 @@ Deno.test("a record that the migration of a VM which arrived left without being 
     uri: "virtx-op-VmMigrate",
     key: "virtx-op-VmMigrate",
     xml: "<data-op><op>VmMigrate</op><ts>7</ts><te>0</te><status>started</status>" +
-      `<msg>from host ${OTHER}</msg></data-op>`,
+      `<msg>from host ${OTHER}, started with its host</msg></data-op>`,
     live: true,
   });
   await monitor.refresh(vm);
   await until(
     "the record to be closed",
-    async () => (await fixture.records()).includes(`completed from host ${OTHER}`) || undefined,
+    async () =>
+      (await fixture.records()).includes(`completed from host ${OTHER}, started with its host`) || undefined,
     5_000,
   );
   const info = await vms.migration(vm);
   assert.deepEqual([info.state, info.ts], [MigrationState.completed, 7]);
   assert.deepEqual([info.source, info.target], [OTHER, monitor.uuid]);
+  assert.ok((await hypervisor.kept(vm)).autostart);
 });
 
 Deno.test("of a VM that has arrived it is told that it is on its way, until all is settled at its source, too", () => {
