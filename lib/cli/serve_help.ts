@@ -43,7 +43,10 @@ export function serveHelp(): string {
       [DEFAULT_CONFIG_PATH, "the configuration, unless --config names another"],
       ["/run/virtxd/virtxd.sock", "the API as a unix socket"],
       ["/var/cache/virtxd", "the runtime, if the executable is of the form that unpacks itself"],
-      ["/vms", "shared storage: disks and images in /vms/ds, definitions of VMs in /vms/xml"],
+      [
+        "/vms",
+        "shared storage: disks and images in /vms/ds, definitions of VMs in /vms/xml, UEFI variables in /vms/nvram",
+      ],
     ]),
     section("Signals", [
       [

@@ -1,6 +1,7 @@
 import { Firmware, NetModel, NetType } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Operation } from "../model/operation.ts";
+import { variablesPath } from "../model/paths.ts";
 import { type Net, vcpus, type Vmdef } from "../model/vm.ts";
 import { cpuElement, effectiveCpuModel } from "./build_cpu.ts";
 import { layOutDisks } from "./build_disks.ts";
@@ -44,7 +45,7 @@ export function buildDomainXml(
     element("vcpu", {}, vcpus(def.cpudef)),
     layout.iothreads > 0 ? element("iothreads", {}, layout.iothreads) : undefined,
     def.numa.placement ? numatuneElement() : undefined,
-    osElement(def, context),
+    osElement(uuid, def, context),
     featuresElement(context),
     cpuElement(def, context),
     clockElement(context),
@@ -103,9 +104,9 @@ export function numatuneElement(): XmlElement {
 /**
  * The firmware is libvirt's to choose. `bios` is what a machine has without being told, so it is only named where
  * libvirt knows it; `<bios>` marks it in any case. Where a firmware with Secure Boot would be chosen first, guests
- * without signatures could not boot: so it is declined.
+ * without signatures could not boot: so it is declined. Its variables are on shared storage.
  */
-function osElement(def: Vmdef, context: DomainContext): XmlElement {
+function osElement(uuid: string, def: Vmdef, context: DomainContext): XmlElement {
   const { arch } = context;
   if (arch === "aarch64" && def.firmware !== Firmware.uefi) {
     throw new VirtxError("invalid", `Cannot define VM "${def.name}": aarch64 machines have no BIOS`, {
@@ -115,7 +116,8 @@ function osElement(def: Vmdef, context: DomainContext): XmlElement {
   const type = element("type", { arch, machine: machineName(def, context) }, "hvm");
   if (def.firmware === Firmware.uefi) {
     const declined = element("firmware", {}, element("feature", { enabled: "no", name: "secure-boot" }));
-    return element("os", { firmware: "efi" }, type, arch === "aarch64" ? undefined : declined);
+    const variables = context.domainType === "test" ? undefined : element("nvram", {}, variablesPath(uuid));
+    return element("os", { firmware: "efi" }, type, arch === "aarch64" ? undefined : declined, variables);
   }
   const firmware = context.capabilities?.firmware.has("bios") ? "bios" : undefined;
   return element("os", { firmware }, type, element("bios", { useserial: "no", rebootTimeout: -1 }));

@@ -74,9 +74,11 @@ export const UndefineFlag = {
   managedSave: 1 << 0,
   snapshotsMetadata: 1 << 1,
   nvram: 1 << 2,
+  keepNvram: 1 << 3,
   checkpointsMetadata: 1 << 4,
   /** Since libvirt 8.9. */
   tpm: 1 << 5,
+  keepTpm: 1 << 6,
 } as const;
 
 /** virDomainShutdownFlagValues */

@@ -364,12 +364,17 @@ export class Hypervisor implements AsyncDisposable {
     });
   }
 
-  /** Removes the definition with what libvirt keeps for it: saved memory, snapshots' data, UEFI variables, TPM. */
-  undefine(uuid: string): Promise<void> {
-    const { managedSave, snapshotsMetadata, nvram, checkpointsMetadata, tpm } = UndefineFlag;
+  /**
+   * Removes the definition with what libvirt keeps for it: saved memory, snapshots' data; UEFI variables and the TPM's memory
+   * unless they are to be kept.
+   */
+  undefine(uuid: string, o: { readonly keepFirmware: boolean } = { keepFirmware: false }): Promise<void> {
+    const { managedSave, snapshotsMetadata, nvram, keepNvram, checkpointsMetadata, tpm, keepTpm } =
+      UndefineFlag;
     const common = managedSave | snapshotsMetadata;
+    const firmware = o.keepFirmware ? keepNvram | keepTpm : nvram | tpm;
     // The test driver keeps nothing else, and refuses these flags
-    const flags = this.driver === "QEMU" ? common | nvram | checkpointsMetadata | tpm : common;
+    const flags = this.driver === "QEMU" ? common | checkpointsMetadata | firmware : common;
     return this.#change("undefine", uuid, (domain) => domain.undefine(flags));
   }
 

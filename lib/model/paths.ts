@@ -17,6 +17,14 @@ export function seedPath(uuid: string): string {
   return `${SEEDS_ROOT}/${uuid}/seed.iso`;
 }
 
+/** Where libvirt keeps the UEFI variables of VMs that do not say another place: on the host itself. */
+export const LOCAL_VARIABLES_ROOT = "/var/lib/libvirt/qemu/nvram";
+
+/** Where the UEFI variables of a VM are that virtxd makes. */
+export function variablesPath(uuid: string): string {
+  return `${SHARED_ROOT}/nvram/${uuid}.fd`;
+}
+
 /** Whether a path lies below a directory. Both must be normalised. */
 export function isBelow(path: string, directory: string): boolean {
   return path.startsWith(`${directory}/`);

@@ -21,4 +21,6 @@ export interface Change {
   readonly created: readonly CreatedDisk[];
   /** Paths of disks to delete once committed. */
   readonly removed: readonly string[];
+  /** A deletion leaves UEFI variables and the TPM's memory, as it does the disks. */
+  readonly keepsFirmware?: true | undefined;
 }

@@ -19,6 +19,7 @@ const StoredChange: z.ZodType<Change> = z.strictObject({
   newXml: z.string().optional(),
   created: z.array(z.strictObject({ path: z.string(), temp: z.string(), directories: z.array(z.string()) })),
   removed: z.array(z.string()),
+  keepsFirmware: z.literal(true).optional(),
 }).transform(({ oldXml, newXml, ...rest }) => ({ ...rest, oldXml, newXml }));
 
 export interface JournalOptions {

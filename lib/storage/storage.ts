@@ -11,6 +11,7 @@ import { Tree } from "../posix/tree.ts";
 import { BlockDevices } from "./block_devices.ts";
 import type { CreatedDisk } from "./created_disk.ts";
 import { Creation } from "./creation.ts";
+import { FirmwareVariables } from "./firmware_variables.ts";
 import { type DiskFacts, inspectImage } from "./image.ts";
 import { type ImageFormat, locateDisk, nameBelowRoot, splitName } from "./location.ts";
 import { QemuImg } from "./qemu_img.ts";
@@ -32,7 +33,8 @@ export interface StorageOptions {
   /** How long the creation of one disk may take, waiting included; half an hour by default. */
   readonly timeoutMs?: number | undefined;
   readonly log: Logger;
-  /** Fault points: `storage.` and those of {@link Creation}, `storage.deleted`, `seed.` and those of a seed. */
+  /** Fault points: `storage.` and those of {@link Creation}, `storage.deleted`, `seed.` and those of a seed,
+   * `variables.` and those of {@link FirmwareVariables}. */
   readonly fault?: FaultHook | undefined;
 }
 
@@ -51,6 +53,7 @@ export interface DiskIdentity {
  * the image), denied (a block device that is not allowed), storage, timeout, cancelled (the signal aborted).
  */
 export class Storage {
+  readonly variables: FirmwareVariables;
   readonly #tree: Tree;
   readonly #devices: BlockDevices;
   readonly #qemuImg: QemuImg;
@@ -67,6 +70,7 @@ export class Storage {
     this.#devices = new BlockDevices(options.libc, options.blockDevices);
     this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs, log: options.log });
     this.#creation = new Creation(this.#tree, (point) => fault(`storage.${point}`));
+    this.variables = new FirmwareVariables(tree, (point) => fault(`variables.${point}`));
     this.#seeds = new Seeds(this.#tree, (point) => fault(`seed.${point}`));
   }
 

@@ -15,6 +15,7 @@ import type { Storage } from "../storage/storage.ts";
 import { provisioned } from "./disks.ts";
 import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import type { ChangeOutcome } from "./use_cases.ts";
+import { ownsVariables } from "./variables.ts";
 
 /** A disk to be provisioned, under the names that were planned for it. */
 export interface PlannedDisk {
@@ -31,6 +32,8 @@ export interface ChangePlan {
   readonly provision: readonly PlannedDisk[];
   /** Files to delete once the new definition holds. */
   readonly remove: readonly string[];
+  /** See {@link Change.keepsFirmware}. */
+  readonly keepsFirmware?: boolean;
 }
 
 /** What {@link Changes} stands on. */
@@ -81,6 +84,7 @@ export class Changes {
       newXml: plan.newXml,
       created: plan.provision.map((planned) => planned.created),
       removed: [...plan.remove],
+      ...(plan.keepsFirmware && { keepsFirmware: true }),
     };
     if (plan.newXml === undefined) return await this.#decide(prepared);
     control?.follow(() => provisioned(this.#o.storage, plan.provision));
@@ -209,9 +213,9 @@ export class Changes {
     await this.#o.registry.write(vm, await this.#o.hypervisor.definition(vm));
   }
 
-  async #undefine(vm: string): Promise<void> {
+  async #undefine(vm: string, keepFirmware = false): Promise<void> {
     try {
-      await this.#o.hypervisor.undefine(vm);
+      await this.#o.hypervisor.undefine(vm, { keepFirmware });
     } catch (error) {
       if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
     }
@@ -229,7 +233,8 @@ export class Changes {
           `Cannot delete ${named(change)}: it was started meanwhile; stop it first`,
         );
       }
-      await this.#undefine(change.vm);
+      const { vm, oldXml = "", keepsFirmware = false } = change;
+      await this.#undefine(vm, keepsFirmware || !ownsVariables(vm, oldXml));
     } catch (error) {
       if (calledOff(change, error)) await this.#o.journal.remove(change.id);
       throw error;

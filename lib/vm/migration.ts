@@ -20,6 +20,7 @@ import { NO_MIGRATION, originMessage, progressOf } from "./migration_progress.ts
 import { isLive, type Settlement, settlementOf } from "./migration_settlement.ts";
 import type { Oplog } from "./oplog.ts";
 import { unlessGone } from "./unless_gone.ts";
+import type { Variables } from "./variables.ts";
 
 /** What {@link Migrations} stands on. */
 export interface MigrationsOptions {
@@ -29,6 +30,7 @@ export interface MigrationsOptions {
   readonly records: MigrationRecords;
   readonly peers: MigrationPeers;
   readonly oplog: Oplog;
+  readonly variables: Pick<Variables, "leave">;
   /** Runs a task while nothing else is done to the VM. */
   readonly locked: (vm: string, task: () => Promise<void>) => Promise<void>;
   readonly clock: Clock;
@@ -313,7 +315,7 @@ export class Migrations implements AsyncDisposable {
         return true;
       case "release":
         if (await hypervisor.isActive(vm)) await hypervisor.destroy(vm, { graceful: false });
-        await hypervisor.undefine(vm).catch(unlessGone);
+        await hypervisor.undefine(vm, { keepFirmware: true }).catch(unlessGone); // the target's are the same, perhaps
         await this.#reached("released");
         return true;
       case "start":
@@ -340,8 +342,10 @@ export class Migrations implements AsyncDisposable {
   }
 
   async #moved(run: Run): Promise<void> {
+    const { registry, variables } = this.#o;
     const { vm, target } = run.record;
-    await this.#o.registry.handOver(vm, target);
+    await variables.leave(vm, await registry.read(vm));
+    await registry.handOver(vm, target);
     await this.#reached("handed");
     await this.#seeArrival(vm, target);
     await this.#close(run, MigrationState.completed, "");

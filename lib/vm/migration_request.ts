@@ -7,6 +7,7 @@ import { DEVICES_ROOT, isBelow, seedPath } from "../model/paths.ts";
 import { allDisks, vcpus } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import { Seed } from "./seed.ts";
+import { localVariables } from "./variables.ts";
 import type { TargetCheck } from "./migration_exchange.ts";
 
 /** A VM as other hosts are asked to take it. */
@@ -38,10 +39,11 @@ export async function describeForTarget(
   const platform = parsePlatform(xml);
   const disks = allDisks(def).filter(({ path }) => path !== "");
   const paths = [...disks.map(({ path }) => path), ...(Seed.isAttached(uuid, xml) ? [seedPath(uuid)] : [])];
-  const [version, cpu, kept, identities] = await Promise.all([
+  const [version, cpu, kept, variables, identities] = await Promise.all([
     qemuVersion(hypervisor),
     processorOf(hypervisor, platform, live),
     hypervisor.kept(uuid),
+    live ? undefined : tiedVariables(storage, xml),
     Promise.all(paths.map(async (path) => ({ path, ...await storage.identify(path) }))),
   ]);
   return {
@@ -64,10 +66,21 @@ export async function describeForTarget(
         { name, nettype },
       ) => ({ name, nettype })),
     },
-    bound: [...platform.bound, ...live ? platform.unmovable : platform.local, ...keptHere(kept)],
+    bound: [
+      ...platform.bound,
+      ...live ? platform.unmovable : platform.local,
+      ...keptHere(kept),
+      ...variables ? [variables] : [],
+    ],
     autostart: kept.autostart,
     unlocked: disks.some(({ path, device }) => device !== DiskDevice.cdrom && isBelow(path, DEVICES_ROOT)),
   };
+}
+
+/** Why the UEFI variables of a VM that is off cannot go along, in words; undefined: they can. */
+async function tiedVariables(storage: Storage, xml: string): Promise<string | undefined> {
+  const file = localVariables(xml);
+  return file === undefined ? undefined : await storage.variables.objection(file);
 }
 
 /** What libvirt leaves behind, or refuses to migrate with. */
@@ -76,12 +89,12 @@ function keptHere({ managedSave, snapshots, checkpoints }: KeptState): string[] 
     ...managedSave ? ["a saved memory; start it first, or drop that (virsh managedsave-remove)"] : [],
     ...snapshots > 0
       ? [
-        `${snapshots} snapshots, which libvirt keeps on this host; delete them first (virsh snapshot-delete)`,
+        `snapshots (${snapshots}), which libvirt keeps on this host; delete them first (virsh snapshot-delete)`,
       ]
       : [],
     ...checkpoints > 0
       ? [
-        `${checkpoints} checkpoints, which libvirt keeps on this host; delete them first (virsh checkpoint-delete)`,
+        `checkpoints (${checkpoints}), which libvirt keeps on this host; delete them first (virsh checkpoint-delete)`,
       ]
       : [],
   ];

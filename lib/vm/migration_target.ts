@@ -11,6 +11,7 @@ import { TargetChecker, type TargetCheckerOptions } from "./migration_check.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { MigrationPeers } from "./migration_peers.ts";
 import { unlessGone } from "./unless_gone.ts";
+import { localVariables } from "./variables.ts";
 
 /** What a {@link MigrationTarget} stands on. */
 export interface MigrationTargetOptions extends TargetCheckerOptions {
@@ -82,9 +83,11 @@ export class MigrationTarget {
       if (there.migrating) return "its migration is under way";
       return there.presence === "running" ? undefined : `it is ${there.presence} at its source`;
     });
+    // On shared storage the guest at the source has them.
+    const keepFirmware = localVariables(await hypervisor.liveXml(vm)) === undefined;
     // libvirt may end by itself what waits in vain.
     if (presence !== "off") await hypervisor.destroy(vm, { graceful: false }).catch(unlessGone);
-    await hypervisor.undefine(vm).catch(unlessGone); // it may have been transient
+    await hypervisor.undefine(vm, { keepFirmware }).catch(unlessGone); // it may have been transient
     await registry.remove(vm);
     log.info("discarded what a migration left", { vm, presence, source });
   }

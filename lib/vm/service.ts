@@ -10,14 +10,14 @@ import { runstateOf } from "../host/runstate.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
 import { logFailure, unlessDefect } from "../model/defect.ts";
-import { enumName, MigrationState, MigrationType, Runstate } from "../model/enums.ts";
+import { enumName, Firmware, MigrationState, MigrationType, Runstate } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
 import { newNameProblem } from "../model/validate.ts";
 import type { RecordedOperation } from "../model/operation.ts";
-import { IMAGES_ROOT, isBelow } from "../model/paths.ts";
+import { IMAGES_ROOT, isBelow, variablesPath } from "../model/paths.ts";
 import {
   allDisks,
   type DefinitionVerdict,
@@ -57,6 +57,7 @@ import { RegisteredDisks } from "./registered_disks.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
 import { VmTurns } from "./turns.ts";
+import { Variables } from "./variables.ts";
 import type { BegunMigration, ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
 
 /** What {@link VmService} stands on; `fault` is called at each named step of a change. */
@@ -107,6 +108,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #claims: DiskClaims;
   readonly #checker: DefinitionChecker;
   readonly #registered: RegisteredDisks;
+  readonly #variables: Variables;
   readonly #planner: MigrationPlanner;
   readonly #migrations: Migrations;
   readonly #target: MigrationTarget;
@@ -132,7 +134,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
     const parts = { ...options, oplog: this.#oplog, claims: this.#claims, locked };
     this.#planner = new MigrationPlanner(options);
-    this.#migrations = new Migrations({ ...parts, records: options.migrations });
+    this.#variables = new Variables(options);
+    this.#migrations = new Migrations({
+      ...parts,
+      records: options.migrations,
+      variables: this.#variables,
+    });
     this.#target = new MigrationTarget({
       ...parts,
       isLeaving: (vm) => this.#migrations.isUnderWay(vm),
@@ -221,6 +228,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       });
       requireNone(checked.obstacles, verb);
       const { plan } = checked;
+      if (plan.def.firmware === Firmware.uefi) await this.#o.storage.variables.prepare();
       await this.#changes.apply({
         op: "create",
         vm: uuid,
@@ -322,6 +330,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         newXml: undefined,
         provision: [],
         remove: deletestorage ? await this.#deletable(uuid, allDisks(def).filter(ownsStorage)) : [],
+        keepsFirmware: !deletestorage,
       });
       await this.#refresh(uuid);
       log.info("VM deleted", { vm: uuid, name: def.name, storage: deletestorage, ms: clock() - started });
@@ -333,6 +342,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#requireStorage(uuid, options);
     await this.#operate("VmBoot", uuid, "start", OFF, async (domain) => {
       await this.#endCrashed(domain);
+      if (domain.xml.includes(variablesPath(uuid))) await this.#o.storage.variables.prepare();
       await this.#seed.around(domain, options, () => this.#o.hypervisor.start(uuid));
     });
   }
@@ -395,6 +405,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       if (this.#powerOffs.isUnderWay(uuid)) {
         throw new VirtxError("conflict", `Cannot migrate VM "${name}": it is being powered off`);
       }
+      if (options.migration_type === MigrationType.cold) await this.#variables.share(uuid);
       this.#departing.add(uuid);
       try {
         await this.#migrations.begin({

@@ -10,7 +10,7 @@ import { TestLab } from "./test_lab.ts";
 
 /** A VM that travels among the hosts of a cluster. Hosts are counted from 1. */
 export class Traveller {
-  private constructor(readonly cluster: LabCluster, readonly vm: string) {}
+  constructor(readonly cluster: LabCluster, readonly vm: string) {}
 
   /** Creates it on host 1, with the lab's guest on its first disk. */
   static async create(cluster: LabCluster, name: string, vmdef: Partial<Vmdef> = {}): Promise<Traveller> {
