@@ -104,7 +104,8 @@ export function createApp(o: ApiOptions): Api {
   });
   addVmOperations(endpoints, { vms, tracking });
   addRunstateOperations(endpoints, { vms, tracking });
-  addInventoryOperations(endpoints, { ...o, apiOf });
+  const isPrototype = (host: string) => cluster?.member(host)?.peer.prototype ?? false;
+  addInventoryOperations(endpoints, { ...o, apiOf, isPrototype });
   addEventOperations(endpoints, feed);
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   addServiceOperations(endpoints, o);

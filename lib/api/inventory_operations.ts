@@ -28,6 +28,8 @@ export function addInventoryOperations(
   o: {
     readonly inventory: Inventory;
     readonly apiOf: ApiOf;
+    /** Whether the host runs the prototype, of which little more is known than that it is there. */
+    readonly isPrototype: (host: string) => boolean;
     /** Room on the shared storage, MiB; undefined: it is not known. */
     readonly storageMiB?: (() => Promise<number | undefined>) | undefined;
     readonly clock: Clock;
@@ -104,6 +106,8 @@ export function addInventoryOperations(
     path: "/hosts/{uuid}",
     tag: "Hosts",
     summary: "Hardware, state and resources of a host",
+    description: "Answered from memory by any host; of a host of the prototype, by that host itself.",
+    at: ({ uuid }) => o.isPrototype(uuid) ? uuid : undefined,
     answers: { 200: { description: "The host", schema: HostSchema } },
   }, async ({ uuid }) => {
     const storageavailable = await o.storageMiB?.();

@@ -202,6 +202,22 @@ Deno.test("a host of the prototype gets the null that it expects, and its plain 
   assert.deepEqual(bodies, ["application/json null"]);
 });
 
+Deno.test("a host of the prototype is asked itself what it has, as nothing else knows", async () => {
+  await using cluster = await ApiCluster.start(2);
+  let asked = "";
+  await using host = await strangeHost(cluster, async (request) => {
+    asked = `${request.method} ${new URL(request.url).pathname} ${await request.text()}`;
+    return Response.json({ uuid: "b", resources: { memory: { total: 64_000 } } });
+  }, { prototype: true });
+  const response = await host.a.send("GET", `/hosts/${host.b.uuid}`);
+  assert.deepEqual([response.status, (await response.json()).resources.memory.total], [200, 64_000]);
+  assert.equal(asked, `GET /hosts/${host.b.uuid} `);
+  cluster.turn(1, HostState.failed);
+  const failed = await problem(await host.a.send("GET", `/hosts/${host.b.uuid}`));
+  assert.equal(failed.status, 503);
+  assert.match(failed.detail, /host "virt2" is not active/);
+});
+
 Deno.test("a dry run is passed on to a host of virtxd, and never to the prototype, which would do it", async () => {
   await using cluster = await ApiCluster.start(2);
   const asked: string[] = [];
