@@ -1,4 +1,5 @@
-import { DiskBus, DiskDevice } from "../model/enums.ts";
+import { DiskBus, DiskDevice, DiskManagement } from "../model/enums.ts";
+import { leaseKey } from "../model/lease_key.ts";
 import { allDisks, type Disk, type Vmdef } from "../model/vm.ts";
 import { CONTROLLERS, diskAlias, isOwnAlias } from "./alias.ts";
 import { diskElement, driveAddress, SATA_PORTS, scsiController, sourceElement } from "./build_disks.ts";
@@ -26,6 +27,7 @@ export function editDisks(edit: Edit): void {
   for (const [at, { node }] of old.entries()) {
     if (!matches.includes(at)) places.free(node);
   }
+  dropLeases(edit);
   let first: XmlNode | undefined;
   for (const [index, after] of wanted.entries()) {
     const match = old[matches[index] ?? -1];
@@ -35,6 +37,16 @@ export function editDisks(edit: Edit): void {
     if (index === 0) first = node;
   }
   boots.begin(first);
+}
+
+/** The leases of managed disks go with them, or the VM could not start once the disk, and its lease, are deleted. */
+function dropLeases({ devices, from, to }: Edit): void {
+  const keysOf = (def: Vmdef) =>
+    allDisks(def).flatMap(({ path, man }) => man === DiskManagement.managed ? leaseKey(path) ?? [] : []);
+  const gone = new Set(keysOf(from)).difference(new Set(keysOf(to)));
+  for (const node of devices.children) {
+    if (node.name === "lease" && gone.has(node.child("key")?.text.trim() ?? "")) devices.remove(node);
+  }
 }
 
 /**

@@ -15,6 +15,7 @@ import { FirmwareVariables } from "./firmware_variables.ts";
 import { type DiskFacts, inspectImage } from "./image.ts";
 import { type ImageFormat, locateDisk, nameBelowRoot, splitName } from "./location.ts";
 import { QemuImg } from "./qemu_img.ts";
+import { Leases } from "./leases.ts";
 import { Seeds } from "./seeds.ts";
 
 /** The largest size that travels as an int32 of MiB. */
@@ -54,6 +55,7 @@ export interface DiskIdentity {
  */
 export class Storage {
   readonly variables: FirmwareVariables;
+  readonly leases: Leases;
   readonly #tree: Tree;
   readonly #devices: BlockDevices;
   readonly #qemuImg: QemuImg;
@@ -66,6 +68,7 @@ export class Storage {
     const { tree, qemuImg = "qemu-img", concurrency = 2, timeoutMs = 1_800_000, fault = noFault } = options;
     this.#log = options.log;
     this.#fault = fault;
+    this.leases = new Leases(tree);
     this.#tree = new Tree(`${tree.root}/ds`, tree.files);
     this.#devices = new BlockDevices(options.libc, options.blockDevices);
     this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs, log: options.log });

@@ -171,6 +171,7 @@ export class Changes {
     for (const path of change.removed) {
       try {
         await storage.delete(path);
+        await storage.leases.end(path);
       } catch (error) {
         failures.push(errorMessage(error));
         logFailure(log, "warn", "cannot remove a disk's storage", error, { vm: change.vm, path });

@@ -43,6 +43,7 @@ import { Changes } from "./change.ts";
 import { DiskClaims } from "./claims.ts";
 import { DefinitionChecker, requireNone } from "./definition_check.ts";
 import { ownsStorage } from "./disks.ts";
+import { explainLease } from "./lease_failure.ts";
 import { Migrations } from "./migration.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { MigrationPeers } from "./migration_peers.ts";
@@ -343,8 +344,16 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#operate("VmBoot", uuid, "start", OFF, async (domain) => {
       await this.#endCrashed(domain);
       if (domain.xml.includes(variablesPath(uuid))) await this.#o.storage.variables.prepare();
-      await this.#seed.around(domain, options, () => this.#o.hypervisor.start(uuid));
+      await this.#seed.around(domain, options, () => this.#start(domain));
     });
+  }
+
+  async #start({ uuid, xml }: LocalDomain): Promise<void> {
+    try {
+      await this.#o.hypervisor.start(uuid);
+    } catch (error) {
+      throw explainLease(error, xml);
+    }
   }
 
   async shutdown(uuid: string, { force }: VmShutdownOptions): Promise<void> {
@@ -614,17 +623,22 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#o.hypervisor.destroy(domain.uuid, { graceful: false });
   }
 
-  /** The paths of those disks that no other VM uses, of this host or of another. */
+  /**
+   * The paths of those disks that no other VM uses, of this host or of another.
+   * @throws VirtxError conflict: another host holds the lease of one
+   */
   async #deletable(uuid: string, disks: readonly Disk[]): Promise<string[]> {
     const paths = disks.map((disk) => disk.path);
     const others = await this.#registered.users(paths, uuid);
-    return paths.filter((path) => {
+    const deletable = paths.filter((path) => {
       const user = this.#claims.userOf(path, uuid) ?? others.get(path);
       if (user !== undefined) {
         this.#o.log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
       }
       return user === undefined;
     });
+    for (const path of deletable) await this.#o.storage.leases.requireFree(path);
+    return deletable;
   }
 
   /** The definition with the sizes that its images have; a size that cannot be told now is 0. */

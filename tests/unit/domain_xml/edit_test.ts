@@ -4,7 +4,8 @@ import { buildDomainXml, parseDomainXml } from "../../../lib/domain_xml/mod.ts";
 import type { DomainContext } from "../../../lib/domain_xml/context.ts";
 import { editDomainXml } from "../../../lib/domain_xml/edit.ts";
 import { parseDomainCapabilities } from "../../../lib/domain_xml/domain_capabilities.ts";
-import { DiskBus, DiskDevice, NetModel, NetType } from "../../../lib/model/enums.ts";
+import { DiskBus, DiskDevice, DiskManagement, NetModel, NetType } from "../../../lib/model/enums.ts";
+import { leaseKey } from "../../../lib/model/lease_key.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { Net, Vmdef } from "../../../lib/model/vm.ts";
 import { fixture } from "../../support/fixtures.ts";
@@ -70,6 +71,25 @@ Deno.test("what others have put into a definition is there after any change", ()
     }),
     { numRuns: 100 },
   );
+});
+
+Deno.test("the lease of a disk stays as long as the disk, and goes with it", () => {
+  const path = "/vms/ds/leased.qcow2";
+  const leased = { ...disk(path), man: DiskManagement.managed };
+  const lease = (key: string) => `
+    <lease>
+      <lockspace>__VIRTX__DISKS__</lockspace>
+      <key>${key}</key>
+      <target path='/vms/lock/${key}/${key}'/>
+    </lease>`;
+  const own = lease(leaseKey(path) ?? "");
+  const foreign = lease("of-somebody-else");
+  const xml = buildDomainXml(UUID, { ...SMALL_VMDEF, disks: [leased] }, CONTEXT)
+    .replace("<devices>", `<devices>${own}${foreign}`);
+  const renamed = edited(xml, (def) => ({ ...def, name: "renamed", vlanid: 7 }));
+  assert.ok(renamed.includes(own) && renamed.includes(foreign));
+  const without = edited(xml, (def) => ({ ...def, disks: [] }));
+  assert.ok(!without.includes(own) && without.includes(foreign));
 });
 
 Deno.test("more memory is two lines", () => {

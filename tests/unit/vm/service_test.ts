@@ -3,6 +3,7 @@ import { DiskBus, DiskManagement, DiskProvisioning, Runstate } from "../../../li
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { Vmdef } from "../../../lib/model/vm.ts";
 import { OperationCourse } from "../../../lib/vm/operation_course.ts";
+import { writeLease } from "../../support/sanlock_lease.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 import { VmHost } from "../../support/vm_host.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
@@ -48,6 +49,26 @@ Deno.test("a VM is created with its disks, read back as asked for, and deleted w
   assert.equal(inventory.vm(uuid), undefined);
   assert.deepEqual(await shared.names(), ["web/"]);
   assert.deepEqual(await registry.list(), []);
+});
+
+Deno.test("a deleted disk takes its lease along; one that another host holds keeps the VM as it is", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  const uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const held = await writeLease(shared, OS_DISK.path, 5);
+  const before = await host.state();
+  await assert.rejects(
+    vms.delete(uuid, { deletestorage: true }),
+    failsWith(
+      "conflict",
+      /Cannot delete disk "\/vms\/ds\/web\/os.qcow2": sanlock's host 5 .* holds its lease/,
+    ),
+  );
+  assert.deepEqual(await host.state(), before);
+  assert.ok(await Deno.lstat(held));
+  await writeLease(shared, OS_DISK.path);
+  assert.deepEqual(await vms.delete(uuid, { deletestorage: true }), {});
+  await assert.rejects(Deno.lstat(held), Deno.errors.NotFound);
 });
 
 Deno.test("deleting a VM without its storage keeps the disks, which another VM can then have", async () => {
