@@ -9,6 +9,7 @@ const MEANINGS: Readonly<Record<ErrorKind, { readonly status: number; readonly t
   denied: { status: 403, title: "The request is not permitted" },
   not_found: { status: 404, title: "There is no such resource" },
   cancelled: { status: 409, title: "It was cancelled" },
+  duplicate: { status: 409, title: "Another has that name" },
   conflict: { status: 422, title: "The state of the resource does not allow this" },
   refused: { status: 424, title: "libvirt refused" },
   internal: { status: 500, title: "virtxd failed" },

@@ -3,6 +3,7 @@ import type { HostKey, VmKey } from "../cluster/inventory.ts";
 import type { HostQuery, Sort, VmQuery } from "../cluster/search.ts";
 import { HostState, Runstate } from "../model/enums.ts";
 import { INT16_MAX, INT32_MAX, VLAN_MAX } from "../model/limits.ts";
+import type { DefinitionPermissions } from "../model/vm.ts";
 import { Uuid } from "./schema_common.ts";
 
 /**
@@ -122,5 +123,16 @@ function dryRun(description: string) {
 /** The query parameter of VmMigrate. */
 export const MigrateQuerySchema = dryRun("only tell whether it could be done, and where");
 
-/** The query parameter of VmCreate and VmUpdate. */
-export const DefinitionQuerySchema = dryRun("only tell what would be in the way; nothing is done");
+/** The query parameters of VmCreate and VmUpdate. */
+export const DefinitionQuerySchema = dryRun("only tell what would be in the way; nothing is done").extend({
+  duplicate_name: z.enum(["allow"]).optional().openapi({
+    description: "allow: it may have the name of another VM, which without it is refused (409)",
+  }),
+});
+
+/** What these parameters permit. */
+export function permissionsOf(
+  { duplicate_name }: z.output<typeof DefinitionQuerySchema>,
+): DefinitionPermissions {
+  return { duplicateName: duplicate_name === "allow" };
+}

@@ -6,7 +6,7 @@ import type { Endpoints } from "./endpoints.ts";
 import type { Answer } from "./operation.ts";
 import { respondEmpty, respondJson } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
-import { DefinitionQuerySchema } from "./schema_query.ts";
+import { DefinitionQuerySchema, permissionsOf } from "./schema_query.ts";
 import {
   DefinitionVerdictSchema,
   VmCreateOptionsSchema,
@@ -48,7 +48,8 @@ export function addVmOperations(
     tag: "VMs",
     summary: "Create a VM",
     description:
-      "Provisions the disks, defines the VM and registers it on shared storage; answers when all is done.",
+      "Provisions the disks, defines the VM and registers it on shared storage; answers when all is done. Other than with the " +
+      "prototype, a name that another VM has is refused, unless it is asked for.",
     query: DefinitionQuerySchema,
     body: {
       schema: VmCreateOptionsSchema,
@@ -62,11 +63,12 @@ export function addVmOperations(
     at: ({ body }) => body.host,
     tracked: true,
     patience: "storage",
-    failures: ["cancelled", "conflict", "refused", "unavailable", "timeout", "storage"],
+    failures: ["cancelled", "duplicate", "conflict", "refused", "unavailable", "timeout", "storage"],
   }, async (input) => {
-    if (input.query.dry_run === "true") return respondJson(200, await vms.checkCreate(input.body));
+    const options = { ...input.body, ...permissionsOf(input.query) };
+    if (input.query.dry_run === "true") return respondJson(200, await vms.checkCreate(options));
     return await tracking.answer(input, {
-      run: (uuid, control) => vms.create(input.body, uuid, control),
+      run: (uuid, control) => vms.create(options, uuid, control),
       needsStorage: true,
       answer: respondCreated,
     });
@@ -110,14 +112,15 @@ export function addVmOperations(
       at: "vm",
       tracked: true,
       patience: "storage",
-      failures: ["cancelled", "conflict", "refused", "unavailable", "timeout", "storage"],
+      failures: ["cancelled", "duplicate", "conflict", "refused", "unavailable", "timeout", "storage"],
     },
     async (input) => {
+      const options = { ...input.body, ...permissionsOf(input.query) };
       if (input.query.dry_run === "true") {
-        return respondJson(200, await vms.checkUpdate(input.uuid, input.body));
+        return respondJson(200, await vms.checkUpdate(input.uuid, options));
       }
       return await tracking.answer(input, {
-        run: (uuid, control) => vms.update(uuid, input.body, control),
+        run: (uuid, control) => vms.update(uuid, options, control),
         needsStorage: true,
         answer: respondChanged,
       });

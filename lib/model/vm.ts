@@ -130,6 +130,12 @@ export interface VmUpdateOptions {
   readonly deletestorage: boolean;
 }
 
+/** What a creation or update may be asked with, beside its body. */
+export interface DefinitionPermissions {
+  /** The VM may get the name of another one. */
+  readonly duplicateName?: boolean;
+}
+
 export interface VmDeleteOptions {
   readonly deletestorage: boolean;
 }

@@ -19,7 +19,7 @@ export interface DefinitionObstacle extends FieldIssue {
 export interface DefinitionCheckerOptions {
   readonly hypervisor: Pick<Hypervisor, "activeNetworks">;
   readonly monitor: Pick<HostMonitor, "uuid" | "context" | "hasBridge">;
-  readonly inventory: Pick<Inventory, "host">;
+  readonly inventory: Pick<Inventory, "host" | "vms">;
   readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB">;
   readonly registered: Pick<RegisteredDisks, "users">;
 }
@@ -47,15 +47,17 @@ export class DefinitionChecker {
    * @param old the definition that the VM has; undefined: it is a new VM
    * @param tag makes the temporary names of new disks unique
    * @param taken what other VMs have of what this one wants
+   * @param duplicateName it may get the name of another VM
    * @throws VirtxError unavailable, timeout: it could not be looked at
    */
   async check(
-    { vm, def, old, tag, taken }: {
+    { vm, def, old, tag, taken, duplicateName = false }: {
       readonly vm: string;
       readonly def: Vmdef;
       readonly old: Vmdef | undefined;
       readonly tag: string;
       readonly taken: readonly FieldIssue[];
+      readonly duplicateName?: boolean | undefined;
     },
   ): Promise<CheckedDefinition> {
     const [{ plan, obstacles }, free, networks] = await Promise.all([
@@ -69,6 +71,7 @@ export class DefinitionChecker {
     return {
       plan,
       obstacles: [
+        ...(duplicateName || def.name === old?.name ? [] : this.#namesakes(vm, def)),
         ...others.map((issue) => ({ ...issue, kind: "conflict" as const })),
         ...obstacles.filter(({ field }) => !known.has(field)), // that it is another's says why
         ...room.obstacles,
@@ -76,6 +79,19 @@ export class DefinitionChecker {
       ],
       warnings: [...this.#capacity(def), ...networks, ...room.warnings],
     };
+  }
+
+  /** Other VMs of that name, as far as this host knows. No lock is taken on names: of two at one instant both may be made. */
+  *#namesakes(vm: string, { name }: Vmdef): Generator<DefinitionObstacle> {
+    const { inventory } = this.#o;
+    for (const other of inventory.vms()) {
+      if (other.name !== name || other.uuid === vm) continue;
+      const host = inventory.host(other.host)?.def.name ?? other.host;
+      const message =
+        `VM ${other.uuid} on host "${host}" has that name; choose another one, or allow both to have it: ` +
+        "?duplicate_name=allow, virtx: --allow-duplicate-name";
+      return yield { kind: "duplicate", field: "vmdef.name", message };
+    }
   }
 
   /** Disks that exist and that the VM does not have yet, which VMs of other hosts have. */

@@ -20,6 +20,7 @@ import type { RecordedOperation } from "../model/operation.ts";
 import { IMAGES_ROOT, isBelow, variablesPath } from "../model/paths.ts";
 import {
   allDisks,
+  type DefinitionPermissions,
   type DefinitionVerdict,
   type Disk,
   type MigrationInfo,
@@ -210,7 +211,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   async create(
-    { vmdef, host }: VmCreateOptions,
+    { vmdef, host, duplicateName }: VmCreateOptions & DefinitionPermissions,
     uuid = newUuid(),
     control?: OperationControl,
   ): Promise<string> {
@@ -226,6 +227,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         old: undefined,
         tag: uuid,
         taken: claim.issues,
+        duplicateName,
       });
       requireNone(checked.obstacles, verb);
       const { plan } = checked;
@@ -250,26 +252,31 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     });
   }
 
-  async checkCreate({ vmdef, host }: VmCreateOptions): Promise<DefinitionVerdict> {
+  async checkCreate(
+    { vmdef, host, duplicateName }: VmCreateOptions & DefinitionPermissions,
+  ): Promise<DefinitionVerdict> {
     const verb = `create VM "${vmdef.name}"`;
     this.#requireHere(verb, host);
     const uuid = newUuid();
     return await this.#exclusively(uuid, verb, async () => {
       const taken = this.#claims.issues(uuid, vmdef);
       return this.#checker.verdict(
-        await this.#checker.check({ vm: uuid, def: vmdef, old: undefined, tag: uuid, taken }),
+        await this.#checker.check({ vm: uuid, def: vmdef, old: undefined, tag: uuid, taken, duplicateName }),
       );
     });
   }
 
-  async checkUpdate(uuid: string, { vmdef }: VmUpdateOptions): Promise<DefinitionVerdict> {
+  async checkUpdate(
+    uuid: string,
+    { vmdef, duplicateName }: VmUpdateOptions & DefinitionPermissions,
+  ): Promise<DefinitionVerdict> {
     return await this.#exclusively(uuid, "update", async () => {
       const domain = await this.#require(uuid, "update", OFF);
       const { def: old } = parseDomainXml(domain.xml);
       requireName(vmdef.name, old.name);
       const taken = this.#claims.issues(uuid, vmdef, old);
       return this.#checker.verdict(
-        await this.#checker.check({ vm: uuid, def: vmdef, old, tag: uuid, taken }),
+        await this.#checker.check({ vm: uuid, def: vmdef, old, tag: uuid, taken, duplicateName }),
       );
     });
   }
@@ -288,7 +295,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async update(
     uuid: string,
-    { vmdef, deletestorage }: VmUpdateOptions,
+    { vmdef, deletestorage, duplicateName }: VmUpdateOptions & DefinitionPermissions,
     control?: OperationControl,
   ): Promise<ChangeOutcome> {
     const { monitor, log, clock } = this.#o;
@@ -300,7 +307,14 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       requireName(vmdef.name, old.name);
       using claim = this.#claims.take(uuid, vmdef, old);
       const tag = `${uuid}.${started}`;
-      const checked = await this.#checker.check({ vm: uuid, def: vmdef, old, tag, taken: claim.issues });
+      const checked = await this.#checker.check({
+        vm: uuid,
+        def: vmdef,
+        old,
+        tag,
+        taken: claim.issues,
+        duplicateName,
+      });
       requireNone(checked.obstacles, `change VM "${old.name}"`);
       const { plan } = checked;
       const outcome = await this.#changes.apply({

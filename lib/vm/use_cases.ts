@@ -1,4 +1,5 @@
 import type {
+  DefinitionPermissions,
   DefinitionVerdict,
   MigrationInfo,
   MigrationVerdict,
@@ -35,14 +36,22 @@ export interface VmUseCases {
    * Provisions, defines and registers a VM; its UUID.
    * @param uuid the one that it is to have, which must be new; left out: one is made
    */
-  create(options: VmCreateOptions, uuid?: string, control?: OperationControl): Promise<string>;
+  create(
+    options: VmCreateOptions & DefinitionPermissions,
+    uuid?: string,
+    control?: OperationControl,
+  ): Promise<string>;
   /** What {@link create} would come to; nothing is done. */
-  checkCreate(options: VmCreateOptions): Promise<DefinitionVerdict>;
+  checkCreate(options: VmCreateOptions & DefinitionPermissions): Promise<DefinitionVerdict>;
   /** What {@link update} would come to; nothing is done. */
-  checkUpdate(uuid: string, options: VmUpdateOptions): Promise<DefinitionVerdict>;
+  checkUpdate(uuid: string, options: VmUpdateOptions & DefinitionPermissions): Promise<DefinitionVerdict>;
   get(uuid: string): Promise<Vm>;
   /** Needs POWEROFF or CRASHED. */
-  update(uuid: string, options: VmUpdateOptions, control?: OperationControl): Promise<ChangeOutcome>;
+  update(
+    uuid: string,
+    options: VmUpdateOptions & DefinitionPermissions,
+    control?: OperationControl,
+  ): Promise<ChangeOutcome>;
   /** Needs POWEROFF or CRASHED. */
   delete(uuid: string, options: VmDeleteOptions): Promise<ChangeOutcome>;
   boot(uuid: string, options: VmBootOptions): Promise<void>;

@@ -44,6 +44,16 @@ Deno.test("an export makes a second VM beside the first, and both run, with noth
   const again = await virtx(host, "virtx vm create db1.yaml");
   assert.equal(again.code, 5);
   assert.match(again.stderr, /osdisk\.path VM "db1" \([0-9a-f-]+\) uses disk "\/vms\/ds\/db1\/disk0\.qcow2"/);
+  assert.match(again.stderr, /^ {2}vmdef\.name VM [0-9a-f-]+ on host "virt1" has that name; choose another/m);
+  await must(
+    host,
+    "virtx vm create --name db1 --memory 64MiB --disk size=16MiB,path=/vms/ds/o.qcow2 --allow-duplicate-name",
+  );
+  const which = await virtx(host, "virtx vm stop db1");
+  assert.equal(which.code, 5);
+  const [, uuid] = /^ {2}([0-9a-f-]{36}) {2}virt1\/db1 {2}poweroff$/m.exec(which.stderr) ?? [];
+  await must(host, `virtx vm delete ${uuid?.slice(0, 9)} --yes`);
+  await must(host, "virtx vm kill virt1/db1 --yes");
 });
 
 Deno.test("a dry run says what the host, its libvirt and its storage would say, and nothing is written", async () => {

@@ -31,6 +31,11 @@ export function definitionFlags(input: Input): DefinitionFlags {
   };
 }
 
+/** The path of a change of definitions, with what the flags ask for. */
+export function definitionPath(path: string, input: Input): string {
+  return input.flag("allow-duplicate-name") ? `${path}?duplicate_name=allow` : path;
+}
+
 /** Whether flags say anything of a definition. */
 export function saysAnything(flags: DefinitionFlags): boolean {
   return Object.values(flags).some((value) => Array.isArray(value) ? value.length > 0 : value !== undefined);

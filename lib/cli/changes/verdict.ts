@@ -7,14 +7,16 @@ import type { Change } from "./change.ts";
 
 /**
  * Asks a host what it says to a definition, and shows it on standard error; ok: it could be done.
- * @param path of the change itself: /vms or /vms/{uuid}
+ * @param path of the change itself: /vms or /vms/{uuid}, with what it is asked with
  */
 export async function showVerdict(
   { err, options }: Context,
   cluster: Cluster,
   change: Pick<Change, "method" | "path" | "body">,
 ): Promise<ExitCode> {
-  const { body } = await cluster.server.request(change.method, `${change.path}?dry_run=true`, change.body);
+  const separator = change.path.includes("?") ? "&" : "?";
+  const path = `${change.path}${separator}dry_run=true`;
+  const { body } = await cluster.server.request(change.method, path, change.body);
   const verdict = new Fields(body, "what the host says to the definition");
   const host = plain(verdict.text("name"));
   const obstacles = verdict.list("obstacles");

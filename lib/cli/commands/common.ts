@@ -61,14 +61,14 @@ export const YES_FLAG: Flag = { name: "yes", short: "y", summary: "Do not ask fo
 /** The VM that a command is about. */
 export const VM: Argument = {
   name: "vm",
-  summary: "Its name or UUID, or the beginning of either",
+  summary: "Its name or UUID, or the beginning of either; or host/name",
   kind: "vm",
 };
 
 /** The VMs that a command is about; --selector can take their place. */
 export const VMS: Argument = {
   name: "vm",
-  summary: "Names or UUIDs, or their beginnings; or use --selector",
+  summary: "Names or UUIDs, or their beginnings; host/name; or use --selector",
   kind: "vm",
   many: true,
   optional: true,

@@ -14,6 +14,11 @@ const DRY_RUN: Flag = {
   summary: "Only show what would be done, and have the host check it; ends with 1 if it would refuse",
 };
 
+const DUPLICATE_NAME: Flag = {
+  name: "allow-duplicate-name",
+  summary: "Do it even if another VM has that name",
+};
+
 const DELETE_STORAGE: Flag = {
   name: "storage",
   short: "s",
@@ -72,6 +77,7 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
         summary: "Create it on this host; without it on the one that answers",
       },
       { name: "start", summary: "Start it when it is there" },
+      DUPLICATE_NAME,
       DRY_RUN,
       ...WAIT_FLAGS,
     ],
@@ -109,6 +115,7 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
       },
       { name: "remove-custom", value: "<name>", repeat: true, summary: "Take this custom field out" },
       { ...DELETE_STORAGE, summary: "Also delete the storage of managed disks that are taken out" },
+      DUPLICATE_NAME,
       DRY_RUN,
       ...WAIT_FLAGS,
     ],
@@ -136,6 +143,7 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
         summary: "What to edit; without it YAML",
       },
       { ...DELETE_STORAGE, summary: "Also delete the storage of managed disks that are taken out" },
+      DUPLICATE_NAME,
       DRY_RUN,
       YES_FLAG,
     ],

@@ -21,7 +21,10 @@ export async function answer(
     profile: valueOf(words, "--profile"),
   });
   const lines = [...candidates, ...names]
-    .filter(({ word }) => word.startsWith(beginning))
+    .flatMap(({ word, about, path = "" }) => {
+      if (word.startsWith(beginning)) return [{ word, about }];
+      return beginning.includes("/") && path.startsWith(beginning) ? [{ word: path, about }] : [];
+    })
     .map(({ word, about }) => `${before}${plain(word)}\t${plain(about)}`);
   if (kind === "file") lines.push(FILES);
   return lines.map((line) => `${line}\n`).join("");

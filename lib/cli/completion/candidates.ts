@@ -7,6 +7,8 @@ export interface Candidate {
   readonly word: string;
   /** Shown beside it by shells that do. */
   readonly about: string;
+  /** Another word for it, for who has begun to write that: virt1/web1. */
+  readonly path?: string;
 }
 
 /** What could stand where the cursor is: words that are known here, or names that the cluster knows. */

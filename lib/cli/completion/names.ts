@@ -65,6 +65,7 @@ async function ask(kind: Kind, o: NameOptions): Promise<readonly Candidate[]> {
       .map(({ name, runstate, host }) => ({
         word: name,
         about: `${runstateWord(runstate)} on ${hostName(host)}`,
+        path: `${hostName(host)}/${name}`,
       }));
   } catch {
     return []; // Away, or not what it should be: a key that was pressed is no occasion to say so.

@@ -3,7 +3,7 @@ import { newNameProblem } from "../../model/validate.ts";
 import type { VmCreateOptions, Vmdef } from "../../model/vm.ts";
 import { Attendance } from "../changes/attendance.ts";
 import { carryOut, leaves, type Manner } from "../changes/change.ts";
-import { definitionFile, definitionFlags, saysAnything } from "../changes/definition.ts";
+import { definitionFile, definitionFlags, definitionPath, saysAnything } from "../changes/definition.ts";
 import { OUTCOME_VIEW, outcomeLine } from "../changes/outcome.ts";
 import { showVerdict } from "../changes/verdict.ts";
 import type { Context } from "../context.ts";
@@ -36,24 +36,24 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const wanted = input.string("host");
   const host = wanted === undefined ? "" : resolve(wanted, await cluster.hosts(), "host").uuid;
-  if (input.flag("dry-run")) return await tryOut(context, cluster, { vmdef, host });
+  if (input.flag("dry-run")) return await tryOut(context, cluster, { vmdef, host }, input);
   await using attendance = await Attendance.begin(context, cluster, [vmdef.name]);
   await create(vmdef, host, input, { context, cluster, attendance, leave: leaves(input) });
   return ExitCode.ok;
 }
 
 /** Shows what would be made, and what the host says to it. */
-async function tryOut(context: Context, cluster: Cluster, body: VmCreateOptions): Promise<ExitCode> {
-  const { out, err, options } = context;
-  const { name } = body.vmdef;
-  // Also because a host of the prototype, which would not understand the question but create the VM, cannot answer this one.
-  const namesakes = (await cluster.vms({ name })).filter((vm) => vm.name === name);
+async function tryOut(
+  context: Context,
+  cluster: Cluster,
+  body: VmCreateOptions,
+  input: Input,
+): Promise<ExitCode> {
+  const { out, options } = context;
+  // A host of the prototype, which would not understand the question but create the VM, cannot answer this one.
+  await cluster.vms({ name: body.vmdef.name });
   out.write(await printDefinition(body.vmdef, options.format.kind === "json" ? "json" : "yaml"));
-  for (const { uuid } of namesakes) {
-    const mark = err.colours.paint("warning:", "yellow");
-    err.line(`${mark} name: there is a VM of this name already (${uuid}); either would go by its UUID only`);
-  }
-  return await showVerdict(context, cluster, { method: "POST", path: "/vms", body });
+  return await showVerdict(context, cluster, { method: "POST", path: definitionPath("/vms", input), body });
 }
 
 async function create(vmdef: Vmdef, host: string, input: Input, manner: Manner): Promise<void> {
@@ -63,7 +63,7 @@ async function create(vmdef: Vmdef, host: string, input: Input, manner: Manner):
     vm: { uuid: "", name: vmdef.name },
     title: `Creating ${vmdef.name}`,
     method: "POST",
-    path: "/vms",
+    path: definitionPath("/vms", input),
     body: { vmdef, host },
     done: (result) => {
       uuid = String(result);

@@ -42,7 +42,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
     context.err.line("Nothing changes.");
     return ExitCode.ok;
   }
-  const change = updating(vm, after, input.flag("storage"));
+  const change = updating(vm, after, input);
   if (input.flag("dry-run")) return await showVerdict(context, cluster, change);
   if (!await confirm(context, `Change ${vm.name} so?`, input.flag("yes"))) return ExitCode.refused;
   await using attendance = await Attendance.begin(context, cluster, [vm.name]);

@@ -31,7 +31,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
     if (!context.options.quiet) context.err.line("Nothing changes.");
     return ExitCode.ok;
   }
-  const change = updating(vm, after, input.flag("storage"));
+  const change = updating(vm, after, input);
   if (input.flag("dry-run")) return await showVerdict(context, cluster, change);
   await using attendance = await Attendance.begin(context, cluster, [vm.name]);
   const outcome = await carryOut(change, {

@@ -10,7 +10,7 @@ export interface Directory {
   readonly vms: readonly VmItem[];
   readonly hosts: readonly HostItem[];
   readonly hostName: (uuid: string) => string;
-  /** The VM that a word names; see resolve. */
+  /** The VM that a word names, by host/name, too; see resolve. */
   readonly vm: (word: string) => VmItem;
   /** The host that a word names. */
   readonly host: (word: string) => HostItem;
@@ -20,12 +20,15 @@ export interface Directory {
 export async function directoryOf(cluster: Cluster): Promise<Directory> {
   const [vms, hosts] = await Promise.all([cluster.vms(), cluster.hosts()]);
   const hostName = hostNames(hosts);
-  const about = ({ host, runstate }: VmItem) => `on ${hostName(host)}, ${runstateWord(runstate)}`;
+  const distinction = {
+    path: ({ host, name }: VmItem) => `${hostName(host)}/${name}`,
+    about: ({ runstate }: VmItem) => runstateWord(runstate),
+  };
   return {
     vms,
     hosts,
     hostName,
-    vm: (word) => resolve(word, vms, "VM", about),
+    vm: (word) => resolve(word, vms, "VM", distinction),
     host: (word) => resolve(word, hosts, "host"),
   };
 }

@@ -18,5 +18,5 @@ export async function findOperations(cluster: Cluster, words: readonly string[])
   const vmName = vmNames({ vms });
   const named = items.map((item) => ({ ...item, uuid: item.id, name: item.id }));
   const about = ({ op, vm, state }: OperationItem) => `${operationWord(op)} of ${vmName(vm)}, ${state}`;
-  return words.map((word) => resolve(word, named, "operation", about).uuid);
+  return words.map((word) => resolve(word, named, "operation", { about }).uuid);
 }

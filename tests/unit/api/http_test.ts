@@ -13,6 +13,7 @@ Deno.test("each kind of failure has the status of interop.md", async () => {
     denied: 403,
     not_found: 404,
     cancelled: 409,
+    duplicate: 409,
     conflict: 422,
     refused: 424,
     internal: 500,

@@ -91,7 +91,7 @@ Deno.test("a failure says what and why, with the request, and its kind decides t
   assert.equal(unknown.stderr, 'virtx: There is no VM "nope"\nvirtx vm list shows all there are.\n');
   const ambiguous = await api.virtx("vm get web1");
   assert.equal(ambiguous.code, 5);
-  for (const uuid of api.uuids) assert.ok(ambiguous.stderr.includes(`  ${uuid}  web1  on virt1, poweroff\n`));
+  for (const uuid of api.uuids) assert.ok(ambiguous.stderr.includes(`  ${uuid}  virt1/web1  poweroff\n`));
   const one = `vm start ${api.uuids[0]}`;
   api.vms.obstacle = new VirtxError("refused", "Cannot start domain x", {
     libvirt: { code: 1, domain: 10, level: 2, message: "no emulator" },
@@ -212,7 +212,6 @@ Deno.test("a dry run shows what the host says, and its code tells whether it can
   assert.equal(fits.code, 0);
   assert.match(fits.stdout, /^name: web1\n/);
   assert.deepEqual(fits.stderr.split("\n"), [
-    `warning: name: there is a VM of this name already (${api.uuids[0]}); either would go by its UUID only`,
     "warning: memory.total: it can never start here",
     "Host virt1 can do this; nothing was done.",
     "",

@@ -76,7 +76,9 @@ Deno.test("nothing, or a noun alone, asks for help, and so does the flag whereve
 Deno.test("what is wrong is told at once, with what was probably meant", () => {
   assert.deepEqual(mistakes("vn", "list"), ['there is no command "vn" (did you mean "vm"?)']);
   assert.deepEqual(mistakes("vm", "lst"), ['there is no vm command "lst" (did you mean "vm list"?)']);
-  assert.deepEqual(mistakes("vm", "get"), ["<vm> is missing: its name or UUID, or the beginning of either"]);
+  assert.deepEqual(mistakes("vm", "get"), [
+    "<vm> is missing: its name or UUID, or the beginning of either; or host/name",
+  ]);
   assert.deepEqual(mistakes("vm", "list", "--nam", "x", "-Z", "--quiet=1", "--state=runing", "--host"), [
     "vm list has no flag --nam (did you mean --name?)",
     "vm list has no flag -Z",

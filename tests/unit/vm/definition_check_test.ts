@@ -4,6 +4,7 @@ import { VirtxError } from "../../../lib/model/error.ts";
 import type { DefinitionVerdict, Vmdef } from "../../../lib/model/vm.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 import { VmHost } from "../../support/vm_host.ts";
+import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 
 const MAC = "52:54:00:00:00:01";
@@ -134,4 +135,40 @@ Deno.test("two creations at once do not get one MAC address", async () => {
     })
   ));
   assert.deepEqual(outcomes.map(({ status }) => status).toSorted(), ["fulfilled", "rejected"]);
+});
+
+Deno.test("a name that another VM of the cluster has is refused, and given to a second one who asks for that", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const { monitor, inventory } = host.host;
+  const db1 = await vms.create({ vmdef: DB1, host: "" });
+  const there = vmInfo({ uuid: numberedUuid(7), name: "there", host: numberedUuid(2000) });
+  inventory.putHost(hostEntry({ uuid: there.host, def: { ...hostEntry().def, name: "virt2" } }));
+  inventory.putVm(there);
+  const own = { nets: [], genid: "", osdisk: diskAt("/vms/ds/second.qcow2", { size: 8 }) };
+  const name = inventory.host(monitor.uuid)?.def.name ?? "";
+  const cases: [vmdef: Vmdef, uuid: string, on: string][] = [
+    [{ ...DB1, ...own }, db1, name],
+    [{ ...DB1, ...own, name: "there" }, there.uuid, "virt2"],
+  ];
+  for (const [vmdef, uuid, on] of cases) {
+    const message =
+      `VM ${uuid} on host "${on}" has that name; choose another one, or allow both to have it: ` +
+      "?duplicate_name=allow, virtx: --allow-duplicate-name";
+    const refused = await failure(vms.create({ vmdef, host: "" }));
+    assert.deepEqual([refused.kind, refused.issues], ["duplicate", [{ field: "vmdef.name", message }]]);
+    assert.deepEqual((await vms.checkCreate({ vmdef, host: "" })).obstacles, [{
+      field: "vmdef.name",
+      message,
+    }]);
+    assert.ok((await vms.checkCreate({ vmdef, host: "", duplicateName: true })).fits);
+  }
+  const second = await vms.create({ vmdef: { ...DB1, ...own }, host: "", duplicateName: true });
+  const { def } = await vms.get(second);
+  const update = (name: string, duplicateName: boolean) =>
+    vms.update(second, { vmdef: { ...def, name }, deletestorage: false, duplicateName });
+  await update("db1", false); // it has that name already
+  assert.equal((await failure(update("there", false))).kind, "duplicate");
+  await update("there", true);
+  assert.equal((await vms.get(second)).def.name, "there");
 });

@@ -42,6 +42,8 @@ Deno.test("names come from the cluster, and for seconds from memory; of a cluste
     assert.ok(hosts.length > 0);
     assert.deepEqual(await words("vm list --host ", env), hosts);
     assert.deepEqual(await words("vm start no", env), []);
+    assert.deepEqual(await words("vm start ", env), ["web1"]);
+    assert.deepEqual(await words("vm start virt1/", env), ["virt1/web1"]);
   }
   const known = await words("host get ", env);
   assert.ok(known.length > 0, "remembered");
