@@ -1,6 +1,8 @@
+import { DiskProvisioning } from "../model/enums.ts";
 import type { FieldIssue } from "../model/error.ts";
 import { newNameProblem, validateVmdef } from "../model/validate.ts";
-import type { Vmdef } from "../model/vm.ts";
+import { allDisks, type Vmdef } from "../model/vm.ts";
+import { unwiped } from "../vm/disks.ts";
 import type { ChangeOutcome, VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Answer } from "./operation.ts";
@@ -58,7 +60,11 @@ export function addVmOperations(
     },
     answers: {
       200: DRY_RUN,
-      201: { description: "The UUID of the new VM", schema: Uuid, headers: { Location: "Its path" } },
+      201: {
+        description: "The UUID of the new VM",
+        schema: Uuid,
+        headers: { Location: "Its path", Warning: "Which LUNs are not wiped, though the prototype would" },
+      },
     },
     at: ({ body }) => body.host,
     tracked: true,
@@ -70,7 +76,7 @@ export function addVmOperations(
     return await tracking.answer(input, {
       run: (uuid, control) => vms.create(options, uuid, control),
       needsStorage: true,
-      answer: respondCreated,
+      answer: (uuid) => respondCreated(uuid, input.body.vmdef),
     });
   });
 
@@ -183,17 +189,23 @@ function checkNewVmdef(body: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
   return [...checkVmdef(body), ...message === undefined ? [] : [{ field: "vmdef.name", message }]];
 }
 
-function respondCreated(uuid: string): Response {
+function respondCreated(uuid: string, def: Vmdef): Response {
   const response = respondJson(201, uuid);
   response.headers.set("location", `/vms/${uuid}`);
+  warn(response, unwiped(allDisks(def).filter(({ prov }) => prov !== DiskProvisioning.none)));
   return response;
 }
 
 function respondChanged({ warning }: ChangeOutcome): Response {
   if (warning === undefined) return respondEmpty(204);
   const response = respondEmpty(200);
+  warn(response, warning);
+  return response;
+}
+
+function warn(response: Response, warning: string | undefined): void {
+  if (warning === undefined) return;
   // RFC 7234 §5.5: code, agent, quoted text; a header is ASCII.
   const text = warning.replaceAll(/[^ -~]/g, "?").replaceAll(/["\\]/g, "\\$&").slice(0, 1000);
   response.headers.set("warning", `199 virtxd "${text}"`);
-  return response;
 }

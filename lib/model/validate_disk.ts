@@ -56,16 +56,19 @@ function validateKind(issues: Issues, at: string, { path, device }: Disk): void 
   }
 }
 
-/** Only files can be made; ISO images are never ours. A prov of none or a size of 0 means that the image exists. */
+/**
+ * Only files can be made; ISO images are never ours. A prov of none or a size of 0 means that the image exists. The prototype
+ * wipes a LUN that has a prov; virtxd does not, but takes the definition.
+ */
 function validateProvisioning(issues: Issues, at: string, { path, device, man, prov }: Disk): void {
   if (device === DiskDevice.cdrom) {
     issues.check(man === DiskManagement.unmanaged, `${at}.man`, "must be unmanaged (0) for a CD-ROM");
   }
   if (prov === DiskProvisioning.none) return;
   issues.check(
-    device === DiskDevice.disk && !isBelow(path, DEVICES_ROOT),
+    device === DiskDevice.lun || (device === DiskDevice.disk && !isBelow(path, DEVICES_ROOT)),
     `${at}.prov`,
-    "must be none (0) for anything but a disk in a .qcow2 or .raw file: only those can be provisioned",
+    "must be none (0) for anything but a LUN, or a disk in a .qcow2 or .raw file: only those can be provisioned",
   );
   issues.check(
     man === DiskManagement.managed,

@@ -7,7 +7,7 @@ import { type ErrorKind, type FieldIssue, VirtxError } from "../model/error.ts";
 import { didYouMean } from "../model/suggest.ts";
 import { allDisks, type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
-import { type DiskPlan, namedDisks, planDisks } from "./disks.ts";
+import { type DiskPlan, namedDisks, planDisks, unwiped } from "./disks.ts";
 import { isExclusive, type RegisteredDisks } from "./registered_disks.ts";
 
 /** Why a definition cannot be: the field that is at fault, and which kind of failure that is. */
@@ -77,7 +77,7 @@ export class DefinitionChecker {
         ...room.obstacles,
         ...this.#platform(def, old),
       ],
-      warnings: [...this.#capacity(def), ...networks, ...room.warnings],
+      warnings: [...this.#capacity(def), ...networks, ...room.warnings, ...unwipedLuns(def, old)],
     };
   }
 
@@ -219,6 +219,17 @@ function storageRoom(
   if (sum(disks) <= free) return none;
   const message = `${sum(disks)} MiB may be written in time (thin), and ${free} MiB are free below /vms/ds`;
   return { obstacles: [], warnings: [{ field, message }] };
+}
+
+/** The prototype wipes a new LUN that has a prov. */
+function unwipedLuns(def: Vmdef, old: Vmdef | undefined): readonly FieldIssue[] {
+  const before = new Set(old === undefined ? [] : allDisks(old).map(({ path }) => path));
+  return namedDisks(def).flatMap(([field, disk]) => {
+    const message = before.has(disk.path) || disk.prov === DiskProvisioning.none
+      ? undefined
+      : unwiped([disk]);
+    return message === undefined ? [] : [{ field: `${field}.prov`, message }];
+  });
 }
 
 /** @throws VirtxError for all obstacles; its kind is that of the first */

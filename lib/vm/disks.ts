@@ -25,7 +25,7 @@ export function namedDisks(def: Vmdef): [field: string, disk: Disk][] {
 
 /** Whether the disk is to be created: it is managed, and says how and how large. */
 export function isProvisioned(disk: Disk): boolean {
-  return disk.man === DiskManagement.managed && disk.prov !== DiskProvisioning.none && disk.size > 0;
+  return ownsStorage(disk) && disk.prov !== DiskProvisioning.none && disk.size > 0;
 }
 
 /**
@@ -54,7 +54,8 @@ export async function planDisks(
         continue;
       }
       const facts = await storage.inspect(disk);
-      const prov = ownsStorage(disk) ? kept?.prov || facts.prov : DiskProvisioning.none;
+      const isLun = disk.device === DiskDevice.lun; // whose prov says nothing of it, and is kept as it is asked for
+      const prov = isLun ? disk.prov : ownsStorage(disk) ? kept?.prov || facts.prov : DiskProvisioning.none;
       if (disk.size !== 0 && disk.size !== facts.sizeMiB) {
         const message = `is ${facts.sizeMiB} MiB and cannot be changed`;
         obstacles.push({ kind: "invalid", field: `${field}.size`, message });
@@ -81,6 +82,13 @@ export async function planDisks(
 
 /** Failures that say something of the disk rather than of the storage or of us. */
 const TELLING: readonly ErrorKind[] = ["invalid", "denied", "not_found", "conflict", "storage"];
+
+/** What the prototype would have wiped of these disks, in words for a warning; undefined: nothing. */
+export function unwiped(disks: readonly Disk[]): string | undefined {
+  const luns = disks.filter(({ device, man }) => device === DiskDevice.lun && man === DiskManagement.managed);
+  if (luns.length === 0) return undefined;
+  return `not wiped, as virtxd never wipes a LUN: ${luns.map(({ path }) => `"${path}"`).join(", ")}`;
+}
 
 /** How much of the space for thick disks is there; undefined: there are none, and the rest takes no time. */
 export async function provisioned(

@@ -43,7 +43,7 @@ import { aftermathOf } from "./aftermath.ts";
 import { Changes } from "./change.ts";
 import { DiskClaims } from "./claims.ts";
 import { DefinitionChecker, requireNone } from "./definition_check.ts";
-import { ownsStorage } from "./disks.ts";
+import { ownsStorage, unwiped } from "./disks.ts";
 import { explainLease } from "./lease_failure.ts";
 import { Migrations } from "./migration.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
@@ -327,7 +327,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       }, control);
       await this.#refresh(uuid);
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
-      return outcome;
+      const kept = new Set(allDisks(vmdef).map(({ path }) => path));
+      const dropped = allDisks(old).filter(({ path }) => !kept.has(path));
+      return warning(outcome, deletestorage ? unwiped(dropped) : undefined);
     }, { signal: control?.signal });
   }
 
@@ -349,7 +351,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       });
       await this.#refresh(uuid);
       log.info("VM deleted", { vm: uuid, name: def.name, storage: deletestorage, ms: clock() - started });
-      return outcome;
+      return warning(outcome, deletestorage ? unwiped(allDisks(def)) : undefined);
     });
   }
 
@@ -797,4 +799,10 @@ function inactiveHost(verb: string, host: string): VirtxError {
     "unavailable",
     `Cannot ${verb}: host ${host} is not known or not active; GET /hosts has all`,
   );
+}
+
+/** The outcome, with one more thing to be said of it. */
+function warning(outcome: ChangeOutcome, message: string | undefined): ChangeOutcome {
+  if (message === undefined) return outcome;
+  return { ...outcome, warning: outcome.warning === undefined ? message : `${outcome.warning}; ${message}` };
 }

@@ -55,6 +55,16 @@ Deno.test("VmUpdate and VmDelete answer 200 with a Warning if storage is left, i
   assert.equal(response.headers.get("warning"), '199 virtxd "Cannot delete \\"/vms/ds/?.raw\\":??X-Evil: 1"');
 });
 
+Deno.test("a LUN that the prototype would wipe is taken, and the answer says that it is not wiped", async () => {
+  const { call } = apiFixture();
+  const path = "/dev/disk/by-id/wwn-0x6001405";
+  const osdisk = { path, device: 2, bus: 1, man: 1, prov: 1 };
+  const response = await call("POST", "/vms", { vmdef: { ...SMALL_VMDEF, osdisk }, host: "" });
+  assert.equal(response.status, 201, await response.text());
+  const said = `not wiped, as virtxd never wipes a LUN: \\"${path}\\"`;
+  assert.equal(response.headers.get("warning"), `199 virtxd "${said}"`);
+});
+
 Deno.test("boot, pause, resume and a forced shutdown answer 204, a shutdown by ACPI 202", async () => {
   const fixture = apiFixture();
   const path = `/vms/${await createVm(fixture)}/runstate`;

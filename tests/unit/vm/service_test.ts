@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
-import { DiskBus, DiskManagement, DiskProvisioning, Runstate } from "../../../lib/model/enums.ts";
+import { buildDomainXml } from "../../../lib/domain_xml/mod.ts";
+import { DiskBus, DiskDevice, DiskManagement, DiskProvisioning, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { Vmdef } from "../../../lib/model/vm.ts";
 import { OperationCourse } from "../../../lib/vm/operation_course.ts";
@@ -69,6 +70,32 @@ Deno.test("a deleted disk takes its lease along; one that another host holds kee
   await writeLease(shared, OS_DISK.path);
   assert.deepEqual(await vms.delete(uuid, { deletestorage: true }), {});
   await assert.rejects(Deno.lstat(held), Deno.errors.NotFound);
+});
+
+Deno.test("a managed LUN is never wiped, and who asked for it is told", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const { hypervisor, monitor } = host.host;
+  const lun = {
+    path: "/dev/disk/by-id/wwn-0x6001405",
+    device: DiskDevice.lun,
+    bus: DiskBus.virtioScsi,
+    man: DiskManagement.managed,
+    prov: DiskProvisioning.thin,
+    size: 0,
+  };
+  for (const deletestorage of [true, false]) {
+    const uuid = numberedUuid(31);
+    const def = { ...WEB, osdisk: lun };
+    await hypervisor.define(buildDomainXml(uuid, def, monitor.context(def.firmware)));
+    await monitor.refresh(uuid);
+    assert.deepEqual((await vms.get(uuid)).def.osdisk, lun);
+    const { warning } = await vms.delete(uuid, { deletestorage });
+    assert.equal(
+      warning,
+      deletestorage ? `not wiped, as virtxd never wipes a LUN: "${lun.path}"` : undefined,
+    );
+  }
 });
 
 Deno.test("deleting a VM without its storage keeps the disks, which another VM can then have", async () => {
