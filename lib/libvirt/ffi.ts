@@ -33,6 +33,8 @@ const SYMBOLS = {
 
   // virConnectPtr virConnectOpen(const char *name);
   virConnectOpen: { parameters: ["buffer"], result: "pointer", nonblocking: true },
+  // virConnectPtr virConnectOpenAuth(const char *name, virConnectAuthPtr auth, unsigned int flags);
+  virConnectOpenAuth: { parameters: ["buffer", "buffer", "u32"], result: "pointer", nonblocking: true },
   // int virConnectRef(virConnectPtr conn);
   virConnectRef: { parameters: ["pointer"], result: "i32" },
   // int virConnectClose(virConnectPtr conn);

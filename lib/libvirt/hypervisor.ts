@@ -28,9 +28,10 @@ import type { HypervisorEvent } from "./events.ts";
 import type { DomainJob } from "./job.ts";
 import { Budget, Lane, type TaskOptions } from "./lane.ts";
 import { Link } from "./link.ts";
-import { migrate, type MigrationOptions, type MigrationOutcome } from "./migration.ts";
+import { migrate, type MigrationOptions, type MigrationOutcome, remoteUri } from "./migration.ts";
 import { activeNetworks } from "./network.ts";
 import * as node from "./node.ts";
+import { isLetThrough, knock, openOnce } from "./reach.ts";
 import { Runtime } from "./runtime.ts";
 import { allDomainStats, type DomainStats, figureless } from "./stats.ts";
 
@@ -120,6 +121,8 @@ export class Hypervisor implements AsyncDisposable {
   readonly #nameOf: (uuid: string) => string;
   readonly #health: Health | undefined;
   readonly #looking = new KeyedMutex();
+  /** Connections to other hosts that do not come about, by URI. */
+  readonly #hanging = new Map<string, Promise<unknown>>();
   readonly #queryTimeoutMs: number;
   readonly #changeTimeoutMs: number;
   readonly #consoles: Consoles;
@@ -446,6 +449,29 @@ export class Hypervisor implements AsyncDisposable {
     });
   }
 
+  /**
+   * Makes sure that the libvirt of another host can be reached from this one, as it has to be for a migration. A driver that cannot
+   * migrate reaches all.
+   * @throws VirtxError unreachable: why not, and what helps
+   */
+  async reach(address: string): Promise<void> {
+    if (this.driver !== "QEMU") return;
+    await knock(address);
+    const uri = remoteUri(address);
+    if (this.#hanging.has(uri)) {
+      throw new VirtxError("unreachable", `its libvirt has not let this host in yet: ${uri}`);
+    }
+    await openOnce(this.#runtime, uri, (work) => {
+      const forget = () => this.#hanging.delete(uri);
+      this.#hanging.set(uri, work.then(forget, forget));
+    });
+  }
+
+  /** Whether a guest's memory can be sent to another host, as far as can be told before it listens. */
+  async reachesQemu(address: string): Promise<boolean> {
+    return this.driver !== "QEMU" || await isLetThrough(address);
+  }
+
   /** What a domain is busy with, a migration mostly, and how far it is; undefined: nothing. */
   job(uuid: string): Promise<DomainJob | undefined> {
     return this.#change("get the job of", uuid, (domain) => domain.job());
@@ -499,6 +525,7 @@ export class Hypervisor implements AsyncDisposable {
   async #end(): Promise<void> {
     const all = [...this.#lanes, this.#connections, this.#consoles];
     await Promise.all(all.map((each) => each[Symbol.asyncDispose]()));
+    await Promise.all(this.#hanging.values());
     await this.#link[Symbol.asyncDispose]();
     await this.#runtime[Symbol.asyncDispose]();
   }

@@ -130,6 +130,11 @@ function number(
   return value === undefined ? [] : [{ name, type, value }];
 }
 
+/** The libvirt of a host with that IP address, as other hosts reach it. */
+export function remoteUri(address: string): string {
+  return `qemu+tcp://${address.includes(":") ? `[${address}]` : address}/system`;
+}
+
 /** Without a port: libvirt takes a free one of its range. */
 function migrationUri(address: string): string {
   return `tcp://${address.includes(":") ? `[${address}]` : address}`;

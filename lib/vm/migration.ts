@@ -2,7 +2,7 @@ import { setTimeout as delay } from "node:timers/promises";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { DomainJob } from "../libvirt/job.ts";
-import type { MigrationOptions, MigrationOutcome } from "../libvirt/migration.ts";
+import { type MigrationOptions, type MigrationOutcome, remoteUri } from "../libvirt/migration.ts";
 import type { Clock } from "../model/clock.ts";
 import { isDefect, logFailure, unlessDefect } from "../model/defect.ts";
 import { MigrationState } from "../model/enums.ts";
@@ -452,7 +452,7 @@ export class Migrations implements AsyncDisposable {
 /** What libvirt is asked for. */
 function migrationOf(record: MigrationRecord, address: string): MigrationOptions {
   const { bandwidth, connections, convergence } = record.options;
-  const destination = `qemu+tcp://${address.includes(":") ? `[${address}]` : address}/system`;
+  const destination = remoteUri(address);
   if (!isLive(record)) return { destination };
   return {
     destination,

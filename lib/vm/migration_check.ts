@@ -20,6 +20,8 @@ export const OBSTACLES = {
   same: "the VM is there already",
   prototype: "the host runs the prototype, which cannot be asked",
   unreachable: "the host does not answer",
+  libvirt: "its libvirt cannot be reached by that of the VM's host",
+  ports: "the ports for the memory of guests do not answer (soft: qemu.conf may have others)",
   device: "the VM has a device that ties it to its host, or what its host alone keeps of it",
   overloaded: "the host is busy as it is (soft: it is taken if it is named, or if no other can take the VM)",
   away: "its libvirt is away",

@@ -99,11 +99,33 @@ export class MigrationPlanner {
     }
     if (peers.isPrototype(host)) return refused("prototype", "it runs the prototype, which cannot be asked");
     try {
-      return await peers.check(host, check, AbortSignal.timeout(CHECK_TIMEOUT_MS));
+      const [verdict, unreached] = await Promise.all([
+        peers.check(host, check, AbortSignal.timeout(CHECK_TIMEOUT_MS)),
+        this.#way(peers.address(host) ?? "", check.live),
+      ]);
+      return adding(verdict, unreached);
     } catch (error) {
       if (isDefect(error)) throw error;
       return refused("unreachable", errorMessage(error));
     }
+  }
+
+  /** What is in the way from this host's libvirt and QEMU to those of another. */
+  async #way(address: string, live: boolean): Promise<MigrationObstacle[]> {
+    const { hypervisor } = this.#o;
+    const [refusal, isOpen] = await Promise.all([
+      hypervisor.reach(address).then(() => undefined, (error) => {
+        if (isDefect(error)) throw error;
+        return errorMessage(error);
+      }),
+      !live || hypervisor.reachesQemu(address),
+    ]);
+    const closed =
+      "port 49152 there does not answer: a firewall must let 49152 to 49215 through, or what qemu.conf there has";
+    return [
+      ...refusal === undefined ? [] : [against("libvirt", refusal)],
+      ...isOpen ? [] : [{ ...against("ports", closed), soft: true as const }],
+    ];
   }
 
   #refusal(verb: string, verdicts: readonly MigrationVerdict[], { host }: VmMigrateOptions): VirtxError {

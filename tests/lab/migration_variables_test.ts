@@ -38,6 +38,32 @@ Deno.test("the UEFI variables of a VM are where it is", async (t) => {
     await cluster.daemon(1).json("POST", `/vms/${traveller.vm}/runstate/boot`);
   };
 
+  /** Has host 2 discard a definition of a VM that runs on host 1, as a migration that failed may leave it. */
+  const discards = async ({ vm }: Traveller) => {
+    const [source, target] = [cluster.uuid(1), cluster.uuid(2)];
+    const convergence: string[] = [];
+    const options = {
+      host: target,
+      migration_type: MigrationType.live,
+      deadline: 0,
+      convergence,
+      bandwidth: 0,
+      connections: 0,
+    };
+    const record = { version: 1, vm, source, target, running: true, held: false, startedAt: 1, options };
+    const definition = await here.exec(["virsh", "dumpxml", "--inactive", vm]);
+    await there.exec(["bash", "-c", "cat >/tmp/left.xml && virsh define /tmp/left.xml"], {
+      stdin: definition,
+    });
+    const discard = () => cluster.daemon(2).json("DELETE", `/cluster/migrations/${vm}`);
+    await assert.rejects(discard(), /no host has a record of a migration/);
+    const file = `/vms/xml/${source}/.migrations/${vm}.json`;
+    await here.exec(["tee", file], { stdin: JSON.stringify(record) });
+    await discard();
+    await here.exec(["rm", file]);
+    await cluster.settled();
+  };
+
   await t.step("a new VM has them on shared storage", async () => {
     const web = await Traveller.create(cluster, "web", { firmware: Firmware.uefi });
     const shared = `/vms/nvram/${web.vm}.fd`;
@@ -51,6 +77,13 @@ Deno.test("the UEFI variables of a VM are where it is", async (t) => {
     await start(web);
     await arrives(web, 1);
     await web.restsOn(1);
+    assert.equal(await markOf(here, shared), "new");
+    await web.begin(2, { bandwidth: 1 });
+    await web.sent(1);
+    await web.abort();
+    await web.restsOn(1);
+    assert.equal(await markOf(here, shared), "new");
+    await discards(web);
     assert.equal(await markOf(here, shared), "new");
     await web.powerOff();
     await cluster.daemon(1).json("DELETE", `/vms/${web.vm}`, { deletestorage: false });

@@ -103,7 +103,9 @@ export const VM_RUN_COMMANDS: readonly Command[] = [
     summary: "Move VMs to another host",
     description:
       "A VM that runs moves while it runs (live); one that is off moves its definition. Without --host the best host that can " +
-      "take it is chosen; --dry-run tells what each host says, and ends with 1 if none can. Ctrl-C asks whether to cancel.",
+      "take it is chosen; --dry-run tells what each host says, and ends with 1 if none can. Ctrl-C asks whether to cancel.\n\n" +
+      "The hosts' libvirt daemons have to reach each other: port 16509 (libvirtd-tcp.socket or virtproxyd-tcp.socket, with " +
+      "auth_tcp in libvirtd.conf), and ports 49152 to 49215 for the memory of guests.",
     arguments: [VMS],
     flags: [
       { name: "host", value: "<host>", kind: "host", summary: "To this host; without it the best one" },

@@ -1,0 +1,93 @@
+import assert from "node:assert/strict";
+import { Connection } from "../../../lib/libvirt/connection.ts";
+import { isLetThrough, knock, openOnce } from "../../../lib/libvirt/reach.ts";
+import { Runtime } from "../../../lib/libvirt/runtime.ts";
+import { inBackground } from "../../../lib/model/background.ts";
+import { silentLogger } from "../../../lib/model/log.ts";
+
+const HOSTNAME = "127.0.0.1";
+/** REMOTE_PROC_AUTH_LIST, as a client of libvirt's own sends it. */
+const AUTH_LIST = "0000001c 20008086 00000001 00000042 00000000 00000000 00000000";
+
+/** Something that listens, and what it does with what it is sent. */
+function daemon(answer: (connection: Deno.TcpConn, asked: string) => Promise<void> | void) {
+  const listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
+  const serve = async () => {
+    for await (const connection of listener) {
+      const bytes = new Uint8Array(100);
+      const length = await connection.read(bytes) ?? 0;
+      await answer(connection, bytes.subarray(0, length).toHex().replace(/.{8}(?=.)/g, "$& "));
+    }
+  };
+  inBackground(serve());
+  return { port: listener.addr.port, [Symbol.dispose]: () => listener.close() };
+}
+
+Deno.test("a daemon that answers what every client asks first can be reached", async () => {
+  const asked: string[] = [];
+  using answers = daemon(async (connection, question) => {
+    asked.push(question);
+    await connection.write(new Uint8Array(36));
+    connection.close();
+  });
+  await knock(HOSTNAME, answers.port);
+  assert.deepEqual(asked, [AUTH_LIST]);
+});
+
+Deno.test("one that does not listen, hangs up or hangs cannot, and what helps is told", async (t) => {
+  await t.step("not there", async () => {
+    const listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
+    const { port } = listener.addr;
+    listener.close();
+    await assert.rejects(knock(HOSTNAME, port), {
+      kind: "unreachable",
+      message: /^its libvirt cannot be reached from here: nothing listens .*refused.*libvirtd-tcp\.socket/,
+    });
+    assert.ok(await isLetThrough(HOSTNAME, port)); // nothing listens, but it is told so
+  });
+  await t.step("another program", async () => {
+    using rude = daemon((connection) => connection.close());
+    await assert.rejects(
+      knock(HOSTNAME, rude.port),
+      /it hangs up; does libvirtd hang, or is it another program/,
+    );
+    assert.ok(await isLetThrough(HOSTNAME, rude.port));
+  });
+  await t.step("it hangs", async () => {
+    const held: Deno.TcpConn[] = [];
+    using silent = daemon((connection) => void held.push(connection));
+    await assert.rejects(knock(HOSTNAME, silent.port), /does not answer within 3 s/);
+    for (const connection of held) connection.close();
+  });
+});
+
+Deno.test("while one hangs that had answered, other connections can be opened", async () => {
+  await using runtime = new Runtime(silentLogger);
+  const held: Deno.TcpConn[] = [];
+  using silent = daemon((connection) => void held.push(connection));
+  const late: Promise<void>[] = [];
+  const opening = openOnce(
+    runtime,
+    `qemu+tcp://${HOSTNAME}:${silent.port}/system`,
+    (work) => late.push(work),
+  );
+  await assert.rejects(opening, { kind: "unreachable", message: /has not let this host in for 5 s/ });
+  await using _other = await Connection.open(runtime, "test:///default");
+  assert.equal(late.length, 1);
+  for (const connection of held) connection.close();
+  await Promise.all(late);
+});
+
+Deno.test("what libvirt says of one that does not let this host in is told", async () => {
+  await using runtime = new Runtime(silentLogger);
+  using rude = daemon((connection) => connection.close());
+  const opening = openOnce(
+    runtime,
+    `qemu+tcp://${HOSTNAME}:${rude.port}/system`,
+    () => assert.fail("it hangs"),
+  );
+  await assert.rejects(opening, {
+    kind: "unreachable",
+    message: /from here: qemu\+tcp:.*: .*(reset|End of file)/,
+  });
+});
