@@ -169,7 +169,8 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
   {
     path: ["vm", "delete"],
     summary: "Delete VMs that are off",
-    description: "Their storage is kept, unless you ask for it to go. On a terminal you are asked first.",
+    description:
+      "Their storage, UEFI variables included, is kept, unless you ask for it to go. On a terminal you are asked first.",
     arguments: [VMS],
     flags: [
       DELETE_STORAGE,
