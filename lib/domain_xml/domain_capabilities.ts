@@ -60,6 +60,18 @@ export function parseDomainCapabilities(xml: string): DomainCapabilities {
   };
 }
 
+/** Kinds of devices that not every host can give a guest, and where virConnectGetDomainCapabilities lists what there is of each. */
+const OFFERED = [["graphics", "type"], ["video", "modelType"], ["tpm", "backendModel"]] as const;
+
+/** What a host offers of such devices, by kind; a kind that its libvirt does not list is left out. */
+export function parseOfferedDevices(xml: string): ReadonlyMap<string, ReadonlySet<string>> {
+  const devices = child(readXml(xml, "domainCapabilities"), "devices");
+  return new Map(OFFERED.flatMap(([kind, list]) => {
+    const types = enumValues(child(devices, kind), list);
+    return types === undefined ? [] : [[kind, types]];
+  }));
+}
+
 function isSupported(of: XmlElement | undefined): boolean {
   return attribute(of, "supported") === "yes";
 }

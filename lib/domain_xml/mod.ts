@@ -9,7 +9,11 @@ export {
   parseCapabilities,
 } from "./capabilities.ts";
 export type { DomainContext, DomainType } from "./context.ts";
-export { type DomainCapabilities, parseDomainCapabilities } from "./domain_capabilities.ts";
+export {
+  type DomainCapabilities,
+  parseDomainCapabilities,
+  parseOfferedDevices,
+} from "./domain_capabilities.ts";
 export { operationMetadata } from "./metadata.ts";
 export { showDomain } from "./show.ts";
 export { operationsOf, type ParsedDomain, parseDomainXml } from "./parse.ts";

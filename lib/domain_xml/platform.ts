@@ -19,6 +19,8 @@ export interface Platform {
   readonly name: string;
   /** Devices of the host that its interfaces use. */
   readonly hostInterfaces: readonly string[];
+  /** Its graphics, video cards and TPMs, which not every host offers: element, and type as libvirt names it. */
+  readonly devices: readonly { readonly kind: string; readonly type: string }[];
   /** What ties it to its host, those included, in words. */
   readonly bound: readonly string[];
   /** What ties it to its host while it runs, in words. */
@@ -40,6 +42,7 @@ export function parsePlatform(xml: string): Platform {
     cpu: cpuElementOf(xml),
     name: trimmedText(child(domain, "name")),
     hostInterfaces: hostInterfaces(child(domain, "devices")),
+    devices: specialDevices(child(domain, "devices")),
     bound: boundParts(domain),
     unmovable: unmovableDevices(child(domain, "devices")),
     local: localState(child(domain, "devices")),
@@ -50,6 +53,21 @@ export function parsePlatform(xml: string): Platform {
 const VDAGENT =
   "a qemu-vdagent channel, with which QEMU migrates no guest that runs; stop it and migrate it cold, or remove the channel " +
   "while it is off (virsh edit)";
+
+function specialDevices(devices: XmlElement | undefined): Platform["devices"] {
+  const found = [
+    ...children(devices, "graphics").map((device) => ({ kind: "graphics", type: attribute(device, "type") })),
+    ...children(devices, "video").map((device) => ({
+      kind: "video",
+      type: attribute(child(device, "model"), "type"),
+    })),
+    ...children(devices, "tpm").map((device) => ({
+      kind: "tpm",
+      type: attribute(child(device, "backend"), "type"),
+    })),
+  ];
+  return found.flatMap(({ kind, type }) => type === undefined ? [] : [{ kind, type }]);
+}
 
 /** Devices and directories of the host itself, and files that are not on shared storage. */
 function boundParts(domain: XmlElement): readonly string[] {

@@ -1,6 +1,11 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import { resourceLoad } from "../cluster/placement.ts";
-import { type GuestCapabilities, parseCapabilities, parseDomainCapabilities } from "../domain_xml/mod.ts";
+import {
+  type GuestCapabilities,
+  parseCapabilities,
+  parseDomainCapabilities,
+  parseOfferedDevices,
+} from "../domain_xml/mod.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { NetType } from "../model/enums.ts";
@@ -32,6 +37,7 @@ export const OBSTACLES = {
   emulator: "QEMU is elsewhere there",
   qemu_version: "its QEMU is older, so that it cannot go on with what this one began",
   firmware: "it lacks UEFI firmware",
+  lacking: "its QEMU or libvirt lacks what a device of the VM needs",
   vcpus: "more virtual CPUs than the machine type has there",
   cpu: "its processor lacks what the guest has been shown",
   memory: "too little memory",
@@ -173,6 +179,14 @@ export class TargetChecker {
       "vcpus",
       `${request.vcpus} virtual CPUs are more than ${machine} can have here: ${maxVcpus}`,
     );
+    const devices = parseOfferedDevices(offered);
+    for (const { kind, type } of request.devices ?? []) {
+      obstacles.unless(
+        devices.get(kind)?.has(type) ?? true,
+        "lacking",
+        `there is no ${kind} of type "${type}" here, for which software is missing; install it, or change the device first`,
+      );
+    }
     if (cpu === "") return;
     const comparison = await orRefusal(hypervisor.compareCpu(cpu, kind));
     const reason = comparison instanceof VirtxError

@@ -1,4 +1,5 @@
 import { z } from "zod";
+import type { Platform } from "../domain_xml/mod.ts";
 import { NetType } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { isUuid } from "../model/uuid.ts";
@@ -36,6 +37,8 @@ export interface TargetCheck {
     /** Virtual. */
     readonly sizeMiB: number;
   }[];
+  /** What it has of devices that not every host offers; left out by hosts of earlier versions. */
+  readonly devices?: Platform["devices"] | undefined;
   readonly nets: readonly { readonly name: string; readonly nettype: NetType }[];
 }
 
@@ -54,6 +57,7 @@ const TargetCheckSchema: z.ZodType<TargetCheck> = z.object({
   hugepages: z.boolean(),
   cpu: z.string().max(256 * 1024),
   disks: z.array(z.object({ path: z.string(), identity: z.string(), sizeMiB: Count })).max(1_000),
+  devices: z.array(z.object({ kind: z.string().max(100), type: z.string().max(100) })).max(1_000).optional(),
   nets: z.array(z.object({ name: z.string(), nettype: z.literal(Object.values(NetType)) })).max(1_000),
 });
 

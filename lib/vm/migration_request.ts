@@ -62,6 +62,7 @@ export async function describeForTarget(
       hugepages: def.memory.hp,
       cpu,
       disks: identities,
+      devices: platform.devices,
       nets: def.nets.filter(({ name }) => name !== "" && !platform.hostInterfaces.includes(name)).map((
         { name, nettype },
       ) => ({ name, nettype })),

@@ -155,6 +155,24 @@ const SEEDED: readonly {
         ),
     },
   },
+  {
+    what: "no swtpm",
+    code: "lacking",
+    says: /no tpm of type "emulator" here/,
+    guest: { devices: [{ kind: "tpm", type: "emulator" }, { kind: "video", type: "virtio" }] },
+  },
+  {
+    what: "QEMU without SPICE",
+    code: "lacking",
+    says: /no graphics of type "spice" here/,
+    guest: { devices: [{ kind: "graphics", type: "vnc" }, { kind: "graphics", type: "spice" }] },
+    libvirt: {
+      domainCapabilities: () =>
+        Promise.resolve(
+          fixture("domain_xml/libvirt-9.0/domcapabilities-pc.xml").replace("<value>spice</value>", ""),
+        ),
+    },
+  },
   { what: "too many virtual CPUs", code: "vcpus", says: /4000 virtual CPUs/, guest: { vcpus: 4_000 } },
   {
     what: "a processor that lacks features",
@@ -332,6 +350,7 @@ Deno.test("what ties a guest to hosts is read from XML as libvirt prints it", ()
   assert.equal(live.unmovable.length, 1);
   assert.match(live.unmovable[0] ?? "", /^a qemu-vdagent channel, .*migrate it cold, or remove the channel/);
   assert.deepEqual([live.bound, live.local, live.hostInterfaces], [[], [], []]);
+  assert.deepEqual(live.devices, [{ kind: "graphics", type: "vnc" }, { kind: "video", type: "virtio" }]);
   const cpu = hostCpuOf(fixture("domain_xml/libvirt-9.0/capabilities.xml"));
   assert.match(cpu, /^<cpu>\n[^]*<model>kvm64<\/model>[^]*<\/cpu>$/);
   assert.ok(!cpu.includes("<cpus"));
