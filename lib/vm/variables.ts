@@ -4,12 +4,12 @@ import { logFailure } from "../model/defect.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { isBelow, SHARED_ROOT, variablesPath } from "../model/paths.ts";
-import type { Storage } from "../storage/storage.ts";
+import type { FirmwareVariables } from "../storage/firmware_variables.ts";
 
 /** What {@link Variables} stands on. */
 export interface VariablesOptions {
   readonly hypervisor: Pick<Hypervisor, "definitionWithSecrets" | "define" | "domains">;
-  readonly storage: Pick<Storage, "variables">;
+  readonly storage: { readonly variables: Pick<FirmwareVariables, "adopt" | "putAway"> };
   readonly log: Logger;
 }
 
