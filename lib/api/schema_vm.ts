@@ -182,6 +182,7 @@ export const VmUpdateOptionsSchema = z.strictObject({
 
 export const VmDeleteOptionsSchema = z.strictObject({
   deletestorage: flag("Also delete the storage of managed disks").default(false),
+  now: flag("Have the storage be gone at once, instead of waiting in the trash (GET /trash)").default(false),
 }).openapi("VmDeleteOptions") satisfies z.ZodType<model.VmDeleteOptions>;
 
 export const VmBootOptionsSchema = z.strictObject({

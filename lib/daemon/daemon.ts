@@ -31,6 +31,7 @@ import type { Config } from "./settings.ts";
 import { keepMemoryLow } from "./memory.ts";
 import { socketGroup } from "./socket_group.ts";
 import { step } from "./start_failure.ts";
+import { keepTrashTidy } from "./tidy_trash.ts";
 import { haltingFault, type TestHooks } from "./test_hooks.ts";
 
 const RUN_DIRECTORY = "/run/virtxd";
@@ -38,6 +39,7 @@ const RUN_DIRECTORY = "/run/virtxd";
 const QEMU_IMG = "/usr/bin/qemu-img";
 /** Whoever starts virtxd: other programs, such as QEMU, have to find their way through its directories. */
 const UMASK = 0o022;
+const HOUR_MS = 3_600_000;
 /** How long letting go of libvirt may take when all work is done. */
 const RELEASE_TIMEOUT_MS = 5_000;
 
@@ -140,7 +142,9 @@ export class Daemon {
       qemuImg: QEMU_IMG,
       concurrency: config.provisionConcurrency,
       timeoutMs: config.provisionTimeout,
+      trashMs: config.trashHours * HOUR_MS,
       log,
+      health,
       fault,
     });
     const room = new StorageRoom(() => storage.freeMiB(), clock);
@@ -211,6 +215,7 @@ export class Daemon {
       "the Serf agent is there, but does not answer as expected; see its own log",
       () => cluster.start(),
     );
+    held.use(keepTrashTidy(storage, log));
     held.use(keepMemoryLow(libc));
     return new Daemon(listeners, vms, held.move());
   }

@@ -119,6 +119,12 @@ export const SETTINGS = {
     default: 3_600_000,
     help: "After this long, creating a disk is given up and undone.",
   }),
+  trashHours: setting({
+    group: "storage",
+    type: integer(0, 8_760),
+    default: 24,
+    help: "How long deleted disks can be restored, unless a new disk needs the room; 0: not at all.",
+  }),
   logLevel: setting({
     group: "operation",
     type: choice(...LOG_LEVELS),

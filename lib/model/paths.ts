@@ -9,6 +9,12 @@ export const IMAGES_ROOT = "/vms/ds";
 /** The cloud-init seeds: virtxd's own, closed to definitions. */
 export const SEEDS_ROOT = "/vms/ds/ci";
 
+/**
+ * What virtxd keeps beside images, such as the trash: a directory of this name in /vms/ds, and in each file system that is
+ * mounted below it. Closed to definitions.
+ */
+export const OWN_DIRECTORY = ".virtxd";
+
 /** Block devices. */
 export const DEVICES_ROOT = "/dev";
 
@@ -28,4 +34,9 @@ export function variablesPath(uuid: string): string {
 /** Whether a path lies below a directory. Both must be normalised. */
 export function isBelow(path: string, directory: string): boolean {
   return path.startsWith(`${directory}/`);
+}
+
+/** Whether a path leads into one of virtxd's own directories. */
+export function isOwn(path: string): boolean {
+  return path.split("/").includes(OWN_DIRECTORY);
 }

@@ -1,6 +1,6 @@
 import { DiskBus, DiskDevice, DiskManagement, DiskProvisioning } from "./enums.ts";
 import { DISK_MAX_MIB } from "./limits.ts";
-import { DEVICES_ROOT, IMAGES_ROOT, isBelow, SEEDS_ROOT } from "./paths.ts";
+import { DEVICES_ROOT, IMAGES_ROOT, isBelow, isOwn, OWN_DIRECTORY, SEEDS_ROOT } from "./paths.ts";
 import { type Issues, pathProblem } from "./rules.ts";
 import type { Disk } from "./vm.ts";
 
@@ -41,6 +41,10 @@ function validatePlace(issues: Issues, field: string, path: string): boolean {
     path !== SEEDS_ROOT && !isBelow(path, SEEDS_ROOT),
     field,
     `must not be below ${SEEDS_ROOT}: cloud-init seeds are kept there`,
+  ) && issues.check(
+    !isOwn(path),
+    field,
+    `must not be below a directory called ${OWN_DIRECTORY}, which is kept for virtxd itself`,
   );
 }
 

@@ -138,6 +138,8 @@ export interface DefinitionPermissions {
 
 export interface VmDeleteOptions {
   readonly deletestorage: boolean;
+  /** Have the storage be gone at once, instead of waiting in the trash. */
+  readonly now?: boolean | undefined;
 }
 
 /** The NoCloud documents that a boot may carry. */

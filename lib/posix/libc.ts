@@ -17,16 +17,26 @@ import {
   SYS_OPENAT2,
 } from "./symbols.ts";
 import { programRanges } from "./memory_map.ts";
-import { availableBytes, STATVFS_SIZE, Statx, STATX_BASIC, STATX_SIZE } from "./structs.ts";
+import { availableBytes, STATVFS_SIZE, Statx, STATX_BASIC, STATX_BTIME, STATX_SIZE } from "./structs.ts";
 
 /** More than any file of /proc or /sys that is read here can have. */
 const KERNEL_FILE_LIMIT = 16 << 20;
+/** What is asked of a file. */
+const STATX_TOLD = STATX_BASIC | STATX_BTIME;
 
-/** What makes two names the same file: equal in both parts, exactly (64 bits, which Deno's FileInfo rounds). */
+/**
+ * What makes two names the same file at one moment: device and inode, exactly (64 bits, which Deno's FileInfo rounds). A file
+ * system gives the inode of a file that is gone to a new one; by the rest, the two can be told apart.
+ */
 export interface FileIdentity {
   /** "major:minor" of the device with the file system. */
   readonly device: string;
   readonly inode: bigint;
+  readonly bytes: bigint;
+  /** When it was made, in nanoseconds since the epoch; undefined if the file system does not tell. */
+  readonly born: bigint | undefined;
+  /** When its content last changed, in nanoseconds since the epoch. */
+  readonly modified: bigint;
 }
 
 /**
@@ -160,11 +170,11 @@ export class Libc implements Disposable {
   async identity(path: string): Promise<FileIdentity | undefined> {
     const buffer = new Uint8Array(STATX_SIZE);
     const { statxOnPool } = this.#library.symbols;
-    if (await statxOnPool(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_BASIC, buffer) !== 0) {
+    if (await statxOnPool(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_TOLD, buffer) !== 0) {
       return undefined;
     }
-    const { fileSystem, inode } = new Statx(buffer);
-    return { device: fileSystem, inode };
+    const { fileSystem, inode, bytes, born, modified } = new Statx(buffer);
+    return { device: fileSystem, inode, bytes, born, modified };
   }
 
   /** Bytes that are still free for us on the file system of a path; undefined if that cannot be told. */

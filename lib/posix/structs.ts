@@ -2,6 +2,8 @@
 export const STATX_SIZE = 256;
 /** STATX_BASIC_STATS: all that stat(2) tells. */
 export const STATX_BASIC = 0x7ff;
+/** STATX_BTIME: when the file was made, which not every file system knows. */
+export const STATX_BTIME = 0x800;
 /** sizeof(struct statvfs) on 64-bit glibc is 112. */
 export const STATVFS_SIZE = 112;
 
@@ -26,6 +28,21 @@ export class Statx {
     return this.#view.getBigUint64(32, true);
   }
 
+  /** stx_size, in bytes. */
+  get bytes(): bigint {
+    return this.#view.getBigUint64(40, true);
+  }
+
+  /** stx_btime in nanoseconds since the epoch, or undefined if stx_mask says that the file system does not tell. */
+  get born(): bigint | undefined {
+    return (this.#view.getUint32(0, true) & STATX_BTIME) === 0 ? undefined : this.#time(80);
+  }
+
+  /** stx_mtime in nanoseconds since the epoch. */
+  get modified(): bigint {
+    return this.#time(112);
+  }
+
   /** stx_rdev_major:stx_rdev_minor, what a device node stands for. */
   get deviceNumber(): string {
     return `${this.#view.getUint32(128, true)}:${this.#view.getUint32(132, true)}`;
@@ -34,6 +51,12 @@ export class Statx {
   /** stx_dev_major:stx_dev_minor, where the file lies. */
   get fileSystem(): string {
     return `${this.#view.getUint32(136, true)}:${this.#view.getUint32(140, true)}`;
+  }
+
+  /** struct statx_timestamp { __s64 tv_sec; __u32 tv_nsec; … }. */
+  #time(offset: number): bigint {
+    return this.#view.getBigInt64(offset, true) * 1_000_000_000n +
+      BigInt(this.#view.getUint32(offset + 8, true));
   }
 }
 

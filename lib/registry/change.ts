@@ -1,3 +1,4 @@
+import type { FileMark } from "../storage/file_mark.ts";
 import type { CreatedDisk } from "../storage/created_disk.ts";
 
 /**
@@ -23,4 +24,12 @@ export interface Change {
   readonly removed: readonly string[];
   /** A deletion leaves UEFI variables and the TPM's memory, as it does the disks. */
   readonly keepsFirmware?: true | undefined;
+  /**
+   * Which file each of them was when that was decided, by path; what has none was no file then. Written only if there are disks
+   * to delete: the version before knows no such field, and sets such a record aside as broken (and reports it) rather than delete
+   * by path alone, so that after a roll-back these disks stay. Undefined in a record of that version, whose disks stay, too.
+   */
+  readonly marks?: Readonly<Record<string, FileMark>> | undefined;
+  /** The disks are to be gone at once. Written only if they are. */
+  readonly now?: true | undefined;
 }

@@ -5,6 +5,7 @@ import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { Change } from "./change.ts";
+import { FileMark } from "../storage/file_mark.ts";
 import type { Tree } from "../posix/tree.ts";
 import { RecordDirectory } from "./record_directory.ts";
 
@@ -20,6 +21,8 @@ const StoredChange: z.ZodType<Change> = z.strictObject({
   created: z.array(z.strictObject({ path: z.string(), temp: z.string(), directories: z.array(z.string()) })),
   removed: z.array(z.string()),
   keepsFirmware: z.literal(true).optional(),
+  marks: z.record(z.string(), FileMark).optional(),
+  now: z.literal(true).optional(),
 }).transform(({ oldXml, newXml, ...rest }) => ({ ...rest, oldXml, newXml }));
 
 export interface JournalOptions {

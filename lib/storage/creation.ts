@@ -104,13 +104,24 @@ export class Creation {
 
   /** Makes the temporary file. What has its name already is not ours, and must not be undone. */
   async #reserve({ path, temp, directory, directories }: Names): Promise<void> {
-    await this.#tree.make(directory, DIRECTORY_MODE);
     try {
+      await this.#tree.make(directory, DIRECTORY_MODE);
       if (await this.#files.lstat(path)) throw taken();
-      await this.#files.create(temp, FILE_MODE);
+      await this.#createTemp(temp, directory);
     } catch (error) {
       await this.#removeDirectories(directories);
       throw error;
+    }
+  }
+
+  /** Another host that deletes the last disk in a directory may take it away just now. */
+  async #createTemp(temp: string, directory: string): Promise<void> {
+    try {
+      await this.#files.create(temp, FILE_MODE);
+    } catch (error) {
+      if (errnoCode(error) !== "ENOENT") throw error;
+      await this.#tree.make(directory, DIRECTORY_MODE);
+      await this.#files.create(temp, FILE_MODE);
     }
   }
 

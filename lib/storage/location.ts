@@ -1,4 +1,5 @@
 import { VirtxError } from "../model/error.ts";
+import { isOwn, OWN_DIRECTORY } from "../model/paths.ts";
 
 /** How QEMU is told to read an image; the extension decides, never the content (interop.md §3). */
 export type ImageFormat = "qcow2" | "raw";
@@ -32,6 +33,7 @@ export function locateDisk(path: string): DiskLocation {
   if (!path.startsWith(FILES)) throw refusal(`it is neither below ${FILES} nor below ${DEVICES}`);
   const name = path.slice(FILES.length);
   if (name.startsWith("ci/")) throw refusal(`${FILES}ci is kept for cloud-init seeds`);
+  if (isOwn(path)) throw refusal(`directories called ${OWN_DIRECTORY} are kept for virtxd itself`);
   const extension = /[^/]\.([a-z0-9]+)$/.exec(name)?.[1] ?? "";
   const format = FORMATS[extension];
   if (format === undefined) throw refusal("its extension is not qcow2, raw or iso");

@@ -1,10 +1,11 @@
 import { DiskProvisioning, enumName } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { type FaultHook, noFault } from "../model/fault.ts";
+import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { isBelow, SEEDS_ROOT } from "../model/paths.ts";
 import type { Disk } from "../model/vm.ts";
-import { type Files, parentOf } from "../posix/files.ts";
+import type { Files } from "../posix/files.ts";
 import type { Libc } from "../posix/libc.ts";
 import { onStorage } from "../posix/storage_error.ts";
 import { Tree } from "../posix/tree.ts";
@@ -12,11 +13,13 @@ import { BlockDevices } from "./block_devices.ts";
 import type { CreatedDisk } from "./created_disk.ts";
 import { Creation } from "./creation.ts";
 import { FirmwareVariables } from "./firmware_variables.ts";
+import type { FileMark } from "./file_mark.ts";
 import { type DiskFacts, inspectImage } from "./image.ts";
 import { type ImageFormat, locateDisk, nameBelowRoot, splitName } from "./location.ts";
 import { QemuImg } from "./qemu_img.ts";
 import { Leases } from "./leases.ts";
 import { Seeds } from "./seeds.ts";
+import { type Removal, type RemovalOutcome, Trash } from "./trash.ts";
 
 /** The largest size that travels as an int32 of MiB. */
 const MAX_SIZE_MIB = 0x7fff_ffff;
@@ -33,8 +36,11 @@ export interface StorageOptions {
   readonly concurrency?: number | undefined;
   /** How long the creation of one disk may take, waiting included; half an hour by default. */
   readonly timeoutMs?: number | undefined;
+  /** How long what is deleted can be restored, a day by default; 0: not at all. */
+  readonly trashMs?: number | undefined;
   readonly log: Logger;
-  /** Fault points: `storage.` and those of {@link Creation}, `storage.deleted`, `seed.` and those of a seed,
+  readonly health?: Health | undefined;
+  /** Fault points: `storage.` and those of {@link Creation}, `trash.` and those of {@link Trash}, `seed.` and those of a seed,
    * `variables.` and those of {@link FirmwareVariables}. */
   readonly fault?: FaultHook | undefined;
 }
@@ -62,18 +68,25 @@ export class Storage {
   readonly #creation: Creation;
   readonly #seeds: Seeds;
   readonly #log: Logger;
-  readonly #fault: FaultHook;
+  /** What was deleted. */
+  readonly trash: Trash;
 
   constructor(options: StorageOptions) {
     const { tree, qemuImg = "qemu-img", concurrency = 2, timeoutMs = 1_800_000, fault = noFault } = options;
     this.#log = options.log;
-    this.#fault = fault;
     this.leases = new Leases(tree);
     this.#tree = new Tree(`${tree.root}/ds`, tree.files);
     this.#devices = new BlockDevices(options.libc, options.blockDevices);
     this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs, log: options.log });
     this.#creation = new Creation(this.#tree, (point) => fault(`storage.${point}`));
     this.variables = new FirmwareVariables(tree, (point) => fault(`variables.${point}`));
+    this.trash = new Trash({
+      tree: this.#tree,
+      graceMs: options.trashMs ?? 86_400_000,
+      log: options.log,
+      health: options.health,
+      fault: (point) => fault(`trash.${point}`),
+    });
     this.#seeds = new Seeds(this.#tree, (point) => fault(`seed.${point}`));
   }
 
@@ -129,7 +142,10 @@ export class Storage {
     try {
       await onStorage(`Cannot create ${what}`, async () => {
         const image = newImage(disk);
-        await this.#creation.create(created, (path) => this.#qemuImg.create({ ...image, path }, signal));
+        await this.#makingRoom(
+          image,
+          () => this.#creation.create(created, (path) => this.#qemuImg.create({ ...image, path }, signal)),
+        );
       });
     } catch (error) {
       throw await this.#withFreeSpace(error);
@@ -156,21 +172,17 @@ export class Storage {
     await onStorage(`Cannot undo the creation of disk "${created.path}"`, () => this.#creation.undo(created));
   }
 
-  /** Deletes an image file; none is fine. Throws invalid for block devices and for what is not a regular file. */
-  async delete(path: string): Promise<void> {
-    await onStorage(`Cannot delete disk "${path}"`, async () => {
-      const location = locateDisk(path);
-      if (location.kind === "device") throw new VirtxError("invalid", "block devices are never deleted");
-      const missing = await this.#tree.missing(location.directory);
-      const file = this.#tree.at(location.name);
-      const info = missing.length === 0 ? await this.#files.lstat(file) : undefined;
-      if (!info) return;
-      if (!info.isFile) throw new VirtxError("invalid", "it is not a regular file");
-      await this.#files.unlink(file);
-      await this.#fault("storage.deleted");
-      await this.#files.syncDirectory(parentOf(file));
-      this.#log.info("disk deleted", { path });
-    });
+  /**
+   * Which file a disk is, for {@link discard}: to be asked when its deletion is decided. Undefined if there is none; throws
+   * invalid for block devices and for what is not a regular file.
+   */
+  async mark(path: string): Promise<FileMark | undefined> {
+    return await onStorage(`Cannot delete disk "${path}"`, () => this.trash.mark(path));
+  }
+
+  /** Takes files away that a change has decided on, and no others; may be repeated. See {@link Trash.put}. */
+  async discard(removal: Removal): Promise<RemovalOutcome> {
+    return await onStorage(`Cannot delete the disks of VM "${removal.name}"`, () => this.trash.put(removal));
   }
 
   /** Writes the cloud-init seed of a VM: documents by file name (user-data, meta-data, network-config). */
@@ -204,9 +216,27 @@ export class Storage {
     return bytes === undefined ? undefined : Math.floor(bytes / (1 << 20));
   }
 
+  /** How much more room there would be if all that can be was taken out of the trash, MiB. */
+  async reclaimableMiB(): Promise<number> {
+    const entries = await onStorage("Cannot look at the trash", () => this.trash.list());
+    return Math.floor(entries.reduce((sum, { bytes }) => sum + bytes, 0) / (1 << 20));
+  }
+
+  /** Makes an image; what is in the trash goes rather than that it fails for want of room. */
+  async #makingRoom({ sizeMiB, thick }: NewImage, create: () => Promise<void>): Promise<void> {
+    const enough = async () => !thick || (await this.freeMiB() ?? Infinity) >= sizeMiB;
+    for (;;) {
+      try {
+        return await create();
+      } catch (error) {
+        if (!isFull(error) || !await this.trash.makeRoom(enough)) throw error;
+      }
+    }
+  }
+
   /** How much room there is belongs to the message that it is not enough. */
   async #withFreeSpace(error: unknown): Promise<unknown> {
-    if (!(error instanceof VirtxError) || !/no space|quota/i.test(error.message)) return error;
+    if (!(error instanceof VirtxError) || !isFull(error)) return error;
     const free = await this.freeMiB();
     if (free === undefined) return error;
     return new VirtxError("storage", `${error.message} (${free} MiB are free)`, {
@@ -215,8 +245,20 @@ export class Storage {
   }
 }
 
-/** What qemu-img has to know of a disk that can be created. VirtxError `invalid` for one that cannot. */
-function newImage(disk: Disk): { format: ImageFormat; sizeMiB: number; thick: boolean } {
+/** What qemu-img has to know of a disk that can be created. */
+interface NewImage {
+  readonly format: ImageFormat;
+  readonly sizeMiB: number;
+  readonly thick: boolean;
+}
+
+/** Whether something failed for want of room, by its message: what qemu-img says has no errno. */
+function isFull(error: unknown): boolean {
+  return error instanceof Error && /no space|quota/i.test(error.message);
+}
+
+/** VirtxError `invalid` for a disk that cannot be created. */
+function newImage(disk: Disk): NewImage {
   const location = locateDisk(disk.path);
   if (location.kind === "device") throw new VirtxError("invalid", "block devices are never created");
   if (location.extension === "iso") {

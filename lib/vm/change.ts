@@ -11,6 +11,7 @@ import type { Change } from "../registry/change.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { CreatedDisk } from "../storage/created_disk.ts";
+import type { FileMark } from "../storage/file_mark.ts";
 import type { Storage } from "../storage/storage.ts";
 import { provisioned } from "./disks.ts";
 import { type OperationControl, unlessCancelled } from "./operation_course.ts";
@@ -30,8 +31,10 @@ export interface ChangePlan {
   readonly oldXml: string | undefined;
   readonly newXml: string | undefined;
   readonly provision: readonly PlannedDisk[];
-  /** Files to delete once the new definition holds. */
-  readonly remove: readonly string[];
+  /** Disks to delete once the new definition holds, by path, with which files they were when that was decided. */
+  readonly remove: ReadonlyMap<string, FileMark | undefined>;
+  /** Whether these are to be gone at once, instead of waiting in the trash. */
+  readonly removeNow?: boolean;
   /** See {@link Change.keepsFirmware}. */
   readonly keepsFirmware?: boolean;
 }
@@ -42,6 +45,8 @@ export interface ChangesOptions {
   readonly storage: Storage;
   readonly registry: Registry;
   readonly journal: Journal;
+  /** This host's UUID. */
+  readonly host: string;
   readonly clock: Clock;
   readonly log: Logger;
   readonly fault?: FaultHook | undefined;
@@ -83,7 +88,9 @@ export class Changes {
       oldXml: plan.oldXml,
       newXml: plan.newXml,
       created: plan.provision.map((planned) => planned.created),
-      removed: [...plan.remove],
+      removed: [...plan.remove.keys()],
+      ...(plan.remove.size > 0 && { marks: Object.fromEntries(plan.remove.entries().filter(isMarked)) }),
+      ...(plan.removeNow && { now: true }),
       ...(plan.keepsFirmware && { keepsFirmware: true }),
     };
     if (plan.newXml === undefined) return await this.#decide(prepared);
@@ -155,7 +162,7 @@ export class Changes {
   }
 
   async #finish(change: Change): Promise<ChangeOutcome> {
-    const { hypervisor, storage, registry, journal, log } = this.#o;
+    const { hypervisor, storage, registry, journal } = this.#o;
     if (change.newXml === undefined) {
       await this.#release(change);
       await this.#reached(change, "undefined");
@@ -167,20 +174,62 @@ export class Changes {
     }
     for (const created of change.created) await storage.commit(created);
     await this.#reached(change, "kept");
-    const failures: string[] = [];
-    for (const path of change.removed) {
-      try {
-        await storage.delete(path);
-        await storage.leases.end(path);
-      } catch (error) {
-        failures.push(errorMessage(error));
-        logFailure(log, "warn", "cannot remove a disk's storage", error, { vm: change.vm, path });
-      }
-      await this.#reached(change, "deleted");
-    }
+    const outcome = await this.#discard(change);
+    await this.#reached(change, "deleted");
     if (change.newXml === undefined) await storage.deleteSeed(change.vm);
     await journal.remove(change.id);
-    return failures.length === 0 ? {} : { warning: failures.join("; ") };
+    return outcome;
+  }
+
+  /** Takes the disks away that the change has decided on. One that cannot be removed does not keep the change from its end. */
+  async #discard(change: Change): Promise<ChangeOutcome> {
+    const { id, vm, oldXml, newXml, removed, marks, now } = change;
+    if (removed.length === 0) return {};
+    if (marks === undefined) {
+      const warning = `an earlier version did not record which files are to be deleted, so they stay: ${
+        removed.join(", ")
+      }`;
+      this.#o.log.warn(warning, { vm });
+      return { warning };
+    }
+    const files = removed.flatMap((path) => {
+      const mark = marks[path];
+      return mark === undefined ? [] : [{ path, mark }];
+    });
+    try {
+      const { failures, until } = await this.#o.storage.discard({
+        id,
+        vm,
+        name: nameIn(oldXml) ?? vm,
+        host: this.#o.host,
+        xml: newXml === undefined ? oldXml : undefined,
+        files,
+        now: now === true,
+      });
+      const left = [...failures, ...await this.#endLeases(removed)];
+      return {
+        ...(left.length > 0 && { warning: left.join("; ") }),
+        ...(until !== undefined && { trash: { id, until } }),
+      };
+    } catch (error) {
+      logFailure(this.#o.log, "warn", "cannot remove a VM's disks", error, { vm });
+      return { warning: errorMessage(error) };
+    }
+  }
+
+  /** Ends the leases of disks that are away; what has such a path by now, if anything, keeps its own. Why one is left. */
+  async #endLeases(paths: readonly string[]): Promise<string[]> {
+    const { storage, log } = this.#o;
+    const failures: string[] = [];
+    for (const path of paths) {
+      try {
+        if (await storage.mark(path) === undefined) await storage.leases.end(path);
+      } catch (error) {
+        failures.push(errorMessage(error));
+        logFailure(log, "warn", "cannot end the lease of a deleted disk", error, { path });
+      }
+    }
+    return failures;
   }
 
   async #undo(change: Change): Promise<void> {
@@ -266,12 +315,22 @@ export class Changes {
   }
 }
 
+function isMarked(entry: [string, FileMark | undefined]): entry is [string, FileMark] {
+  return entry[1] !== undefined;
+}
+
 /** The VM that a change is about, by its name if its definition can be read. */
 function named({ vm, oldXml, newXml }: Pick<ChangePlan, "vm" | "oldXml" | "newXml">): string {
+  const name = nameIn(oldXml ?? newXml);
+  return name === undefined ? `VM ${vm}` : `VM "${name}"`;
+}
+
+/** The name in a definition; undefined if it cannot be read. */
+function nameIn(xml: string | undefined): string | undefined {
   try {
-    return `VM "${parseSummary(oldXml ?? newXml ?? "").name}"`;
+    return parseSummary(xml ?? "").name;
   } catch (error) {
-    if (error instanceof VirtxError) return `VM ${vm}`;
+    if (error instanceof VirtxError) return undefined;
     throw error;
   }
 }

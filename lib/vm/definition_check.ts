@@ -20,7 +20,7 @@ export interface DefinitionCheckerOptions {
   readonly hypervisor: Pick<Hypervisor, "activeNetworks">;
   readonly monitor: Pick<HostMonitor, "uuid" | "context" | "hasBridge">;
   readonly inventory: Pick<Inventory, "host" | "vms">;
-  readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB">;
+  readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB" | "reclaimableMiB">;
   readonly registered: Pick<RegisteredDisks, "users">;
 }
 
@@ -65,7 +65,7 @@ export class DefinitionChecker {
       this.#o.storage.freeMiB(),
       this.#networks(def),
     ]);
-    const room = storageRoom(plan, def, free);
+    const room = await this.#room(plan, def, free);
     const others = [...taken, ...await this.#usedElsewhere(vm, def, old, plan)];
     const known = new Set(others.map(({ field }) => field));
     return {
@@ -92,6 +92,13 @@ export class DefinitionChecker {
         "?duplicate_name=allow, virtx: --allow-duplicate-name";
       return yield { kind: "duplicate", field: "vmdef.name", message };
     }
+  }
+
+  /** Room that is not there now may still be made, by taking out of the trash what could be restored. */
+  async #room(plan: DiskPlan, def: Vmdef, free: number | undefined): Promise<Room> {
+    const room = storageRoom(plan, def, free);
+    if (room.obstacles.length === 0 || free === undefined) return room;
+    return storageRoom(plan, def, free + await this.#o.storage.reclaimableMiB());
   }
 
   /** Disks that exist and that the VM does not have yet, which VMs of other hosts have. */
@@ -195,12 +202,14 @@ export class DefinitionChecker {
   }
 }
 
+/** What stands against new disks for want of room. */
+interface Room {
+  readonly obstacles: readonly DefinitionObstacle[];
+  readonly warnings: readonly FieldIssue[];
+}
+
 /** What new disks need of the storage: thick ones at once, thin ones in time. */
-function storageRoom(
-  { provision }: DiskPlan,
-  def: Vmdef,
-  free: number | undefined,
-): { readonly obstacles: readonly DefinitionObstacle[]; readonly warnings: readonly FieldIssue[] } {
+function storageRoom({ provision }: DiskPlan, def: Vmdef, free: number | undefined): Room {
   const none = { obstacles: [], warnings: [] };
   if (free === undefined) return none;
   const made = new Set(provision.map(({ disk }) => disk.path));

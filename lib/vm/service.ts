@@ -11,7 +11,7 @@ import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
 import { logFailure, unlessDefect } from "../model/defect.ts";
 import { enumName, Firmware, MigrationState, MigrationType, Runstate } from "../model/enums.ts";
-import { VirtxError } from "../model/error.ts";
+import { isInvalid, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
@@ -38,6 +38,7 @@ import { within } from "../model/within.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { MigrationRecords } from "../registry/migration_record.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { FileMark } from "../storage/file_mark.ts";
 import type { Storage } from "../storage/storage.ts";
 import { aftermathOf } from "./aftermath.ts";
 import { Changes } from "./change.ts";
@@ -126,7 +127,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   constructor(options: VmServiceOptions) {
     this.#o = options;
-    this.#changes = new Changes(options);
+    this.#changes = new Changes({ ...options, host: options.monitor.uuid });
     this.#oplog = new Oplog(options);
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
@@ -238,7 +239,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         oldXml: undefined,
         newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
-        remove: [],
+        remove: new Map(),
       }, control);
       await this.#refresh(uuid);
       log.info("VM created", {
@@ -323,7 +324,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         oldXml: xml,
         newXml: editDomainXml(xml, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
-        remove: deletestorage ? await this.#deletable(uuid, plan.dropped) : [],
+        remove: await this.#deletable(uuid, deletestorage ? plan.dropped : []),
       }, control);
       await this.#refresh(uuid);
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
@@ -333,7 +334,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     }, { signal: control?.signal });
   }
 
-  async delete(uuid: string, { deletestorage }: VmDeleteOptions): Promise<ChangeOutcome> {
+  async delete(uuid: string, { deletestorage, now }: VmDeleteOptions): Promise<ChangeOutcome> {
     const { log, clock } = this.#o;
     return await this.#exclusively(uuid, "delete", async () => {
       const started = clock();
@@ -346,7 +347,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         oldXml: domain.xml,
         newXml: undefined,
         provision: [],
-        remove: deletestorage ? await this.#deletable(uuid, allDisks(def).filter(ownsStorage)) : [],
+        remove: await this.#deletable(uuid, deletestorage ? allDisks(def).filter(ownsStorage) : []),
+        removeNow: now === true,
         keepsFirmware: !deletestorage,
       });
       await this.#refresh(uuid);
@@ -640,21 +642,29 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   /**
-   * The paths of those disks that no other VM uses, of this host or of another.
+   * Those disks that no other VM uses, of this host or of another, with which files they are now; undefined: none.
    * @throws VirtxError conflict: another host holds the lease of one
    */
-  async #deletable(uuid: string, disks: readonly Disk[]): Promise<string[]> {
+  async #deletable(uuid: string, disks: readonly Disk[]): Promise<ReadonlyMap<string, FileMark | undefined>> {
+    const { log, storage } = this.#o;
     const paths = disks.map((disk) => disk.path);
     const others = await this.#registered.users(paths, uuid);
-    const deletable = paths.filter((path) => {
+    const files = new Map<string, FileMark | undefined>();
+    for (const path of paths) {
       const user = this.#claims.userOf(path, uuid) ?? others.get(path);
       if (user !== undefined) {
-        this.#o.log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
+        log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
+        continue;
       }
-      return user === undefined;
-    });
-    for (const path of deletable) await this.#o.storage.leases.requireFree(path);
-    return deletable;
+      try {
+        await storage.leases.requireFree(path);
+        files.set(path, await storage.mark(path));
+      } catch (error) {
+        if (!isInvalid(error)) throw error;
+        logFailure(log, "warn", "keeping a disk that is no file", error, { vm: uuid, path });
+      }
+    }
+    return files;
   }
 
   /** The definition with the sizes that its images have; a size that cannot be told now is 0. */

@@ -14,10 +14,12 @@ import type {
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { OperationControl } from "./operation_course.ts";
 
-/** What a change to a VM's storage left undone although the change itself took effect. */
+/** What a change to a VM left of its storage. */
 export interface ChangeOutcome {
   /** Why some storage could not be removed; undefined: all is as asked. */
   readonly warning?: string;
+  /** Where what was deleted waits, and until when (UTC milliseconds); undefined: nothing does. */
+  readonly trash?: { readonly id: string; readonly until: number };
 }
 
 /** A migration that goes on. */

@@ -16,7 +16,7 @@ const OLD: Vmdef = {
 };
 const NEW: Vmdef = { ...OLD, name: "new", disks: [disk("/vms/ds/new/data.raw", managed)] };
 
-/** What a change may leave behind: titles of domains and of registry files, and files below /vms, journal included. */
+/** What a change may leave behind: titles of domains and of registry files, and files below /vms, journal included, but not the trash. */
 interface State {
   readonly domains: readonly string[];
   readonly registry: readonly string[];
@@ -72,8 +72,7 @@ const CHANGES: readonly Change[] = [
       "committed",
       "storage.committed",
       "kept",
-      "storage.deleted",
-      "deleted",
+      ...["trash.recorded", "trash.renamed", "trash.moved", "deleted"],
       "journal.removed",
     ],
   },
@@ -84,7 +83,8 @@ const CHANGES: readonly Change[] = [
     undecided: ["journal.written"],
     decided: [
       ...["journal.renamed", "committed", "undefined", "registry.removed", "unregistered", "kept"],
-      ...["storage.deleted", "deleted", "deleted:2", "journal.removed"],
+      ...["trash.recorded", "trash.renamed", "trash.moved", "trash.renamed:2", "trash.moved:2"],
+      ...["deleted", "journal.removed"],
     ],
   },
 ];
@@ -103,8 +103,9 @@ async function stateOf(host: LabHost): Promise<State> {
     [...text.matchAll(/<title>(.*?)<\/title>/g)].map(([, title]) => title ?? "");
   const uuids = (await host.exec(["virsh", "list", "--all", "--uuid"])).trim().split(/\s+/).filter(Boolean);
   const xmls = await Promise.all(uuids.map((uuid) => host.exec(["virsh", "dumpxml", "--inactive", uuid])));
-  const files = (await host.exec(["find", "/vms", "-type", "f", "-printf", "%P\\n"])).trim().split("\n")
-    .sort();
+  const files =
+    (await host.exec(["find", "/vms", "-name", ".virtxd", "-prune", "-o", "-type", "f", "-printf", "%P\\n"]))
+      .trim().split("\n").sort();
   const registry = files.filter((name) => /^xml\/[^.]*\/[^.]*\.xml$/.test(name));
   const registered = await Promise.all(registry.map((name) => host.exec(["cat", `/vms/${name}`])));
   return {

@@ -1,5 +1,6 @@
 import { DiskBus, DiskDevice, DiskManagement, DiskProvisioning } from "../../lib/model/enums.ts";
 import { silentLogger } from "../../lib/model/log.ts";
+import { OWN_DIRECTORY } from "../../lib/model/paths.ts";
 import type { Disk } from "../../lib/model/vm.ts";
 import { Libc } from "../../lib/posix/libc.ts";
 import type { Tree } from "../../lib/posix/tree.ts";
@@ -34,11 +35,12 @@ export class SharedStorage implements AsyncDisposable {
     return path.replace(/^\/vms/, this.root);
   }
 
-  /** All files and directories below /vms/ds, in order, directories with a slash behind. */
+  /** All files and directories below /vms/ds but for virtxd's own, in order, directories with a slash behind. */
   async names(): Promise<string[]> {
     const names: string[] = [];
     const walk = async (directory: string) => {
       for await (const { name, isDirectory } of Deno.readDir(`${this.root}/ds${directory}`)) {
+        if (name === OWN_DIRECTORY) continue;
         names.push(`${directory}/${name}${isDirectory ? "/" : ""}`.slice(1));
         if (isDirectory) await walk(`${directory}/${name}`);
       }

@@ -51,6 +51,19 @@ Deno.test("open changes are listed as they were written, the oldest first, until
   assert.deepEqual(await journal.list(), [later]);
 });
 
+Deno.test("which files are to be deleted is recorded where some are, and read back; the version before had no such field", async () => {
+  await using dir = await TempDir.create();
+  const journal = journalIn(dir);
+  const marks = { "/vms/ds/b.raw": { inode: "18446744073709551615", bytes: 7, born: "1", modified: "2" } };
+  const marked: Change = { ...change, marks, now: true };
+  const file = dir.at(`xml/${HOST}/.journal/${ID}.json`);
+  await journal.write(marked);
+  assert.deepEqual(await journal.list(), [marked]);
+  await journal.write(change);
+  assert.doesNotMatch(await Deno.readTextFile(file), /marks|now/);
+  assert.deepEqual(await journal.list(), [change]);
+});
+
 Deno.test("the journal's files are for root alone, and nothing to the registry beside them", async () => {
   await using dir = await TempDir.create();
   await journalIn(dir).write(change);

@@ -214,25 +214,27 @@ Deno.test("no path leads out of /vms/ds: not by dots, nor protocols, nor a symbo
       "/vms/ds/.raw",
       "/vms/ds/RAW.RAW",
       "/vms/ds/ci/6ba7b810-9dad-41d1-80b4-00c04fd430c8/seed.iso",
+      "/vms/ds/.virtxd/a.raw",
+      "/vms/ds/pool/.virtxd/trash/6ba7b810-9dad-41d1-80b4-00c04fd430c8/0.raw",
       "",
     ]
   ) {
     const disk = diskAt(path);
     await assert.rejects(storage.plan(disk, "tag"), { kind: "invalid" }, path);
     await assert.rejects(storage.inspect(disk), { kind: "invalid" }, path);
-    await assert.rejects(storage.delete(path), { kind: "invalid" }, path);
+    await assert.rejects(storage.mark(path), { kind: "invalid" }, path);
   }
   for (const path of ["/vms/ds/link/a.raw", "/vms/ds/sub/link/a.raw"]) {
     const refusal = { kind: "storage", message: /link" is a symbolic link$/ };
     await assert.rejects(storage.plan(diskAt(path), "tag"), refusal);
     await assert.rejects(storage.inspect(diskAt(path)), refusal);
-    await assert.rejects(storage.delete(path), refusal);
+    await assert.rejects(storage.mark(path), refusal);
   }
   await assert.rejects(storage.inspect(diskAt("/vms/ds/b.raw")), {
     kind: "invalid",
     message: /not a regular file/,
   });
-  await assert.rejects(storage.delete("/vms/ds/b.raw"), { kind: "invalid", message: /not a regular file/ });
+  await assert.rejects(storage.mark("/vms/ds/b.raw"), { kind: "invalid", message: /not a regular file/ });
   assert.deepEqual(await shared.names(), before);
   assert.equal((await Deno.stat(elsewhere.at("a.raw"))).size, 1 << 20);
 });
@@ -244,18 +246,6 @@ Deno.test("without /vms/ds nothing is created on the disk below the mount point"
   const refusal = { kind: "storage", message: /does not exist: is the shared storage mounted\?/ };
   await assert.rejects(storage.plan(diskAt("/vms/ds/a.raw"), "tag"), refusal);
   await assert.rejects(storage.writeSeed("6ba7b810-9dad-41d1-80b4-00c04fd430c8", {}), refusal);
-});
-
-Deno.test("deleting removes an image file, and does not mind if there is none", async () => {
-  await using shared = await SharedStorage.create();
-  const storage = shared.storage();
-  await make(storage, diskAt("/vms/ds/sub/a.qcow2"));
-  await storage.delete("/vms/ds/sub/a.qcow2");
-  await storage.delete("/vms/ds/sub/a.qcow2");
-  await storage.delete("/vms/ds/none/a.qcow2");
-  assert.deepEqual(await shared.names(), ["sub/"]);
-  await Deno.mkdir(shared.at("/vms/ds/dir.raw"));
-  await assert.rejects(storage.delete("/vms/ds/dir.raw"), { kind: "invalid", message: /not a regular file/ });
 });
 
 Deno.test("a block device is taken only if the configuration allows its path, and never created or deleted", async () => {
@@ -290,6 +280,6 @@ Deno.test("a block device is taken only if the configuration allows its path, an
     message: /not a block device/,
   });
   await assert.rejects(storage.inspect(diskAt("/dev/none")), { kind: "invalid", message: /does not exist/ });
-  await assert.rejects(storage.delete(device.path), { kind: "invalid", message: /never deleted/ });
+  await assert.rejects(storage.mark(device.path), { kind: "invalid", message: /never deleted/ });
   assert.deepEqual(await Deno.readFile(device.backing), content);
 });

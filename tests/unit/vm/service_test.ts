@@ -46,9 +46,10 @@ Deno.test("a VM is created with its disks, read back as asked for, and deleted w
   assert.deepEqual(await registry.list(), [uuid]);
   assert.match(await registry.read(uuid) ?? "", new RegExp(`<uuid>${uuid}</uuid>`));
 
-  assert.deepEqual(await vms.delete(uuid, { deletestorage: true }), {});
+  const { warning, trash } = await vms.delete(uuid, { deletestorage: true });
+  assert.deepEqual([warning, typeof trash?.until], [undefined, "number"]);
   assert.equal(inventory.vm(uuid), undefined);
-  assert.deepEqual(await shared.names(), ["web/"]);
+  assert.deepEqual(await shared.names(), []);
   assert.deepEqual(await registry.list(), []);
 });
 
@@ -68,7 +69,7 @@ Deno.test("a deleted disk takes its lease along; one that another host holds kee
   assert.deepEqual(await host.state(), before);
   assert.ok(await Deno.lstat(held));
   await writeLease(shared, OS_DISK.path);
-  assert.deepEqual(await vms.delete(uuid, { deletestorage: true }), {});
+  assert.equal((await vms.delete(uuid, { deletestorage: true })).warning, undefined);
   await assert.rejects(Deno.lstat(held), Deno.errors.NotFound);
 });
 
@@ -143,7 +144,7 @@ Deno.test("an update adds, keeps and drops disks, and keeps the operation record
     vmdef: { ...before.def, name: "web2", memory: { total: 256, hp: false }, disks: [fresh] },
     deletestorage: true,
   });
-  assert.deepEqual(outcome, {});
+  assert.equal(outcome.warning, undefined);
   const after = await vms.get(uuid);
   assert.equal(after.def.name, "web2");
   assert.equal(after.def.memory.total, 256);
@@ -342,4 +343,30 @@ Deno.test("unmanaged disks survive the deletion of their VM with storage", async
   const uuid = await vms.create({ vmdef: { ...WEB, osdisk: mine }, ...HERE });
   await vms.delete(uuid, { deletestorage: true });
   assert.deepEqual(await shared.names(), ["mine.raw"]);
+});
+
+Deno.test("a deletion that ends late takes the VM's disks and no others, and those of an earlier version stay", async (t) => {
+  for (const [what, left] of [["new files", 1], ["old files", 0], ["no marks", 1]] as const) {
+    await t.step(what, async () => {
+      let stop = true;
+      await using host = await VmHost.start((point) => {
+        if (stop && point === "delete.unregistered") throw new VirtxError("unavailable", "stopped");
+      });
+      const { vms, shared, journal } = host;
+      const uuid = await vms.create({ vmdef: WEB, ...HERE });
+      await assert.rejects(vms.delete(uuid, { deletestorage: true }), /half-way/);
+      stop = false;
+      const [{ marks, ...change } = assert.fail()] = await journal.list();
+      if (what === "no marks") await journal.write(change);
+      else if (what === "new files") {
+        for (const path of Object.keys(marks ?? {})) {
+          await Deno.remove(shared.at(path));
+          await Deno.writeTextFile(shared.at(path), "another VM's");
+        }
+      }
+      await vms.recover();
+      assert.equal((await shared.names()).filter((name) => !name.endsWith("/")).length, left);
+      assert.deepEqual(await journal.list(), []);
+    });
+  }
 });

@@ -1,0 +1,409 @@
+import { fileURLToPath } from "node:url";
+import assert from "node:assert/strict";
+import fc from "fast-check";
+import { DiskProvisioning } from "../../../lib/model/enums.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
+import { Health } from "../../../lib/model/health.ts";
+import type { Libc } from "../../../lib/posix/libc.ts";
+import { LocalFiles } from "../../../lib/posix/local_files.ts";
+import { Tree } from "../../../lib/posix/tree.ts";
+import type { Storage } from "../../../lib/storage/storage.ts";
+import type { Removal } from "../../../lib/storage/trash.ts";
+import { runKilledAt } from "../../support/killed.ts";
+import { numberedUuid } from "../../support/vm_info.ts";
+import { run } from "../../support/run.ts";
+import { diskAt, SharedStorage } from "../../support/shared_storage.ts";
+
+const program = fileURLToPath(new URL("./trash_program.ts", import.meta.url));
+const OS = "/vms/ds/web/os.raw";
+const DATA = "/vms/ds/web/deep/data.raw";
+const ID = numberedUuid(1);
+const DAY_MS = 86_400_000;
+
+/** Makes files whose content is their path and a word. */
+async function make(shared: SharedStorage, word: string, ...paths: readonly string[]): Promise<void> {
+  for (const path of paths) {
+    await Deno.mkdir(shared.at(path).replace(/\/[^/]*$/, ""), { recursive: true });
+    await Deno.writeTextFile(shared.at(path), `${path} ${word}`, { createNew: true });
+  }
+}
+
+async function decide(storage: Storage, paths: readonly string[], id = ID): Promise<Removal> {
+  const files = [];
+  for (const path of paths) {
+    const mark = await storage.mark(path);
+    if (mark !== undefined) files.push({ path, mark });
+  }
+  return { id, vm: numberedUuid(7), name: "web", host: numberedUuid(8), xml: "<domain/>", files, now: false };
+}
+
+/** What is in the trash, but for info.json and the storage's own probe. */
+async function trashed(shared: SharedStorage): Promise<string[]> {
+  const found = await run("find", shared.at("/vms/ds"), "-path", "*/.virtxd/trash/*", "-type", "f");
+  return found.trim().split("\n").filter((name) => /\/\d+$/.test(name));
+}
+
+function content(shared: SharedStorage, path: string): Promise<string | undefined> {
+  return Deno.readTextFile(shared.at(path)).catch(() => undefined);
+}
+
+Deno.test("what is deleted is away from its path with the directories that it leaves empty, and can be restored", async () => {
+  await using shared = await SharedStorage.create();
+  await make(shared, "old", OS, DATA, "/vms/ds/other/kept.raw");
+  const storage = shared.storage();
+  const before = await storage.mark(OS);
+  const outcome = await storage.discard(await decide(storage, [OS, DATA, "/vms/ds/web/none.raw"]));
+  assert.deepEqual(await shared.names(), ["other/", "other/kept.raw"]);
+
+  const [entry, ...others] = await storage.trash.list();
+  assert.deepEqual(others, []);
+  assert.deepEqual([entry?.id, entry?.damage, entry?.busy], [ID, "", false]);
+  assert.deepEqual(entry?.files, [{ path: OS, state: "kept" }, { path: DATA, state: "kept" }]);
+  const { deletedAt = 0, until, name, xml } = entry?.info ?? {};
+  assert.deepEqual([until, name, xml], [deletedAt + DAY_MS, "web", "<domain/>"]);
+  assert.deepEqual(outcome, { failures: [], until });
+  assert.ok(Math.abs(deletedAt - Date.now()) < 60_000);
+
+  assert.deepEqual(await storage.trash.restore(ID), [OS, DATA]);
+  assert.equal(await content(shared, OS), `${OS} old`);
+  assert.deepEqual(await storage.mark(OS), before);
+  assert.deepEqual(await storage.trash.list(), []);
+  assert.deepEqual(await trashed(shared), []);
+});
+
+Deno.test("a deletion that is carried out late leaves a file alone that has the path by then, at once and again", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  await make(shared, "old", OS);
+  const removal = await decide(storage, [OS]);
+  await Deno.remove(shared.at(OS));
+  await make(shared, "new", OS);
+  for (let n = 0; n < 2; n++) {
+    assert.deepEqual(await storage.discard(removal), { failures: [], until: undefined });
+    assert.equal(await content(shared, OS), `${OS} new`);
+  }
+  assert.deepEqual(await storage.trash.list(), []);
+});
+
+/** Files of which another takes the place of one just before that is renamed; and maybe of that, too, right after. */
+class Swapping extends LocalFiles {
+  constructor(libc: Libc, readonly swap: readonly ["before"] | readonly ["before", "after"]) {
+    super(libc);
+  }
+
+  override async rename(path: string, to: string): Promise<void> {
+    if (!path.endsWith("/os.raw")) return await super.rename(path, to);
+    await super.rename(path, `${path}.mine`);
+    await Deno.writeTextFile(path, "another's");
+    await super.rename(path, to);
+    if (this.swap.length > 1) await Deno.writeTextFile(path, "a third's");
+  }
+}
+
+Deno.test("a file that takes the path at the very last moment is put back", async () => {
+  await using shared = await SharedStorage.create();
+  await make(shared, "old", OS);
+  const storage = shared.storage({ tree: new Tree(shared.root, new Swapping(shared.libc, ["before"])) });
+  const removal = await decide(storage, [OS]);
+  for (let n = 0; n < 2; n++) {
+    await storage.discard(removal);
+    assert.equal(await content(shared, OS), "another's");
+    assert.deepEqual(await trashed(shared), []);
+  }
+});
+
+Deno.test("another's file whose path is taken again is kept and reported until it is restored or emptied by force", async (t) => {
+  for (const end of ["restore", "empty"]) {
+    await t.step(end, async () => {
+      await using shared = await SharedStorage.create();
+      await make(shared, "old", OS);
+      const health = new Health();
+      const tree = new Tree(shared.root, new Swapping(shared.libc, ["before", "after"]));
+      const storage = shared.storage({ health, tree, trashMs: 1 });
+      await storage.discard(await decide(storage, [OS]));
+      assert.equal(await content(shared, OS), "a third's");
+      assert.match(health.conditions[0]?.reason ?? "", /nobody deleted, from \/vms\/ds\/web\/os\.raw/);
+
+      await storage.trash.tidy();
+      assert.deepEqual((await storage.trash.list())[0]?.files, [{ path: OS, state: "foreign" }]);
+      await assert.rejects(storage.trash.restore(ID), {
+        kind: "conflict",
+        message: /"\/vms\/ds\/web\/os\.raw" exists/,
+      });
+      await assert.rejects(storage.trash.empty(ID), { kind: "conflict", message: /is not what was deleted/ });
+      const later = new Health();
+      await shared.storage({ health: later }).trash.tidy();
+      assert.equal(later.conditions.length, 1, "another host, or a later life, reports it, too");
+      const [name = ""] = await trashed(shared);
+      assert.equal(await Deno.readTextFile(name), "another's");
+
+      if (end === "empty") await storage.trash.empty(ID, { force: true });
+      else {
+        await Deno.remove(shared.at(OS));
+        await storage.trash.restore(ID);
+        assert.equal(await content(shared, OS), "another's");
+      }
+      assert.deepEqual(health.conditions, []);
+      assert.deepEqual(await trashed(shared), []);
+    });
+  }
+});
+
+Deno.test("killed at any step, a deletion ends the same way when it is repeated, whoever has the path by then", async (t) => {
+  const points: string[] = [];
+  for (let n = 1;; n++) {
+    await using shared = await SharedStorage.create();
+    const storage = shared.storage();
+    await make(shared, "old", OS, DATA);
+    const removal = await decide(storage, [OS, DATA]);
+    const point = await runKilledAt(n, program, shared.root, "put", JSON.stringify(removal));
+    if (point === undefined) break;
+    points.push(point);
+    await t.step(`${n}: ${point}`, async () => {
+      const gone = [OS, DATA].filter((path) => !exists(shared.at(path)));
+      await make(shared, "new", ...gone);
+      for (let again = 0; again < 2; again++) await storage.discard(removal);
+      for (const path of [OS, DATA]) {
+        assert.equal(await content(shared, path), gone.includes(path) ? `${path} new` : undefined);
+      }
+      assert.equal((await trashed(shared)).length, 2);
+    });
+  }
+  assert.deepEqual(points, [
+    "trash.recorded",
+    "trash.renamed",
+    "trash.moved",
+    "trash.renamed",
+    "trash.moved",
+  ]);
+});
+
+Deno.test("killed at any step, a restore or an emptying can be repeated once its claim is given back", async (t) => {
+  for (const action of ["restore", "empty"]) {
+    for (let n = 1;; n++) {
+      await using shared = await SharedStorage.create();
+      const storage = shared.storage();
+      await make(shared, "old", OS, DATA);
+      await storage.discard(await decide(storage, [OS, DATA]));
+      const point = await runKilledAt(n, program, shared.root, action, ID);
+      if (point === undefined) break;
+      await t.step(`${action} ${n}: ${point}`, async () => {
+        await assert.rejects(storage.trash.restore(ID), { kind: "conflict", message: /at work on it/ });
+        await storage.trash.tidy();
+        await storage.trash.tidy();
+        await (action === "restore" ? storage.trash.restore(ID) : storage.trash.empty(ID));
+        const wanted = action === "restore" ? `${OS} old` : undefined;
+        assert.equal(await content(shared, OS), wanted);
+        assert.deepEqual(await storage.trash.list(), []);
+        assert.deepEqual(await trashed(shared), []);
+      });
+    }
+  }
+});
+
+Deno.test("a restore that finds one path taken, or whose VM cannot be defined, changes nothing", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  await make(shared, "old", OS, DATA);
+  await storage.discard(await decide(storage, [OS, DATA]));
+  await make(shared, "new", DATA);
+  await assert.rejects(storage.trash.restore(ID), {
+    kind: "conflict",
+    message: `Cannot restore ${ID} of the trash: "${DATA}" exists; move it away first`,
+  });
+  assert.deepEqual(await shared.names(), ["web/", "web/deep/", "web/deep/data.raw"]);
+  await Deno.remove(shared.at("/vms/ds/web"), { recursive: true });
+  await assert.rejects(storage.trash.restore(ID, () => Promise.reject(new VirtxError("refused", "no"))), {
+    kind: "refused",
+  });
+  assert.deepEqual(await shared.names(), []);
+  assert.equal((await trashed(shared)).length, 2);
+  await assert.rejects(storage.trash.restore(numberedUuid(2)), { kind: "not_found" });
+});
+
+Deno.test("what has expired is emptied, what has not stays, and without a grace it is gone at once", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  await make(shared, "old", OS, DATA);
+  const [now, never] = [numberedUuid(2), numberedUuid(3)];
+  const gone = await storage.discard({ ...await decide(storage, [OS], now), now: true });
+  assert.deepEqual(gone, { failures: [], until: undefined });
+  assert.deepEqual(await trashed(shared), []);
+  await make(shared, "old", OS);
+  await shared.storage({ trashMs: 0 }).discard(await decide(storage, [OS], never));
+  assert.deepEqual(await storage.trash.list(), []);
+
+  await make(shared, "old", OS);
+  await shared.storage({ trashMs: 1 }).discard(await decide(storage, [OS], now));
+  await storage.discard(await decide(storage, [DATA], never));
+  await new Promise((resolve) => setTimeout(resolve, 20));
+  await Promise.all([storage.trash.tidy(), shared.storage().trash.tidy()]);
+  assert.deepEqual((await storage.trash.list()).map(({ id }) => id), [never]);
+});
+
+Deno.test("what cannot be read in the trash is shown and left alone, and leads nowhere", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  const entry = `/vms/ds/.virtxd/trash/${ID}`;
+  const info = {
+    format: 1,
+    vm: numberedUuid(7),
+    name: "web",
+    host: numberedUuid(8),
+    deletedAt: 1,
+    until: 2,
+    files: [{ n: 0, path: OS, sizeBytes: 1, mark: { inode: "1", bytes: 1, modified: "1" }, pool: "" }],
+  };
+  await make(shared, "kept", `${entry}/0`, "/vms/ds/web/kept.raw");
+  const bad: readonly unknown[] = [
+    undefined,
+    "no JSON",
+    { ...info, format: 2 },
+    { ...info, files: [{ ...info.files[0], path: "/etc/passwd" }] },
+    { ...info, files: [{ ...info.files[0], path: "/vms/ds/../x.raw" }] },
+    { ...info, files: [{ ...info.files[0], n: -1 }] },
+    { ...info, files: [{ ...info.files[0], pool: "../.." }] },
+    { ...info, files: [{ ...info.files[0], pool: "other" }] },
+  ];
+  for (const text of bad) {
+    if (text !== undefined) {
+      const written = typeof text === "string" ? text : JSON.stringify(text);
+      await Deno.writeTextFile(shared.at(`${entry}/info.json`), written);
+    }
+    const [found] = await storage.trash.list();
+    assert.match(found?.damage ?? "", /info\.json/, JSON.stringify(text));
+    await storage.trash.tidy();
+    await storage.trash.tidy();
+    await assert.rejects(storage.trash.restore(ID), { kind: "conflict" }, JSON.stringify(text));
+    assert.equal(await content(shared, `${entry}/0`), `${entry}/0 kept`);
+  }
+  await assert.rejects(storage.trash.empty(ID), { kind: "conflict", message: /with force/ });
+  await storage.trash.empty(ID, { force: true });
+  assert.deepEqual(await storage.trash.list(), []);
+  assert.deepEqual(await shared.names(), ["web/", "web/kept.raw"]);
+});
+
+Deno.test("below a file system of its own, the trash lies in that", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  const pool = shared.at("/vms/ds/pool");
+  await Deno.mkdir(pool);
+  await run("mount", "-t", "tmpfs", "none", pool);
+  try {
+    const path = "/vms/ds/pool/web/os.raw";
+    await make(shared, "old", path);
+    await storage.discard(await decide(storage, [path]));
+    assert.deepEqual(await trashed(shared), [`${pool}/.virtxd/trash/${ID}/0`]);
+    assert.deepEqual(await shared.names(), ["pool/"]);
+    await storage.trash.restore(ID);
+    assert.equal(await content(shared, path), `${path} old`);
+    await storage.discard(await decide(storage, [path]));
+    await storage.trash.empty(ID);
+    assert.deepEqual(await trashed(shared), []);
+  } finally {
+    await run("umount", pool);
+  }
+});
+
+Deno.test("where a new disk would not fit, the oldest of what was deleted goes first, and no more than has to", async () => {
+  await using shared = await SharedStorage.create();
+  await run("mount", "-t", "tmpfs", "-o", "size=40m", "none", shared.at("/vms/ds"));
+  try {
+    const storage = shared.storage();
+    const thick = (name: string) => diskAt(`/vms/ds/${name}.raw`, { size: 12, prov: DiskProvisioning.thick });
+    const provision = async (name: string) => {
+      const created = await storage.plan(thick(name), name);
+      await storage.provision(created, thick(name));
+      await storage.commit(created);
+    };
+    for (const [n, name] of ["first", "second", "third"].entries()) {
+      await provision(name);
+      await storage.discard(await decide(storage, [thick(name).path], numberedUuid(20 + n)));
+    }
+    assert.equal(await storage.reclaimableMiB(), 36);
+    await provision("fourth");
+    assert.deepEqual((await storage.trash.list()).map(({ id }) => id), [21, 22].map(numberedUuid));
+    await provision("fifth");
+    await provision("sixth");
+    assert.deepEqual(await storage.trash.list(), []);
+    await assert.rejects(provision("seventh"), { kind: "storage", message: /No space left.*MiB are free/ });
+    assert.deepEqual(await shared.names(), ["fifth.raw", "fourth.raw", "sixth.raw"]);
+
+    // Not even an entry can be begun, and it must be possible to delete all the same.
+    await run("sh", "-c", `head -c 40M /dev/zero > ${shared.at("/vms/ds/filler")} 2>/dev/null || true`);
+    await storage.discard(await decide(storage, [thick("fifth").path]));
+    assert.deepEqual(await shared.names(), ["filler", "fourth.raw", "sixth.raw"]);
+  } finally {
+    await run("umount", shared.at("/vms/ds"));
+  }
+});
+
+/** What may happen in any order: to one path, by anybody. */
+const STEPS = ["create", "remove", "decide", "stop", "put", "tidy", "restore"] as const;
+
+Deno.test("whatever happens in between, no file is lost that nobody decided on", async () => {
+  await fc.assert(
+    fc.asyncProperty(
+      fc.array(
+        fc.record({ step: fc.constantFrom(...STEPS), which: fc.nat({ max: 2 }), at: fc.nat({ max: 4 }) }),
+        { minLength: 4, maxLength: 16 },
+      ),
+      async (steps) => {
+        await using shared = await SharedStorage.create();
+        const storage = shared.storage();
+        let made = 0;
+        /** Files that must be somewhere: those that were made and neither removed by hand nor decided on. */
+        const precious = new Set<string>();
+        const removals: Removal[] = [];
+        for (const { step, which, at } of steps) {
+          const removal = removals[which];
+          if (step === "create" && !exists(shared.at(OS))) {
+            const word = `made ${made++}`;
+            await make(shared, word, OS);
+            precious.add(`${OS} ${word}`);
+          } else if (step === "remove") {
+            precious.delete(await content(shared, OS) ?? "");
+            await Deno.remove(shared.at(OS)).catch(() => {});
+          } else if (step === "decide") {
+            removals.push(await decide(storage, [OS], numberedUuid(100 + removals.length)));
+            precious.delete(await content(shared, OS) ?? "");
+          } else if (step === "stop" && removal) {
+            let left = at;
+            const stopping = shared.storage({
+              fault: () => {
+                if (left-- === 0) throw new VirtxError("storage", "stopped");
+              },
+            });
+            await stopping.trash.put(removal).catch(() => {});
+          } else if (step === "put" && removal) await storage.trash.put(removal);
+          else if (step === "tidy") await storage.trash.tidy();
+          else if (step === "restore" && removal) await storage.trash.restore(removal.id).catch(() => {});
+        }
+        const files = await run(
+          "find",
+          shared.root,
+          "-type",
+          "f",
+          "-exec",
+          "cat",
+          "{}",
+          "+",
+          "-printf",
+          "\n",
+        );
+        for (const word of precious) assert.ok(files.includes(word), word);
+      },
+    ),
+    { numRuns: 60 },
+  );
+});
+
+function exists(path: string): boolean {
+  try {
+    Deno.lstatSync(path);
+    return true;
+  } catch (error) {
+    if (error instanceof Deno.errors.NotFound) return false;
+    throw error;
+  }
+}
