@@ -87,7 +87,8 @@ export function createApp(o: ApiOptions): Api {
     storage: (o.provisionTimeoutMs ?? PROVISION_MS) + CHANGE_MS,
   };
   const passing = new Passing({ inventory, others, patienceMs });
-  const routing = new Routing({ hostUuid, passing });
+  const unsure = () => cluster?.unsure;
+  const routing = new Routing({ hostUuid, passing, unsure });
   const hostOf = (vm: string) => inventory.hostOf(vm, hostUuid);
   const apiOf: ApiOf = (host) => {
     const peer = cluster?.member(host)?.peer;
@@ -105,7 +106,7 @@ export function createApp(o: ApiOptions): Api {
   addVmOperations(endpoints, { vms, tracking });
   addRunstateOperations(endpoints, { vms, tracking });
   const isPrototype = (host: string) => cluster?.member(host)?.peer.prototype ?? false;
-  addInventoryOperations(endpoints, { ...o, apiOf, isPrototype });
+  addInventoryOperations(endpoints, { ...o, apiOf, isPrototype, unsure });
   addEventOperations(endpoints, feed);
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   addServiceOperations(endpoints, o);
@@ -120,6 +121,7 @@ export function createApp(o: ApiOptions): Api {
     clock: o.clock,
     stale: o.stale,
     clusterStale: () => cluster?.staleSince,
+    unsure,
     inner: (exchange) => endpoints.fetch(exchange),
   });
   return {

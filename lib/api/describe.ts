@@ -21,6 +21,7 @@ const STALE = {
   "X-VirtX-Stale": "Libvirt has been away for so many seconds: what this host says of itself is from memory",
   "X-VirtX-Cluster-Stale":
     "Serf has been away for so many seconds: what is said of other hosts is from memory",
+  "X-VirtX-Incomplete": "Why VMs may be missing: hosts that have not told of theirs yet",
 };
 
 /** What a change may be asked with; the example of a key is that of this operation alone, as keys have to be. */

@@ -10,6 +10,7 @@ import type { Answer } from "./operation.ts";
 import { respondBriefly, respondJson } from "./respond.ts";
 import { HostListSchema, HostSchema } from "./schema_host.ts";
 import { HostListQuery, toHostQuery, toVmQuery, VmListQuery } from "./schema_query.ts";
+import { unlessUnsure, type Unsure } from "./unsure.ts";
 import { VmListSchema, VmRunstateSchema } from "./schema_vm.ts";
 
 const PAGES =
@@ -30,6 +31,7 @@ export function addInventoryOperations(
     readonly apiOf: ApiOf;
     /** Whether the host runs the prototype, of which little more is known than that it is there. */
     readonly isPrototype: (host: string) => boolean;
+    readonly unsure: Unsure;
     /** Room on the shared storage, MiB; undefined: it is not known. */
     readonly storageMiB?: (() => Promise<number | undefined>) | undefined;
     readonly clock: Clock;
@@ -79,7 +81,8 @@ export function addInventoryOperations(
   }, ({ uuid }) => {
     const vm = inventory.vm(uuid);
     if (vm === undefined) {
-      throw new VirtxError("not_found", `Cannot get the run state of VM ${uuid}: there is no such VM`);
+      const gone = new VirtxError("not_found", `Cannot get the run state of VM ${uuid}: there is no such VM`);
+      throw unlessUnsure(gone, o.unsure);
     }
     const { runstate, host, lastrunstate, cstate } = vm;
     return respondBriefly({ runstate, host, lastrunstate, cstate, seen: inventory.seen(host) ?? 0 });

@@ -55,7 +55,7 @@ export interface OtherHosts {
   /** Who they are and where: Serf's word, not that of a record. */
   readonly cluster: Pick<
     Cluster,
-    "member" | "vector" | "states" | "catchUp" | "staleSince" | "misunderstood"
+    "member" | "vector" | "states" | "catchUp" | "staleSince" | "misunderstood" | "unsure"
   >;
   readonly transport: Transport;
 }

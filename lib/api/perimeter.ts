@@ -6,6 +6,8 @@ import { type BrowserGuard, isSafe } from "./browser_guard.ts";
 import type { Connection, Exchange } from "./exchange.ts";
 import { OPERATION_HEADER } from "./passing.ts";
 import { HttpError, problemResponse } from "./problem.ts";
+import { headerText } from "./respond.ts";
+import type { Unsure } from "./unsure.ts";
 
 /** Ids that we take over from a client: short, and harmless in a header, a log line and a URN. */
 const SANE_ID = /^[A-Za-z0-9._-]{1,64}$/;
@@ -27,6 +29,8 @@ export interface PerimeterOptions {
   readonly stale: () => number | undefined;
   /** Since when there is no news of who is in the cluster, likewise. */
   readonly clusterStale: () => number | undefined;
+  /** Why VMs may be missing from lists. */
+  readonly unsure: Unsure;
   /** Answers what the guard lets through. */
   readonly inner: (exchange: Exchange) => Response | Promise<Response>;
 }
@@ -137,15 +141,17 @@ export class Perimeter {
     return response;
   }
 
-  /** What is shown is older than it looks while libvirt, or Serf, is away. (Headers that nobody asks for cost nothing.) */
+  /** What is shown is older than it looks while libvirt, or Serf, is away, or less than there is. (Headers that nobody asks for cost nothing.) */
   #setAges(response: Response): void {
-    const { stale, clusterStale, clock } = this.#o;
+    const { stale, clusterStale, unsure, clock } = this.#o;
     const since = stale();
     if (since !== undefined) response.headers.set("x-virtx-stale", seconds(since, clock()));
     const clusterSince = clusterStale();
     if (clusterSince !== undefined) {
       response.headers.set("x-virtx-cluster-stale", seconds(clusterSince, clock()));
     }
+    const reason = unsure();
+    if (reason !== undefined) response.headers.set("x-virtx-incomplete", headerText(reason));
   }
 
   /** One line for each change and each failure; for reads that went well only at level debug. */

@@ -70,6 +70,11 @@ export function respondBriefly(value: unknown): Response {
   return new Response(JSON.stringify(value), JSON_ONLY);
 }
 
+/** Text as a header can have it: ASCII, and not too long. */
+export function headerText(text: string): string {
+  return text.replaceAll(/[^ -~]/g, "?").slice(0, 1000);
+}
+
 /** An answer whose body is made part by part, at the pace at which the client takes it. */
 export function respondStream(parts: Iterable<string>, type: string): Response {
   const encoder = new TextEncoder();

@@ -3,6 +3,7 @@ import type { Exchange } from "./exchange.ts";
 import { HOST_HEADER, LOOP_HEADER, type PassedAnswer, type PassedRequest, type Passing } from "./passing.ts";
 import { problemResponse } from "./problem.ts";
 import { respond, respondEmpty } from "./respond.ts";
+import { unlessUnsure, type Unsure } from "./unsure.ts";
 
 /** Statuses that say that a request came to the wrong host, where nothing was done. */
 const MISDIRECTED = [404, 508];
@@ -11,10 +12,12 @@ const MISDIRECTED = [404, 508];
 export class Routing {
   readonly #hostUuid: string;
   readonly #passing: Passing;
+  readonly #unsure: Unsure;
 
-  constructor(o: { readonly hostUuid: string; readonly passing: Passing }) {
+  constructor(o: { readonly hostUuid: string; readonly passing: Passing; readonly unsure: Unsure }) {
     this.#hostUuid = o.hostUuid;
     this.#passing = o.passing;
+    this.#unsure = o.unsure;
   }
 
   /**
@@ -32,6 +35,7 @@ export class Routing {
   ): Promise<Response> {
     const { exchange } = request;
     const host = find();
+    if (host === undefined) return await this.#hereIfAnywhere(here);
     if (this.#isHere(host)) return await here();
     if (exchange.request.headers.has(LOOP_HEADER)) return refuseLoop(host, exchange);
     const answer = await there(host);
@@ -41,6 +45,15 @@ export class Routing {
     if (next === host) return toResponse(answer);
     if (this.#isHere(next)) return this.#isHere(find()) ? await here() : toResponse(answer);
     return toResponse(await there(next));
+  }
+
+  /** That something is nowhere is said only if that can be known. */
+  async #hereIfAnywhere(here: () => Response | Promise<Response>): Promise<Response> {
+    try {
+      return await here();
+    } catch (error) {
+      throw unlessUnsure(error, this.#unsure);
+    }
   }
 
   /** What was changed there is seen here before that is answered. */

@@ -6,7 +6,7 @@ import { unwiped } from "../vm/disks.ts";
 import type { ChangeOutcome, VmUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
 import type { Answer } from "./operation.ts";
-import { respondEmpty, respondJson } from "./respond.ts";
+import { headerText, respondEmpty, respondJson } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
 import { DefinitionQuerySchema, permissionsOf } from "./schema_query.ts";
 import {
@@ -205,7 +205,7 @@ function respondChanged({ warning }: ChangeOutcome): Response {
 
 function warn(response: Response, warning: string | undefined): void {
   if (warning === undefined) return;
-  // RFC 7234 §5.5: code, agent, quoted text; a header is ASCII.
-  const text = warning.replaceAll(/[^ -~]/g, "?").replaceAll(/["\\]/g, "\\$&").slice(0, 1000);
+  // RFC 7234 §5.5: code, agent, quoted text.
+  const text = headerText(warning).replaceAll(/["\\]/g, "\\$&");
   response.headers.set("warning", `199 virtxd "${text}"`);
 }

@@ -6,6 +6,7 @@ import type { Input } from "./input.ts";
 import { Interrupts } from "./interrupts.ts";
 import { parseFormat } from "./output/format.ts";
 import { parseDuration } from "./output/duration.ts";
+import { plain } from "./output/plain.ts";
 import { Printer } from "./output/printer.ts";
 import { type Mistake, parse } from "./parse.ts";
 import type { Cluster } from "./server/cluster.ts";
@@ -84,7 +85,7 @@ async function run(input: Input, call: Call): Promise<ExitCode> {
       interrupts,
       signal: interrupts.signal,
       now: Date.now,
-      cluster: () => cluster ??= connect(input, call, interrupts.signal, resources),
+      cluster: () => cluster ??= connect(input, call, { signal: interrupts.signal, resources, err }),
     };
     const { run } = await input.command.load();
     return finish(await run(context, input), out, call);
@@ -108,9 +109,12 @@ function wantsColour(args: readonly string[]): boolean {
 
 async function connect(
   input: Input,
-  { version }: Call,
-  signal: AbortSignal,
-  resources: AsyncDisposableStack,
+  { program, version }: Call,
+  { signal, resources, err }: {
+    readonly signal: AbortSignal;
+    readonly resources: AsyncDisposableStack;
+    readonly err: Terminal;
+  },
 ): Promise<Cluster> {
   const { openCluster } = await import("./server/open.ts");
   const { cluster, server } = await openCluster({
@@ -119,6 +123,7 @@ async function connect(
     env: (name) => Deno.env.get(name),
     version,
     signal,
+    onCaution: (text) => err.line(err.colours.paint(`${program}: ${plain(text)}`, "yellow")),
   });
   resources.use(server);
   return cluster;

@@ -42,6 +42,13 @@ const MUTE = "gossip";
 /** How long is waited for what a host has just done. */
 const MOMENT_MS = 2_000;
 
+/** How long a host that starts waits for the others to tell of their VMs until it does without. */
+const CATCHING_UP_MS = 10_000;
+/** So many hosts are named. */
+const NAMED_MAX = 10;
+/** For how long an answer is good to who the hosts are that have not told. */
+const UNTOLD_MS = 100;
+
 /** Between two times that this host learns of a later life of its own. */
 const RENEWAL_MS = 5000;
 
@@ -93,6 +100,8 @@ export class Cluster implements Disposable {
   #reconciliation: Disposable | undefined;
   #staleSince: number | undefined;
   #renewedAt = -Infinity;
+  #joinedAt: number | undefined;
+  #untold: { readonly at: number; readonly names: readonly string[] } | undefined;
 
   constructor(options: ClusterOptions) {
     const { inventory, clock, timers, random, log, self } = this.#o = options;
@@ -178,6 +187,7 @@ export class Cluster implements Disposable {
     inBackground(this.#followEvents(serf));
     await serf.setTags(ownTags(self, apiPort));
     await this.#reconcile(serf);
+    this.#joinedAt = this.#o.timers.now();
     this.#gossip.start();
     this.#repair.start();
     this.#planReconciliation(serf);
@@ -194,9 +204,33 @@ export class Cluster implements Disposable {
     return this.#staleSince;
   }
 
-  /** Whether this host knows what the others know: it has asked one, or there is none to ask. */
+  /** Whether this host has joined, and each live host has told of its VMs, or has had its time to. */
   get caughtUp(): boolean {
-    return this.#peers.length === 0 || this.#repair.lastComparison !== undefined;
+    if (!this.#o.serf) return true;
+    if (this.#joinedAt === undefined) return false;
+    return this.#o.timers.now() - this.#joinedAt > CATCHING_UP_MS || this.untold.length === 0;
+  }
+
+  /** The names of the live hosts whose VMs are not known here: one of the two has just started, or was away. */
+  get untold(): readonly string[] {
+    const now = this.#o.timers.now();
+    if (this.#untold && now - this.#untold.at < UNTOLD_MS) return this.#untold.names;
+    const names: string[] = [];
+    for (const { peer, cstate } of this.#members.hosts()) {
+      if (cstate === HostState.active && !this.#hasTold(peer)) names.push(peer.name);
+    }
+    this.#untold = { at: now, names };
+    return names;
+  }
+
+  /** Why this host cannot tell that a VM is nowhere; undefined: it can. */
+  get unsure(): string | undefined {
+    if (!this.#o.serf) return undefined;
+    if (this.#joinedAt === undefined) return "virtxd on this host has not joined the cluster yet";
+    if (this.#staleSince !== undefined) {
+      return "Serf is away on this host, so what others have is not known for sure";
+    }
+    return this.untold.length === 0 ? undefined : untoldReason(this.untold);
   }
 
   /** For a peer that asks how far this host's knowledge goes; undefined: as far as that of the peer. */
@@ -251,6 +285,12 @@ export class Cluster implements Disposable {
         unlessDefect(this.#o.log, "cannot take over what Serf tells", { kind: event.kind })(error);
       }
     }
+  }
+
+  #hasTold({ uuid, prototype }: Peer): boolean {
+    if (uuid === this.#o.self) return true;
+    if (this.#o.inventory.doubts(uuid)) return false;
+    return prototype ? this.#prototypes.hasTold(uuid) : this.#knowledge.hasTold(uuid);
   }
 
   #hear(event: SerfEvent, serf: SerfPort): void {
@@ -335,6 +375,7 @@ export class Cluster implements Disposable {
 
   #takeChanges(changes: readonly MemberChange[]): void {
     const { inventory, self, log } = this.#o;
+    this.#untold = undefined;
     this.#peers = [...this.#members.hosts()]
       .filter(({ peer, cstate }) => cstate === HostState.active && !peer.prototype && peer.uuid !== self)
       .map(({ peer }) => peer);
@@ -356,8 +397,10 @@ export class Cluster implements Disposable {
       inventory.setSource(uuid, after.peer.prototype ? "prototype" : "host");
       inventory.setHostState(uuid, after.cstate);
       const isBack = after.cstate === HostState.active && before?.cstate !== HostState.active;
-      if (isBack && after.peer.prototype) inventory.trust(uuid); // it repeats all, but does not confirm
-      else if (isBack) this.#repair.meet(after.peer);
+      if (isBack && after.peer.prototype) {
+        this.#prototypes.meet(uuid);
+        inventory.trust(uuid); // it repeats all, but does not confirm
+      } else if (isBack) this.#repair.meet(after.peer);
     }
     this.#repetition.active = [...this.#members.hosts()].some(({ peer, cstate }) =>
       peer.prototype && cstate === HostState.active && peer.uuid !== self
@@ -434,4 +477,11 @@ export class Cluster implements Disposable {
 
 function stateName(member: HostMember | undefined): string | undefined {
   return member && enumName(HostState, member.cstate);
+}
+
+/** Of {@link Cluster.untold}, in words. */
+export function untoldReason(names: readonly string[]): string {
+  const some = names.slice(0, NAMED_MAX).map((name) => `"${name}"`).join(", ");
+  const more = names.length > NAMED_MAX ? ` and ${names.length - NAMED_MAX} more` : "";
+  return `the VMs of ${names.length === 1 ? "host" : "hosts"} ${some}${more} are not known yet`;
 }

@@ -146,6 +146,13 @@ export class Knowledge {
     return isLacking ? this.want(uuid) : undefined;
   }
 
+  /** Whether the VMs of an origin are known, of the life that it was last heard of in; a change of a moment ago may be missing. */
+  hasTold(uuid: string): boolean {
+    const origin = this.#origins.get(uuid);
+    if (!origin || origin.progress.epoch === UNKNOWN) return false;
+    return !origin.broken && origin.latest.epoch <= origin.progress.epoch;
+  }
+
   /** What is to be asked for, to know all that an origin has said by now, whether or not something is known to be missing. */
   want(uuid: string): Want {
     const origin = this.#origins.get(uuid);

@@ -13,6 +13,8 @@ const ENDED_MAX = 10_000;
 
 /** It repeats every VM each 15 s (interop.md §2); what it has left out so often that loss is no explanation is gone. */
 const FORGOTTEN_MS = 5 * 60_000;
+/** After this long it has said each of them once. */
+const TOLD_MS = 20_000;
 
 /** Until when what a prototype's host says of a VM is over: it was deleted, or another host had it. */
 interface Ended {
@@ -36,6 +38,9 @@ export class Prototypes implements Disposable {
   /** By VM, those that were learnt of first before the others. */
   readonly #ended = new Map<string, Ended>();
   readonly #watch: Disposable;
+
+  /** Since when each host has been there. */
+  readonly #since = new Map<string, number>();
 
   constructor(o: { inventory: Inventory; timers: Timers; clock?: Clock }) {
     this.#inventory = o.inventory;
@@ -75,9 +80,20 @@ export class Prototypes implements Disposable {
     }
   }
 
+  /** A host has come, or come back. */
+  meet(host: string): void {
+    this.#since.set(host, this.#timers.now());
+  }
+
+  /** Whether a host that is there has had the time to tell of all its VMs. */
+  hasTold(host: string): boolean {
+    return (this.#since.get(host) ?? Infinity) <= this.#timers.now() - TOLD_MS;
+  }
+
   /** Forgets a host. */
   forget(host: string): void {
     this.#heard.delete(host);
+    this.#since.delete(host);
   }
 
   /** Forgets what a host that is there has not repeated. */

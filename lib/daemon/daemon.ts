@@ -3,7 +3,7 @@ import { HttpMigrationPeers } from "../api/http_migrations.ts";
 import { Listeners } from "../api/listen.ts";
 import type { Readiness } from "../api/service_operations.ts";
 import { Transport } from "../api/transport.ts";
-import type { Cluster } from "../cluster/cluster.ts";
+import { type Cluster, untoldReason } from "../cluster/cluster.ts";
 import { Inventory } from "../cluster/inventory.ts";
 import { HostMonitor } from "../host/monitor.ts";
 import { Hypervisor } from "../libvirt/hypervisor.ts";
@@ -251,8 +251,9 @@ function readiness({ hypervisor, monitor, cluster, health }: {
   if (hypervisor.stuck) reasons.push("libvirt answers no call that changes a VM");
   if (!hypervisor.connected) reasons.push("libvirt is away");
   else if (monitor.staleSince !== undefined) reasons.push("catching up with libvirt");
-  if (!cluster.caughtUp) reasons.push("catching up with the other hosts");
   const degraded = conditions.filter(({ blocking }) => !blocking).map(({ reason }) => reason);
+  if (!cluster.caughtUp) reasons.push(`catching up with the other hosts: ${cluster.unsure ?? "soon done"}`);
+  else if (cluster.untold.length > 0) degraded.push(untoldReason(cluster.untold));
   return { ready: reasons.length === 0, reasons, degraded };
 }
 

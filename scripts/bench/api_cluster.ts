@@ -63,6 +63,7 @@ async function joining(): Promise<BenchRow[]> {
       wants.flatMap(({ uuid }) => byUuid.get(uuid) ?? []),
     staleSince: undefined,
     misunderstood: () => {},
+    unsure: undefined,
   };
   const { app } = apiFixture({ cluster, transport });
   await using listeners = await Listeners.open(app, [{ hostname: "127.0.0.1", port: 0 }]);

@@ -9,6 +9,7 @@ import { freeze, kill } from "../../scripts/lab/faults/processes.ts";
 import { aliveMembers } from "../../scripts/lab/services.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
+import { CliHost } from "./support/cli_host.ts";
 import { LabCluster } from "./support/lab_cluster.ts";
 import { TestLab } from "./support/test_lab.ts";
 
@@ -136,6 +137,73 @@ Deno.test("what was answered by a host is what that host shows", async (t) => {
       await remove(cluster, uuid, 2);
       assert.equal(await cluster.vm(2, uuid), undefined);
     }
+  });
+});
+
+Deno.test("a host that has just started does not take a VM for gone that it does not know yet", async (t) => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  await using cluster = await LabCluster.start(lab);
+  const desk = await CliHost.set(cluster);
+  const vm = await create(cluster, "web", 2);
+  const url = cluster.daemon(1).url;
+
+  /** What host 1 says of the VM until it is ready, as fast as it can be asked. */
+  async function whileStarting(): Promise<ReadonlySet<number>> {
+    const statuses = new Set<number>();
+    await cluster.killDaemon(1);
+    let isReady = false;
+    const started = cluster.startDaemon(1).finally(() => isReady = true);
+    const waits: Promise<void>[] = [];
+    while (!isReady) {
+      const answers = await Promise.all([`/vms/${vm}`, `/vms/${vm}/runstate`, "/vms"].map(async (path) => {
+        const response = await fetch(url + path).catch(() => undefined); // it does not listen yet
+        return response && { response, body: await response.json() };
+      }));
+      for (const answer of answers) statuses.add(answer?.response.status ?? 0);
+      const list = answers[2];
+      if (list && !list.response.headers.has("x-virtx-incomplete")) assert.equal(list.body.items.length, 1);
+      if (list && waits.length < 3) waits.push(isNotGone());
+    }
+    await started;
+    await Promise.all(waits);
+    return statuses;
+  }
+
+  async function isNotGone(): Promise<void> {
+    for (const word of [vm, "web"]) {
+      const { code, stdout } = await desk.sh(`virtx vm wait ${word} --for deleted --timeout 1s`);
+      assert.ok(code !== 0 && code !== 4, `${word}: ${code} ${stdout}`);
+    }
+  }
+
+  await t.step("all are there", async () => {
+    for (let round = 0; round < 3; round++) {
+      const statuses = await whileStarting();
+      assert.deepEqual([...statuses].filter((status) => ![0, 200, 503].includes(status)), []);
+      assert.equal((await cluster.vm(1, vm))?.name, "web");
+    }
+    await assert.rejects(cluster.daemon(1).json("GET", `/vms/${cluster.uuid(1)}`), { kind: "not_found" });
+  });
+  await t.step("one does not tell", async () => {
+    await cluster.killDaemon(2);
+    const began = performance.now();
+    const statuses = await whileStarting();
+    assert.ok(!statuses.has(404) && performance.now() - began < 25_000);
+    await assert.rejects(cluster.daemon(1).json("GET", `/vms/${vm}`), {
+      kind: "unavailable",
+      message: /"virt2"/,
+    });
+    const { degraded } = await cluster.daemon(1).json<{ degraded: string[] }>("GET", "/readyz");
+    assert.match(degraded.join(), /the VMs of host "virt2" are not known yet/);
+    const list = await desk.sh("virtx vm list");
+    assert.match(list.stderr, /VMs may be missing: the VMs of host "virt2" are not known yet/);
+    await isNotGone();
+  });
+  await t.step("until it does", async () => {
+    await cluster.startDaemon(2);
+    await sees(cluster, 1, vm, { name: "web" }, 10_000);
+    const { code, stderr } = await desk.sh("virtx vm list");
+    assert.deepEqual([code, stderr], [0, ""]);
   });
 });
 

@@ -30,18 +30,23 @@ export class ApiCluster implements AsyncDisposable {
   readonly #held: AsyncDisposableStack;
 
   readonly #tell: (from: string, to: string) => void;
+  readonly #doubt: { reason: string | undefined };
 
   private constructor(
     hosts: readonly ApiHost[],
     members: Map<string, HostMember>,
-    complaints: readonly string[],
-    tell: (from: string, to: string) => void,
-    held: AsyncDisposableStack,
+    { complaints, tell, doubt, held }: {
+      readonly complaints: readonly string[];
+      readonly tell: (from: string, to: string) => void;
+      readonly doubt: { reason: string | undefined };
+      readonly held: AsyncDisposableStack;
+    },
   ) {
     this.hosts = hosts;
     this.members = members;
     this.complaints = complaints;
     this.#tell = tell;
+    this.#doubt = doubt;
     this.#held = held;
   }
 
@@ -51,6 +56,7 @@ export class ApiCluster implements AsyncDisposable {
     const complaints: string[] = [];
     const transport = held.use(new Transport());
     const hosts: ApiHost[] = [];
+    const doubt: { reason: string | undefined } = { reason: undefined };
     for (let number = 1; number <= count; number++) {
       const uuid = numberedUuid(1000 * number);
       const name = `virt${number}`;
@@ -61,6 +67,9 @@ export class ApiCluster implements AsyncDisposable {
         catchUp: (from: string) => Promise.resolve(tell(from, uuid)),
         staleSince: undefined,
         misunderstood: ({ name }: Peer, reason: string) => void complaints.push(`${name}: ${reason}`),
+        get unsure() {
+          return doubt.reason;
+        },
       };
       const fixture = apiFixture({ hostUuid: uuid, cluster, transport, ...overrides });
       const listeners = held.use(await Listeners.open(fixture.app, [{ hostname: "127.0.0.1", port: 0 }]));
@@ -92,7 +101,7 @@ export class ApiCluster implements AsyncDisposable {
         inventory.putHost(hostEntry({ uuid, def: { ...hostEntry().def, name } }));
       }
     }
-    return new ApiCluster(hosts, members, complaints, tell, held.move());
+    return new ApiCluster(hosts, members, { complaints, tell, doubt, held: held.move() });
   }
 
   /** That host; the first is 0. */
@@ -100,6 +109,11 @@ export class ApiCluster implements AsyncDisposable {
     const host = this.hosts[at];
     if (!host) throw new RangeError(`there is no host ${at}`);
     return host;
+  }
+
+  /** Why all hosts believe that they may not know all VMs. */
+  set unsure(reason: string | undefined) {
+    this.#doubt.reason = reason;
   }
 
   /** Tells the others all that a host has, as gossip would. */

@@ -47,7 +47,11 @@ export async function namesOf(kind: Kind, o: NameOptions): Promise<readonly Cand
 
 async function ask(kind: Kind, o: NameOptions): Promise<readonly Candidate[]> {
   try {
-    const { cluster, server } = await openCluster({ ...o, signal: AbortSignal.timeout(ANSWER_MS) });
+    const { cluster, server } = await openCluster({
+      ...o,
+      signal: AbortSignal.timeout(ANSWER_MS),
+      onCaution: () => {},
+    });
     using _ = server;
     if (kind === "host") {
       return (await cluster.hosts()).slice(0, MOST)

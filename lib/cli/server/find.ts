@@ -1,3 +1,4 @@
+import { VirtxError } from "../../model/error.ts";
 import { resolve } from "../resolve.ts";
 import { runstateWord } from "../views/words.ts";
 import type { Cluster } from "./cluster.ts";
@@ -19,6 +20,7 @@ export interface Directory {
 /** Reads both lists. */
 export async function directoryOf(cluster: Cluster): Promise<Directory> {
   const [vms, hosts] = await Promise.all([cluster.vms(), cluster.hosts()]);
+  const { incomplete } = cluster.server;
   const hostName = hostNames(hosts);
   const distinction = {
     path: ({ host, name }: VmItem) => `${hostName(host)}/${name}`,
@@ -28,7 +30,18 @@ export async function directoryOf(cluster: Cluster): Promise<Directory> {
     vms,
     hosts,
     hostName,
-    vm: (word) => resolve(word, vms, "VM", distinction),
+    vm: (word) => {
+      try {
+        return resolve(word, vms, "VM", distinction);
+      } catch (error) {
+        if (incomplete === undefined || !(error instanceof VirtxError) || error.kind !== "not_found") {
+          throw error;
+        }
+        throw new VirtxError("unavailable", `${error.message} that is known; but ${incomplete}`, {
+          cause: error,
+        });
+      }
+    },
     host: (word) => resolve(word, hosts, "host"),
   };
 }

@@ -15,6 +15,8 @@ export interface OpenOptions extends ChoiceOptions {
   /** Of this program. */
   readonly version: string;
   readonly signal: AbortSignal;
+  /** See ServerOptions. */
+  readonly onCaution: (text: string) => void;
 }
 
 /** Which servers are asked, and what has decided it. */
@@ -33,7 +35,7 @@ export async function openCluster(
 ): Promise<{ readonly cluster: Cluster; readonly server: Server }> {
   const { endpoints } = await choose(o);
   const headers = { "user-agent": `virtx/${o.version}` };
-  const server = new Server({ endpoints, signal: o.signal, headers });
+  const server = new Server({ endpoints, signal: o.signal, headers, onCaution: o.onCaution });
   return { cluster: new Cluster(server), server };
 }
 

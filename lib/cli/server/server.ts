@@ -6,6 +6,15 @@ import { reasonOf, systemCode } from "../../posix/reason.ts";
 
 const TIMEOUT_MS = 30_000;
 
+/** The headers that say that an answer is worth less than it looks, and what each means. */
+const CAUTIONS: Readonly<Record<string, (value: string) => string>> = {
+  "x-virtx-stale": (s) =>
+    `libvirt has been away for ${s} s on the host that answers: its VMs are shown as they were`,
+  "x-virtx-cluster-stale": (s) =>
+    `Serf has been away for ${s} s on the host that answers: other hosts are shown as they were`,
+  "x-virtx-incomplete": (why) => `VMs may be missing: ${why}`,
+};
+
 export interface ServerOptions {
   /** At least one; see parseEndpoint. */
   readonly endpoints: readonly string[];
@@ -13,6 +22,8 @@ export interface ServerOptions {
   /** How long an answer may take unless a request says otherwise. */
   readonly timeoutMs?: number;
   readonly headers: Readonly<Record<string, string>>;
+  /** Told once of each thing that makes answers worth less than they look. */
+  readonly onCaution?: (text: string) => void;
 }
 
 /**
@@ -24,6 +35,9 @@ export class Server implements Disposable {
   readonly #clients = new Map<string, ApiClient>();
   /** Index of the endpoint that answered last. */
   #current = 0;
+  readonly #cautions = new Set<string>();
+  /** Why what was read last may lack VMs; undefined: it lacks none. */
+  incomplete: string | undefined;
 
   constructor(options: ServerOptions) {
     this.#o = options;
@@ -55,7 +69,9 @@ export class Server implements Disposable {
     const limit = AbortSignal.timeout(timeoutMs);
     const o = { ...options, timeoutMs: Infinity, signal: AbortSignal.any([signal, limit]) };
     try {
-      return await this.#try((client) => client.request(method, path, body, o), method === "GET");
+      const reply = await this.#try((client) => client.request(method, path, body, o), method === "GET");
+      if (method === "GET") this.#heed(reply.headers);
+      return reply;
     } catch (error) {
       if (error !== limit.reason || signal.aborted) throw error;
       throw new VirtxError("timeout", `${this.endpoint} has not answered within ${timeoutMs / 1000} s`);
@@ -78,6 +94,17 @@ export class Server implements Disposable {
 
   [Symbol.dispose](): void {
     for (const client of this.#clients.values()) client[Symbol.dispose]();
+  }
+
+  /** What the server says of its own answer. */
+  #heed(headers: Headers): void {
+    this.incomplete = headers.get("x-virtx-incomplete") ?? undefined;
+    for (const [name, caution] of Object.entries(CAUTIONS)) {
+      const value = headers.get(name);
+      if (value === null || this.#cautions.has(name)) continue;
+      this.#cautions.add(name);
+      this.#o.onCaution?.(caution(value));
+    }
   }
 
   /** @param repeatable whether it does no harm if another server gets the request as well */

@@ -50,6 +50,7 @@ function knowingHost(states: readonly OriginState[]) {
     catchUp: () => Promise.resolve(),
     staleSince: undefined,
     misunderstood: () => {},
+    unsure: undefined,
   };
   const fixture = apiFixture({ cluster, transport });
   return { ...fixture, [Symbol.dispose]: () => stack.dispose() };

@@ -417,7 +417,13 @@ Deno.test("each kind of operation has its deadline, and 504 names the host that 
   const passing = new Passing({
     inventory: host.a.inventory,
     others: {
-      cluster: { ...known, states: () => [], staleSince: undefined, misunderstood: () => {} },
+      cluster: {
+        ...known,
+        states: () => [],
+        staleSince: undefined,
+        misunderstood: () => {},
+        unsure: undefined,
+      },
       transport,
     },
     patienceMs: { read: 10, change: 20, storage: 30 },
@@ -462,12 +468,37 @@ Deno.test("while Serf is away reads say for how long", async () => {
     catchUp: () => Promise.resolve(),
     misunderstood: () => {},
   };
-  const cluster = { ...silent, staleSince: 1_000 as number | undefined };
+  const cluster = { ...silent, staleSince: 1_000 as number | undefined, unsure: undefined };
   const { call } = apiFixture({ cluster, transport, clock: () => 8_400 });
   assert.equal((await call("GET", "/vms")).headers.get("x-virtx-cluster-stale"), "7");
   assert.equal((await call("GET", "/vms")).headers.get("x-virtx-stale"), null);
   cluster.staleSince = undefined;
   assert.equal((await call("GET", "/vms")).headers.get("x-virtx-cluster-stale"), null);
+});
+
+Deno.test("a VM that is not known is nowhere only if all hosts have told of theirs", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const a = cluster.host(0);
+  const unknown = numberedUuid(7);
+  const paths = [`/vms/${unknown}`, `/vms/${unknown}/runstate`, `/operations/${unknown}`];
+  for (const path of paths) assert.equal((await a.send("GET", path)).status, 404, path);
+  assert.equal((await a.send("GET", "/vms")).headers.get("x-virtx-incomplete"), null);
+  cluster.unsure = 'the VMs of host "virt2\u2026" are not known yet';
+  for (const path of paths) {
+    const response = await a.send("GET", path);
+    assert.deepEqual([response.status, response.headers.get("retry-after")], [503, "1"], path);
+    assert.match(
+      (await response.json()).detail,
+      /, as far as this host knows; but the VMs of host "virt2/,
+    );
+  }
+  const deleted = await a.send("DELETE", `/vms/${unknown}`);
+  assert.equal(deleted.status, 503);
+  assert.match((await deleted.json()).detail, /virt2/);
+  for (const path of ["/vms", "/hosts"]) {
+    const { headers } = await a.send("GET", path);
+    assert.equal(headers.get("x-virtx-incomplete"), 'the VMs of host "virt2?" are not known yet');
+  }
 });
 
 Deno.test("more answers of another host than there is memory for are refused, not gathered", async () => {

@@ -485,3 +485,58 @@ Deno.test("a host that does not answer holds up who asks it only for a moment", 
   assert.ok((await sim.time.until(() => done, 10_000, 10) ?? Infinity) <= 3_000);
   await asked;
 });
+
+Deno.test("a host that starts is not ready until all that are there have told of their VMs", async () => {
+  using sim = new ClusterSim({ hosts: 6, vmsPerHost: 20, seed: 21 });
+  await sim.start();
+  await sim.time.pass(5_000);
+  const [one] = sim.hosts as [SimHost];
+  one.restart();
+  assert.equal(one.cluster?.caughtUp, false);
+  assert.match(one.cluster?.unsure ?? "", /has not joined/);
+  for (;;) {
+    await sim.time.pass(10);
+    const missing = sim.hosts.filter((host) => one.inventory.claimsOf(host.uuid).size < host.vms.size);
+    if (one.cluster?.unsure === undefined) assert.deepEqual(missing.map(({ name }) => name), []);
+    if (one.cluster?.caughtUp) break;
+  }
+  assert.equal(one.cluster.unsure, undefined);
+  assert.ok(sim.time.now() < 20_000, `${sim.time.now()} ms`);
+});
+
+Deno.test("who does not tell of its VMs is named, and waited for ten seconds", async () => {
+  using sim = new ClusterSim({ hosts: 2, vmsPerHost: 5, seed: 22 });
+  await sim.start();
+  const [one, two] = sim.hosts as [SimHost, SimHost];
+  two.stop(); // its agent lives
+  one.restart();
+  const began = sim.time.now();
+  await sim.time.until(() => one.cluster?.caughtUp === true, 60_000, 100);
+  assert.ok(Math.abs(sim.time.now() - began - 10_000) < 1_000, `${sim.time.now() - began} ms`);
+  assert.deepEqual(one.cluster?.untold, ["virt2"]);
+  assert.match(one.cluster?.unsure ?? "", /the VMs of host "virt2" are not known yet/);
+  two.start();
+  const ms = await sim.time.until(() => one.cluster?.unsure === undefined, 30_000, 100);
+  assert.notEqual(ms, undefined);
+  assert.equal(one.inventory.claimsOf(two.uuid).size, 5);
+});
+
+Deno.test("while Serf is away, or a host was, what others have is not known for sure", async () => {
+  using sim = new ClusterSim({ hosts: 3, vmsPerHost: 2, seed: 23 });
+  await sim.start();
+  await sim.time.until(() => sim.hosts.every(({ cluster }) => cluster?.unsure === undefined), 30_000);
+  const [one, two, three] = sim.hosts as [SimHost, SimHost, SimHost];
+  assert.equal(one.cluster?.unsure, undefined);
+  sim.partition([one, two], [three]);
+  await sim.time.pass(20_000);
+  three.put({ name: "unheard-of" });
+  sim.heal();
+  await sim.time.until(() => one.inventory.host(three.uuid)?.cstate === HostState.active, 60_000, 10);
+  assert.match(one.cluster?.unsure ?? "", /virt3/);
+  await assertAgreement(sim, 60_000);
+  await sim.time.pass(1_000);
+  assert.equal(one.cluster?.unsure, undefined);
+  one.agent.running = false;
+  await sim.time.pass(1_000);
+  assert.match(one.cluster?.unsure ?? "", /Serf is away/);
+});

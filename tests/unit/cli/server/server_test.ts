@@ -117,3 +117,28 @@ Deno.test("events are taken apart wherever the stream is cut; comments count as 
     assert.deepEqual(signs, ["e-1", "e-2", "e-3"]);
   }
 });
+
+Deno.test("what makes an answer worth less than it looks is told once of each kind", async () => {
+  const headers: Record<string, string> = {
+    "x-virtx-stale": "7",
+    "x-virtx-incomplete": "virt2 is not known",
+  };
+  await using host = serve(() => Response.json([], { headers }));
+  const cautions: string[] = [];
+  using server = new Server({
+    endpoints: [host.url],
+    signal: forever,
+    headers: {},
+    onCaution: (text) => cautions.push(text),
+  });
+  await server.request("GET", "/vms");
+  await server.request("GET", "/hosts");
+  assert.equal(server.incomplete, "virt2 is not known");
+  assert.match(
+    cautions.join("\n"),
+    /^libvirt has been away for 7 s .*\nVMs may be missing: virt2 is not known$/,
+  );
+  delete headers["x-virtx-incomplete"];
+  await server.request("GET", "/vms");
+  assert.equal(server.incomplete, undefined);
+});
