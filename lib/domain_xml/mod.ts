@@ -15,9 +15,9 @@ export {
   parseOfferedDevices,
 } from "./domain_capabilities.ts";
 export { operationMetadata } from "./metadata.ts";
-export { showDomain } from "./show.ts";
+export { outline, showDomain } from "./show.ts";
 export { operationsOf, type ParsedDomain, parseDomainXml } from "./parse.ts";
 export { seedDeviceXml } from "./seed.ts";
 export { hostCpuOf, parsePlatform, type Platform } from "./platform.ts";
-export { type DomainSummary, parseSummary } from "./summary.ts";
+export { type DomainSummary, outlinedSummary, parseSummary } from "./summary.ts";
 export { parseSysinfo, type Sysinfo } from "./sysinfo.ts";

@@ -3,7 +3,7 @@ import { VirtxError } from "../model/error.ts";
 import { unescapeXml } from "./element.ts";
 import { type ParsedDomain, parseDomainXml } from "./parse.ts";
 import { NO_DISK } from "./parse_devices.ts";
-import { shownName } from "./summary.ts";
+import { outlinedSummary } from "./summary.ts";
 
 /**
  * What can be told of a definition, even if it cannot be read. Never fails. It is for showing the VM; what the definition is
@@ -25,13 +25,23 @@ function glimpse(uuid: string, xml: string): ParsedDomain {
     return unescapeXml(found, "kept");
   };
   const number = (name: string) => Math.trunc(Number(text(name)) || 0);
-  const total = Math.max(1, Math.min(0x7fff, number("vcpu")));
+  return outline({
+    uuid,
+    name: text("title") || text("name") || uuid,
+    vcpus: number("vcpu"),
+    memoryMiB: Math.ceil(number("memory") / 1024),
+  });
+}
+
+/** A domain of which no more than this is known. */
+export function outline(o: { uuid: string; name: string; vcpus: number; memoryMiB: number }): ParsedDomain {
+  const { uuid, name, vcpus } = outlinedSummary(o);
   return {
     uuid,
     def: {
-      name: shownName(text("title") || text("name") || uuid),
-      cpudef: { model: "", nodes: 1, sockets: total, cores: 1, threads: 1 },
-      memory: { total: Math.min(0x7fff_ffff, Math.ceil(number("memory") / 1024)), hp: false },
+      name,
+      cpudef: { model: "", nodes: 1, sockets: vcpus, cores: 1, threads: 1 },
+      memory: { total: Math.min(0x7fff_ffff, o.memoryMiB), hp: false },
       numa: { placement: false },
       osdisk: NO_DISK,
       disks: [],

@@ -38,6 +38,12 @@ export function parseSummary(xml: string): DomainSummary {
   return summarise(domain, readMetadata(domain));
 }
 
+/** The summary of a domain of which no more than this is known. */
+export function outlinedSummary(o: { uuid: string; name: string; vcpus: number }): DomainSummary {
+  const vcpus = Math.max(1, Math.min(INT16_MAX, o.vcpus));
+  return { uuid: o.uuid, name: shownName(o.name), vlanid: 0, custom: [], vcpus };
+}
+
 /** UTF-16 units of the name that is shown of a VM. Ours are shorter; a title or name that somebody else gave may have thousands. */
 const SHOWN_NAME_MAX = 255;
 

@@ -1,4 +1,5 @@
-import { type DomainSummary, parseSummary, showDomain } from "../domain_xml/mod.ts";
+import { type DomainSummary, outlinedSummary, parseSummary, showDomain } from "../domain_xml/mod.ts";
+import type { DomainGlimpse } from "../libvirt/domain.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import { vcpus } from "../model/vm.ts";
 
@@ -14,7 +15,8 @@ export interface DomainHardware {
 
 /** A domain's inactive XML, as libvirt prints it, and what the monitor needs to know of it. */
 export interface Definition {
-  readonly xml: string;
+  /** Undefined: libvirt does not tell it now; then the rest is what can be told nevertheless. */
+  readonly xml: string | undefined;
   readonly summary: DomainSummary;
   readonly hardware: DomainHardware;
   /** Why it cannot be read, or not in full; undefined: it can. Then the rest is what can be told nevertheless. */
@@ -32,6 +34,16 @@ export function readDefinition(xml: string, uuid = ""): Definition {
     const summary = { uuid, name, vlanid, custom, vcpus: vcpus(cpudef) };
     return { xml, summary, hardware, flaw: errorMessage(error) };
   }
+}
+
+/** Stands for a definition that libvirt does not tell now. It may have any disks; nothing is to be concluded from those it lacks. */
+export function withheldDefinition(uuid: string, { name, vcpus, memoryKiB }: DomainGlimpse): Definition {
+  return {
+    xml: undefined,
+    summary: outlinedSummary({ uuid, name, vcpus }),
+    hardware: { memoryMiB: Math.trunc(memoryKiB / 1024), hugepages: false, removable: NO_TARGETS },
+    flaw: undefined,
+  };
 }
 
 const NO_TARGETS: ReadonlySet<string> = new Set();

@@ -1,4 +1,5 @@
 import type { Inventory } from "../cluster/inventory.ts";
+import type { DomainSummary } from "../domain_xml/mod.ts";
 import type { DomainStats } from "../libvirt/stats.ts";
 import { Runstate } from "../model/enums.ts";
 import type { VmInfo } from "../model/vm.ts";
@@ -9,14 +10,23 @@ import { countersOf, NO_FIGURES, type VmCounters, type VmFigures, vmFigures } fr
 /** A domain of this host's libvirt, as last heard of. Frozen and replaced, never changed in place. */
 export interface LocalDomain {
   readonly uuid: string;
-  /** The inactive definition, as libvirt prints it. */
-  readonly xml: string;
+  /** What can be told of it, even if its definition cannot. */
+  readonly summary: DomainSummary;
+  /** The inactive definition, as libvirt prints it; undefined: libvirt has not told it yet, see {@link Definition}. */
+  readonly xml: string | undefined;
   /** Why the definition cannot be read, or not in full; undefined: it can. */
   readonly flaw: string | undefined;
   readonly runstate: Runstate;
+  /** Whether it comes from another host, where it is not gone yet, and which has its definition on record. */
+  readonly arriving: boolean;
   readonly stats: VmFigures;
   /** When its definition or run state last changed, UTC milliseconds. */
   readonly ts: number;
+}
+
+/** One whose definition libvirt has told. */
+export interface DefinedDomain extends LocalDomain {
+  readonly xml: string;
 }
 
 /** What libvirt answered when it was asked for one domain. */
@@ -24,6 +34,7 @@ export interface DomainReading {
   readonly uuid: string;
   readonly definition: Definition;
   readonly runstate: Runstate;
+  readonly arriving: boolean;
 }
 
 /** A moment in the order of what was heard; see {@link LocalDomains.moment}. */
@@ -85,6 +96,11 @@ export class LocalDomains {
 
   *values(): Iterable<LocalDomain> {
     for (const { domain } of this.#entries.values()) yield domain;
+  }
+
+  /** The definition that is known of it. */
+  definition(uuid: string): Definition | undefined {
+    return this.#entries.get(uuid)?.definition;
   }
 
   /** What this XML defines; what is known already is not read again. */
@@ -162,7 +178,13 @@ export class LocalDomains {
     if (entry.domain.runstate === runstate) {
       this.#entries.set(uuid, { ...entry, heard });
     } else {
-      const domain = Object.freeze({ ...entry.domain, runstate, ts: Math.max(ts, entry.domain.ts) });
+      const arriving = entry.domain.arriving && runstate === Runstate.startup;
+      const domain = Object.freeze({
+        ...entry.domain,
+        runstate,
+        arriving,
+        ts: Math.max(ts, entry.domain.ts),
+      });
       this.#put({ ...entry, domain, heard, counters: ACTIVE.has(runstate) ? entry.counters : undefined });
     }
     return true;
@@ -211,12 +233,12 @@ export class LocalDomains {
   }
 
   #entryOf(reading: DomainReading, before: Entry | undefined, asked: Moment, ts: number): Entry {
-    const { uuid, definition } = reading;
+    const { uuid, definition, arriving } = reading;
     const read = this.#shown(uuid, reading.runstate);
-    const { xml, flaw, hardware: { memoryMiB } } = definition;
+    const { xml, summary, flaw, hardware: { memoryMiB } } = definition;
     if (!before) {
       const stats = Object.freeze({ ...NO_FIGURES, memory_capacity: memoryMiB });
-      const domain = Object.freeze({ uuid, xml, flaw, runstate: read, stats, ts });
+      const domain = Object.freeze({ uuid, summary, xml, flaw, runstate: read, arriving, stats, ts });
       return { domain, definition, counters: undefined, heard: 0 };
     }
     const runstate = before.heard > asked ? before.domain.runstate : read;
@@ -224,7 +246,15 @@ export class LocalDomains {
     return {
       ...before,
       definition,
-      domain: Object.freeze({ ...before.domain, xml, flaw, runstate, ts: Math.max(ts, before.domain.ts) }),
+      domain: Object.freeze({
+        ...before.domain,
+        summary,
+        xml,
+        flaw,
+        runstate,
+        arriving: arriving && runstate === Runstate.startup,
+        ts: Math.max(ts, before.domain.ts),
+      }),
       counters: ACTIVE.has(runstate) ? before.counters : undefined,
     };
   }

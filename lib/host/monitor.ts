@@ -5,6 +5,7 @@ import { LifecycleEvent } from "../libvirt/constants.ts";
 import type { DomainEvent, HypervisorEvent } from "../libvirt/events.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import type { DomainStats } from "../libvirt/stats.ts";
+import { isArriving } from "../libvirt/printing.ts";
 import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
 import { logFailure } from "../model/defect.ts";
@@ -13,9 +14,10 @@ import { VirtxError } from "../model/error.ts";
 import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { Mutex } from "../model/mutex.ts";
+import { within } from "../model/within.ts";
 import type { Libc } from "../posix/libc.ts";
 import { Coalescer } from "./coalescer.ts";
-import { type Definition, readDefinition } from "./definition.ts";
+import { type Definition, readDefinition, withheldDefinition } from "./definition.ts";
 import { hostResources, type HostSample } from "./figures.ts";
 import { FlawedDefinitions } from "./flawed_definitions.ts";
 import { type LocalDomain, LocalDomains, type Moment } from "./local_domains.ts";
@@ -23,7 +25,7 @@ import { type DomainTypeSetting, learnLocalHost, type LocalHost } from "./local_
 import { parseCpuTimes, parseMeminfo } from "./proc.ts";
 import { runstateAfter, runstateOf } from "./runstate.ts";
 
-export type { LocalDomain } from "./local_domains.ts";
+export type { DefinedDomain, LocalDomain } from "./local_domains.ts";
 
 /** What a {@link HostMonitor} is made from. */
 export interface HostMonitorOptions {
@@ -46,6 +48,9 @@ const REDEFINING: readonly number[] = [
   LifecycleEvent.stopped,
 ];
 
+/** How long libvirt is waited for to tell the name of a domain whose definition it does not tell. */
+const GLIMPSE_MS = 2_000;
+
 /** One look at everything. */
 interface Look {
   /** The moment before libvirt was asked. */
@@ -59,6 +64,8 @@ interface Look {
 /** One look with the definitions, which were asked for at the same time. */
 interface FullLook extends Look {
   readonly definitions: ReadonlyMap<string, Definition>;
+  /** What stands for those that libvirt does not tell now. */
+  readonly withheld: ReadonlyMap<string, Definition>;
 }
 
 /**
@@ -260,21 +267,46 @@ export class HostMonitor implements AsyncDisposable {
     const { hypervisor } = this.#o;
     const read = (xml: string, uuid: string) =>
       this.#state?.domains.definitionOf(uuid, xml) ?? readDefinition(xml, uuid);
-    const readAll = async () =>
-      hypervisor.definitions((await hypervisor.domains()).map(({ uuid }) => uuid), read);
-    const [look, definitions] = await Promise.all([this.#look(), readAll()]);
-    return { ...look, definitions };
+    const readAll = async () => {
+      const domains = await hypervisor.domains();
+      const { found, held } = await hypervisor.definitions(domains.map(({ uuid }) => uuid), read);
+      const standIns = await Promise.all(
+        [...held].map(async (uuid) => [uuid, await this.#known(uuid)] as const),
+      );
+      return { definitions: found, withheld: new Map(standIns) };
+    };
+    const [look, all] = await Promise.all([this.#look(), readAll()]);
+    return { ...look, ...all };
+  }
+
+  /** What is known of a definition that libvirt does not tell now. */
+  async #known(uuid: string): Promise<Definition> {
+    const { hypervisor, log } = this.#o;
+    const known = this.#state?.domains.definition(uuid);
+    if (known) return known;
+    const glimpse = hypervisor.glimpse(uuid).catch((error) => {
+      logFailure(log, "debug", "cannot tell a domain's name", error, { vm: uuid });
+      return undefined;
+    });
+    const told = await within(GLIMPSE_MS, glimpse) ? await glimpse : undefined;
+    return withheldDefinition(uuid, told ?? { name: uuid, memoryKiB: 0, vcpus: 1 });
   }
 
   /** Replaces all that is known of the domains. */
   #takeAll(look: FullLook): void {
     const { domains } = this.#here;
     const readings = look.domains.flatMap(({ uuid, state, reason }) => {
-      const definition = look.definitions.get(uuid);
+      const definition = look.definitions.get(uuid) ?? look.withheld.get(uuid);
       if (definition === undefined) return []; // it came between the two answers
-      return [{ uuid, definition, runstate: runstateOf(state, reason) }];
+      return [{
+        uuid,
+        definition,
+        runstate: runstateOf(state, reason),
+        arriving: isArriving({ state, reason }),
+      }];
     });
     domains.learnAll(readings, look.asked, this.#o.clock());
+    for (const uuid of look.withheld.keys()) this.#unread.add(uuid);
     this.#takeFigures(look);
     this.#followUp(look);
   }
@@ -315,7 +347,9 @@ export class HostMonitor implements AsyncDisposable {
     this.#unread.delete(uuid);
     this.#readings.run(uuid).catch((error) => {
       this.#unread.add(uuid);
-      logFailure(this.#o.log, "warn", "cannot read a domain", error, { vm: uuid });
+      // That libvirt does not answer is told once, elsewhere
+      const level = isWithheld(error) ? "debug" : "warn";
+      logFailure(this.#o.log, level, "cannot read a domain", error, { vm: uuid });
     });
   }
 
@@ -324,15 +358,32 @@ export class HostMonitor implements AsyncDisposable {
     const { domains } = this.#here;
     const asked = domains.moment;
     try {
-      const [xml, { state, reason }] = await Promise.all([
-        hypervisor.definition(uuid),
+      const [told, { definition, failure }] = await Promise.all([
         hypervisor.state(uuid),
+        this.#definition(uuid),
       ]);
-      const definition = domains.definitionOf(uuid, xml);
-      domains.learn({ uuid, definition, runstate: runstateOf(state, reason) }, asked, clock());
+      const runstate = runstateOf(told.state, told.reason);
+      domains.learn({ uuid, definition, runstate, arriving: isArriving(told) }, asked, clock());
+      if (failure !== undefined) throw failure;
     } catch (error) {
       if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
       domains.forget(uuid);
     }
   }
+
+  /** What libvirt defines the domain as; or what is known of that, and why libvirt does not tell it. */
+  async #definition(uuid: string): Promise<{ readonly definition: Definition; readonly failure?: unknown }> {
+    try {
+      const xml = await this.#o.hypervisor.definition(uuid);
+      return { definition: this.#here.domains.definitionOf(uuid, xml) };
+    } catch (failure) {
+      if (!isWithheld(failure)) throw failure;
+      return { definition: await this.#known(uuid), failure };
+    }
+  }
+}
+
+/** Whether libvirt does not tell of a domain now, but may later. */
+function isWithheld(error: unknown): boolean {
+  return error instanceof VirtxError && (error.kind === "unavailable" || error.kind === "timeout");
 }

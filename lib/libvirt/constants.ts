@@ -15,6 +15,7 @@ export const ErrorCode = {
   operationTimeout: 68,
   argumentUnsupported: 74,
   operationAborted: 78,
+  noDomainMetadata: 80,
   cpuIncompatible: 91,
 } as const;
 
@@ -29,6 +30,13 @@ export const DomainState = {
   crashed: 6,
   pmsuspended: 7,
 } as const;
+
+/** virDomainPausedReason and virDomainRunningReason, of domains that are not yet what they are to be. */
+export const PausedReason = { migration: 2, startingUp: 11 } as const;
+export const RunningReason = { postcopy: 10, postcopyFailed: 11 } as const;
+
+/** virDomainControlState: a job that is asking QEMU is `occupied`, or `job` if it is part of a long one. */
+export const ControlState = { ok: 0, job: 1, occupied: 2, error: 3 } as const;
 
 /** virDomainEventType: what a lifecycle event tells */
 export const LifecycleEvent = {

@@ -3,6 +3,7 @@ import { formatUuid, isUuid } from "../model/uuid.ts";
 import type { Connection } from "./connection.ts";
 import {
   Affect,
+  ControlState,
   DefineFlag,
   DestroyFlag,
   ErrorCode,
@@ -12,6 +13,7 @@ import {
   XmlFlag,
 } from "./constants.ts";
 import type { Libvirt } from "./ffi.ts";
+import { domainInfo } from "./info.ts";
 import { type DomainJob, readJob } from "./job.ts";
 import { borrowString, cString, optionalCString, OutPointer, readPointers, takeString } from "./memory.ts";
 import { TypedParameters } from "./typed_params.ts";
@@ -20,7 +22,7 @@ import { encodeTypedParameters, type TypedParameter } from "./typed_params_encod
 const UUID_BYTES = 16;
 
 // struct _virDomainControlInfo { unsigned int state, details; unsigned long long stateTime; }
-const CONTROL_INFO_SIZE = 16, STATE_TIME_OFFSET = 8, CONTROL_OCCUPIED = 2;
+const CONTROL_INFO_SIZE = 16, STATE_TIME_OFFSET = 8;
 
 /** What libvirt answers where there is no job to tell of, or the driver does not know of such things. */
 const UNTOLD = [ErrorCode.noSupport, ErrorCode.operationUnsupported] as const;
@@ -44,6 +46,14 @@ export interface KeptState {
   readonly snapshots: number;
   /** Of dirty bitmaps, for backups. */
   readonly checkpoints: number;
+}
+
+/** What can be told of a domain whatever its QEMU does, and whoever waits for that. */
+export interface DomainGlimpse {
+  /** Its title, if it has one, else its name. */
+  readonly name: string;
+  readonly memoryKiB: number;
+  readonly vcpus: number;
 }
 
 /** A piece of `<metadata>`: its namespace, the prefix to write it with, and the element; undefined removes it. */
@@ -112,14 +122,30 @@ export class Domain implements Disposable {
     return { state: state[0] ?? 0, reason: reason[0] ?? 0 };
   }
 
-  /** virDomainGetControlInfo: for how many milliseconds QEMU has not answered libvirt; undefined: nothing is asked of it. */
-  async silence(): Promise<number | undefined> {
+  /**
+   * virDomainGetControlInfo: the {@link ControlState} of a domain that is active, and for how many milliseconds it has been so.
+   *
+   * @throws VirtxError `refused` if it is not
+   */
+  async control(): Promise<{ readonly state: number; readonly ms: number }> {
     const info = new Uint8Array(CONTROL_INFO_SIZE);
     await this.#int((domain) => this.#libvirt.virDomainGetControlInfo(domain, info, 0));
     const view = new DataView(info.buffer);
-    return view.getUint32(0, true) === CONTROL_OCCUPIED
-      ? Number(view.getBigUint64(STATE_TIME_OFFSET, true))
-      : undefined;
+    return { state: view.getUint32(0, true), ms: Number(view.getBigUint64(STATE_TIME_OFFSET, true)) };
+  }
+
+  /** For how many milliseconds QEMU has not answered libvirt; undefined: nothing is asked of it. See {@link control}. */
+  async silence(): Promise<number | undefined> {
+    const { state, ms } = await this.control();
+    return state === ControlState.occupied ? ms : undefined;
+  }
+
+  /** virDomainGetMetadata, virDomainGetInfo */
+  async glimpse(): Promise<DomainGlimpse> {
+    const title = await this.#title();
+    const { memoryKiB, vcpus } = await domainInfo(this.#connection, this.#pointer);
+    const name = title ?? borrowString(this.#libvirt.virDomainGetName(this.#pointer));
+    return { name, memoryKiB, vcpus };
   }
 
   /** virDomainIsActive: whether there is a guest, running, paused or crashed, rather than only a definition. */
@@ -267,6 +293,18 @@ export class Domain implements Disposable {
       return await this.#int(call);
     } catch (error) {
       if (isUntold(error)) return 0;
+      throw error;
+    }
+  }
+
+  async #title(): Promise<string | undefined> {
+    try {
+      const title = await this.#connection.pointer(() =>
+        this.#libvirt.virDomainGetMetadata(this.#pointer, MetadataType.title, null, 0)
+      );
+      return takeString(this.#libvirt, title);
+    } catch (error) {
+      if (error instanceof VirtxError && error.libvirt?.code === ErrorCode.noDomainMetadata) return undefined;
       throw error;
     }
   }

@@ -128,6 +128,12 @@ const SYMBOLS = {
   virDomainGetXMLDesc: { parameters: ["pointer", "u32"], result: "pointer", nonblocking: true },
   // int virDomainGetState(virDomainPtr domain, int *state, int *reason, unsigned int flags);
   virDomainGetState: { parameters: ["pointer", "buffer", "buffer", "u32"], result: "i32", nonblocking: true },
+  // char *virDomainGetMetadata(virDomainPtr domain, int type, const char *uri, unsigned int flags);
+  virDomainGetMetadata: {
+    parameters: ["pointer", "i32", "buffer", "u32"],
+    result: "pointer",
+    nonblocking: true,
+  },
   // int virDomainGetInfo(virDomainPtr domain, virDomainInfoPtr info);
   virDomainGetInfo: { parameters: ["pointer", "buffer"], result: "i32", nonblocking: true },
   // int virDomainGetControlInfo(virDomainPtr domain, virDomainControlInfoPtr info, unsigned int flags);

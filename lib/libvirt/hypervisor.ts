@@ -1,4 +1,4 @@
-import { inBackground } from "../model/background.ts";
+import { awaitedLater, inBackground } from "../model/background.ts";
 import { type Clock, systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Health } from "../model/health.ts";
@@ -12,18 +12,19 @@ import { Consoles } from "./consoles.ts";
 import { compareCpu, type CpuComparison } from "./cpu.ts";
 import { ListFlag, ShutdownFlag, UndefineFlag } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
-import { DefinitionsJob } from "./definitions.ts";
+import { type Definitions, DefinitionsJob } from "./definitions.ts";
 import { type CallKind, DomainCalls } from "./domain_calls.ts";
 import {
   defineDomain,
   type Domain,
+  type DomainGlimpse,
   type KeptState,
   listDomains,
   type MetadataChange,
   type StateReason,
   withDomain,
 } from "./domain.ts";
-import { libvirtAway } from "./error.ts";
+import { libvirtAway, RETRY_AFTER_S } from "./error.ts";
 import type { HypervisorEvent } from "./events.ts";
 import type { DomainJob } from "./job.ts";
 import { Budget, Lane, type TaskOptions } from "./lane.ts";
@@ -31,6 +32,7 @@ import { Link } from "./link.ts";
 import { migrate, type MigrationOptions, type MigrationOutcome, remoteUri } from "./migration.ts";
 import { activeNetworks } from "./network.ts";
 import * as node from "./node.ts";
+import { printsUnderJob, printUnlessOccupied } from "./printing.ts";
 import { isLetThrough, knock, openOnce } from "./reach.ts";
 import { Runtime } from "./runtime.ts";
 import { allDomainStats, type DomainStats, figureless } from "./stats.ts";
@@ -123,7 +125,10 @@ export class Hypervisor implements AsyncDisposable {
   readonly #looking = new KeyedMutex();
   /** Connections to other hosts that do not come about, by URI. */
   readonly #hanging = new Map<string, Promise<unknown>>();
+  /** What takes libvirt's job on a domain waits for it here, where it takes no thread and none of libvirtd's workers. */
+  readonly #jobs = new KeyedMutex();
   readonly #queryTimeoutMs: number;
+  readonly #operationTimeoutMs: number;
   readonly #changeTimeoutMs: number;
   readonly #consoles: Consoles;
   /** Looks at all domains' figures that libvirt has not answered yet. */
@@ -140,6 +145,7 @@ export class Hypervisor implements AsyncDisposable {
     this.#queryTimeoutMs = queryTimeoutMs;
     this.#nameOf = nameOf;
     this.#health = health;
+    this.#operationTimeoutMs = operationTimeoutMs;
     this.#changeTimeoutMs = Math.min(CHANGE_TIMEOUT_MS, operationTimeoutMs);
     this.#calls = new DomainCalls({
       patienceMs: {
@@ -299,29 +305,37 @@ export class Hypervisor implements AsyncDisposable {
     });
   }
 
-  /** The definition: what the next start takes. XML. */
+  /**
+   * The definition: what the next start takes. XML. This, and all that libvirt prints, is `unavailable` of a domain that libvirt
+   * has something else to do with, if that would have it wait.
+   */
   definition(uuid: string): Promise<string> {
-    return this.#askDomain("get the definition of", uuid, (domain) => domain.definition());
+    return this.#print("get the definition of", uuid, (domain) => domain.definition());
   }
 
   /** As {@link definition}, with its passwords: to be defined anew, and kept nowhere. */
   definitionWithSecrets(uuid: string): Promise<string> {
-    return this.#askDomain("get the definition of", uuid, (domain) => domain.definitionWithSecrets());
+    return this.#print("get the definition of", uuid, (domain) => domain.definitionWithSecrets());
   }
 
   /** What runs now. XML. */
   liveXml(uuid: string): Promise<string> {
-    return this.#askDomain("get the XML of", uuid, (domain) => domain.liveXml());
+    return this.#print("get the XML of", uuid, (domain) => domain.liveXml());
   }
 
   /** What a migration would tell the target of the domain. XML. */
   migratableXml(uuid: string): Promise<string> {
-    return this.#askDomain("get the migratable XML of", uuid, (domain) => domain.migratableXml());
+    return this.#print("get the migratable XML of", uuid, (domain) => domain.migratableXml());
   }
 
   /** As {@link liveXml}, with the processor that the guest sees in place of "host-model". XML. */
   xmlWithProcessor(uuid: string): Promise<string> {
-    return this.#askDomain("get the processor of", uuid, (domain) => domain.xmlWithProcessor());
+    return this.#print("get the processor of", uuid, (domain) => domain.xmlWithProcessor());
+  }
+
+  /** What can be told of a domain whatever it is busy with. */
+  glimpse(uuid: string): Promise<DomainGlimpse> {
+    return this.#askDomain("get the title of", uuid, (domain) => domain.glimpse());
   }
 
   /** What libvirt keeps of it on this host, beside the definition. */
@@ -344,19 +358,18 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   /**
-   * Many definitions by UUID, fetched over all query connections at once; domains that are not there are left out. Each is
-   * read by `read` while libvirt still prints the others.
+   * Many definitions by UUID, fetched over all query connections at once. Each is read by `read` while libvirt still prints the
+   * others.
    */
   async definitions<T>(
     uuids: readonly string[],
     read: (xml: string, uuid: string) => T,
-  ): Promise<Map<string, T>> {
-    const job = new DefinitionsJob(uuids, read);
+  ): Promise<Definitions<T>> {
+    const job = new DefinitionsJob(uuids, read, { underJob: this.#printsUnderJob });
     const lanes = Math.min(this.#queries.size, uuids.length);
-    await Promise.all(
-      Array.from({ length: lanes }, () => this.#ask("get the definitions", (c) => job.work(c))),
-    );
-    return job.found;
+    const work = Array.from({ length: lanes }, () => this.#ask("get the definitions", (c) => job.work(c)));
+    await Promise.race([job.done, awaitedLater(Promise.all(work))]);
+    return job;
   }
 
   /** Makes or replaces a persistent domain, after libvirt has checked the XML against its schema; its UUID. */
@@ -545,19 +558,45 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   /** What needs no job on the domain. One at a time about each: they would wait for the same lock. */
-  async #askDomain<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
+  #askDomain<T>(what: string, uuid: string, task: (domain: Domain) => Promise<T>): Promise<T> {
+    return this.#inTurn(
+      this.#looking,
+      { what, uuid, timeoutMs: this.#queryTimeoutMs },
+      () => this.#withDomain(this.#looks, what, uuid, "look", task),
+    );
+  }
+
+  /** What libvirt prints of a domain, for which it may need its job on it. */
+  async #print(what: string, uuid: string, print: (domain: Domain) => Promise<string>): Promise<string> {
+    if (!this.#printsUnderJob) return await this.#askDomain(what, uuid, print);
+    const printed = await this.#inTurn(
+      this.#jobs,
+      { what, uuid, timeoutMs: this.#queryTimeoutMs },
+      () => this.#askDomain(what, uuid, (domain) => printUnlessOccupied(domain, print)),
+    );
+    if (typeof printed === "string") return printed;
+    throw new VirtxError("unavailable", `Cannot ${what} ${this.#nameOf(uuid)}: ${printed.reason}`, {
+      retryAfterS: RETRY_AFTER_S,
+    });
+  }
+
+  get #printsUnderJob(): boolean {
+    return printsUnderJob(this.#link.peer);
+  }
+
+  /** Runs the task when its turn has come; a wait that is too long fails as a call does that libvirt does not answer. */
+  async #inTurn<T>(
+    turns: KeyedMutex,
+    { what, uuid, timeoutMs }: { readonly what: string; readonly uuid: string; readonly timeoutMs: number },
+    task: () => Promise<T>,
+  ): Promise<T> {
     const expired = new AbortController();
-    const timeoutMs = this.#queryTimeoutMs;
     const timer = setTimeout(() => {
       const why = `libvirt did not answer for ${timeoutMs / 1000} s`;
       expired.abort(new VirtxError("timeout", `Cannot ${what} ${this.#nameOf(uuid)}: ${why}`));
     }, timeoutMs);
     try {
-      return await this.#looking.run(
-        uuid,
-        () => this.#withDomain(this.#looks, what, uuid, "look", task),
-        { signal: expired.signal },
-      );
+      return await turns.run(uuid, task, { signal: expired.signal });
     } finally {
       clearTimeout(timer);
     }
@@ -585,7 +624,10 @@ export class Hypervisor implements AsyncDisposable {
     }
     const call = (connection: Connection) =>
       this.#calls.run(uuid, what, kind, () => withDomain(connection, uuid, task));
-    return await this.#use(lane, whole, call, options);
+    const use = () => this.#use(lane, whole, call, options);
+    if ((kind !== "job" && kind !== "start") || !this.#printsUnderJob) return await use();
+    const timeoutMs = options?.timeoutMs ?? this.#operationTimeoutMs;
+    return await this.#inTurn(this.#jobs, { what, uuid, timeoutMs }, use);
   }
 
   /** A look at all domains, which tells whether libvirt answers at all. */

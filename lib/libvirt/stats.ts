@@ -3,6 +3,7 @@ import type { Connection } from "./connection.ts";
 import { DomainState, STATS_NOWAIT, StatsGroup } from "./constants.ts";
 import { domainUuid } from "./domain.ts";
 import type { Libvirt } from "./ffi.ts";
+import { domainInfo } from "./info.ts";
 import { borrowString, OutPointer, readPointers } from "./memory.ts";
 import { TypedParameters } from "./typed_params.ts";
 
@@ -64,9 +65,6 @@ const SLICE_MS = 4;
 // struct _virDomainStatsRecord { virDomainPtr dom; virTypedParameterPtr params; int nparams; }
 const PARAMS_OFFSET = 8, COUNT_OFFSET = 16;
 
-// struct _virDomainInfo { unsigned char state; unsigned long maxMem, memory; unsigned short nrVirtCpu; unsigned long long cpuTime; }
-const INFO_SIZE = 40, CPU_TIME_OFFSET = 32;
-
 /**
  * virConnectGetAllDomainStats of all domains, in one round trip. NOWAIT: a domain whose QEMU is busy or stuck comes
  * with fewer figures instead of keeping the others waiting. But a QEMU that nobody has asked yet since it got stuck is asked, and
@@ -116,16 +114,14 @@ async function cpuTimeOf(
 ): Promise<number | undefined> {
   const domain = new Deno.UnsafePointerView(record).getPointer();
   if (!ACTIVE.includes(state)) return undefined;
-  const info = new Uint8Array(INFO_SIZE);
   try {
-    await connection.int(() => connection.libvirt.virDomainGetInfo(domain, info));
+    return (await domainInfo(connection, domain)).cpuTimeNs;
   } catch (error) {
     if (error instanceof VirtxError && (error.kind === "refused" || error.kind === "not_found")) {
       return undefined;
     }
     throw error;
   }
-  return Number(new DataView(info.buffer).getBigUint64(CPU_TIME_OFFSET, true));
 }
 
 /** Reads one virDomainStatsRecord, with the help of an object for its parameters. */

@@ -28,6 +28,7 @@ export function aftermathOf({ op, vm, started }: TrackedOperation, domain: Local
 
 /** Why a VM is still here that was to migrate. */
 function stayed({ xml }: LocalDomain, started: number): VirtxError {
+  if (xml === undefined) return interrupted("VmMigrate", "see the VM for whether it took effect");
   const record = operationsOf(xml).find(({ op, ts }) => op === "VmMigrate" && ts >= started);
   if (!record || record.status !== "failed") return interrupted("VmMigrate", "it was not begun");
   return new VirtxError("refused", `Cannot migrate: ${record.msg}`);

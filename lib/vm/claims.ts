@@ -1,5 +1,4 @@
 import { parseDomainXml } from "../domain_xml/parse.ts";
-import { parseSummary } from "../domain_xml/summary.ts";
 import { escapeXml } from "../domain_xml/element.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import { type FieldIssue, VirtxError } from "../model/error.ts";
@@ -55,22 +54,29 @@ export class DiskClaims {
     return this.#user({ what: "disk", value: path }, except);
   }
 
+  /**
+   * Another VM of this host than `except` that may have any disk that exists, in words: libvirt does not tell its definition now.
+   * Of one that arrives, the host that it comes from has it on record.
+   */
+  suspect(except: string): string | undefined {
+    for (const { uuid, xml, arriving } of this.#monitor.domains()) {
+      if (xml !== undefined || arriving || uuid === except) continue;
+      return `${this.#named(uuid)}, of which libvirt does not tell as long as it is busy with it`;
+    }
+    return undefined;
+  }
+
   /** What a VM of this host is called, with its UUID. */
   #named(vm: string): string {
-    const xml = this.#monitor.domain(vm)?.xml;
-    try {
-      if (xml !== undefined) return `VM "${parseSummary(xml).name}" (${vm})`;
-    } catch (error) {
-      if (!(error instanceof VirtxError)) throw error; // a definition that cannot be read
-    }
-    return `VM ${vm}`;
+    const name = this.#monitor.domain(vm)?.summary.name;
+    return name === undefined ? `VM ${vm}` : `VM "${name}" (${vm})`;
   }
 
   #user(wanted: Pick<Exclusive, "what" | "value">, except: string): string | undefined {
     // Most definitions do not even contain the text, which is far quicker to see than to parse them.
     const text = escapeXml(wanted.value);
     for (const { uuid, xml } of this.#monitor.domains()) {
-      if (uuid === except || !xml.includes(text)) continue;
+      if (uuid === except || !xml?.includes(text)) continue;
       if (has(xml, wanted)) return uuid;
     }
     return undefined;

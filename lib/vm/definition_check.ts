@@ -7,6 +7,7 @@ import { type ErrorKind, type FieldIssue, VirtxError } from "../model/error.ts";
 import { didYouMean } from "../model/suggest.ts";
 import { allDisks, type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { DiskClaims } from "./claims.ts";
 import { type DiskPlan, namedDisks, planDisks, unwiped } from "./disks.ts";
 import { isExclusive, type RegisteredDisks } from "./registered_disks.ts";
 
@@ -22,6 +23,7 @@ export interface DefinitionCheckerOptions {
   readonly inventory: Pick<Inventory, "host" | "vms">;
   readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB" | "reclaimableMiB">;
   readonly registered: Pick<RegisteredDisks, "users">;
+  readonly claims: Pick<DiskClaims, "suspect">;
 }
 
 /** A definition before it is carried out. */
@@ -101,7 +103,7 @@ export class DefinitionChecker {
     return storageRoom(plan, def, free + await this.#o.storage.reclaimableMiB());
   }
 
-  /** Disks that exist and that the VM does not have yet, which VMs of other hosts have. */
+  /** Disks that exist and that the VM does not have yet, which VMs of other hosts have, or one of this host may have. */
   async #usedElsewhere(
     vm: string,
     def: Vmdef,
@@ -114,11 +116,12 @@ export class DefinitionChecker {
     ]);
     const wanted = namedDisks(def).filter(([, disk]) => isExclusive(disk) && !others.has(disk.path));
     const users = await this.#o.registered.users(wanted.map(([, { path }]) => path), vm);
+    const suspect = this.#o.claims.suspect(vm);
     return wanted.flatMap(([field, { path }]) => {
       const user = users.get(path);
-      return user === undefined
-        ? []
-        : [{ field: `${field}.path`, message: `disk "${path}" is one of ${user}` }];
+      if (user === undefined && suspect === undefined) return [];
+      const message = user === undefined ? `may be one of ${suspect}` : `is one of ${user}`;
+      return [{ field: `${field}.path`, message: `disk "${path}" ${message}` }];
     });
   }
 

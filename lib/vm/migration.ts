@@ -389,7 +389,7 @@ export class Migrations implements AsyncDisposable {
         reason,
       );
       this.#leftovers.add(vm);
-      if (domain !== undefined) await registry.write(vm, domain.xml);
+      if (domain?.xml !== undefined) await registry.write(vm, domain.xml);
       run.ended.resolve();
     }
     if (leftover === "unknown") {

@@ -61,7 +61,7 @@ export interface TargetCheckerOptions {
   readonly monitor: Pick<HostMonitor, "uuid" | "hasBridge">;
   readonly inventory: Pick<Inventory, "host">;
   readonly storage: Pick<Storage, "identify">;
-  readonly claims: Pick<DiskClaims, "userOf">;
+  readonly claims: Pick<DiskClaims, "userOf" | "suspect">;
 }
 
 /** Collects what is in the way. */
@@ -236,6 +236,8 @@ export class TargetChecker {
     }
     const user = claims.userOf(path, vm);
     obstacles.unless(user === undefined, "disk_taken", `disk "${path}" is used by VM ${user} here`);
+    const suspect = claims.suspect(vm);
+    obstacles.unless(suspect === undefined, "disk_taken", `disk "${path}" may be one of ${suspect} here`);
   }
 }
 

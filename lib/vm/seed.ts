@@ -1,5 +1,5 @@
 import { seedDeviceXml } from "../domain_xml/seed.ts";
-import type { LocalDomain } from "../host/monitor.ts";
+import type { DefinedDomain } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { seedPath } from "../model/paths.ts";
 import type { VmBootOptions } from "../model/vm.ts";
@@ -24,7 +24,7 @@ export class Seed {
   }
 
   /** Starts the guest with the seed that the boot asks for, if any. */
-  async around(domain: LocalDomain, options: VmBootOptions, start: () => Promise<void>): Promise<void> {
+  async around(domain: DefinedDomain, options: VmBootOptions, start: () => Promise<void>): Promise<void> {
     const { uuid } = domain;
     await this.detach(uuid, domain.xml);
     if (options.cloud_init.length === 0) return await start();

@@ -3,11 +3,12 @@ import type { Inventory } from "../cluster/inventory.ts";
 import { buildDomainXml } from "../domain_xml/build.ts";
 import { editDomainXml } from "../domain_xml/edit.ts";
 import { operationsOf, type ParsedDomain, parseDomainXml } from "../domain_xml/parse.ts";
-import { showDomain } from "../domain_xml/show.ts";
+import { outline, showDomain } from "../domain_xml/show.ts";
 import { readDefinition } from "../host/definition.ts";
-import type { HostMonitor, LocalDomain } from "../host/monitor.ts";
+import type { DefinedDomain, HostMonitor, LocalDomain } from "../host/monitor.ts";
 import { runstateOf } from "../host/runstate.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
 import { logFailure, unlessDefect } from "../model/defect.ts";
 import { enumName, Firmware, MigrationState, MigrationType, Runstate } from "../model/enums.ts";
@@ -119,9 +120,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #locks = new KeyedMutex();
   readonly #turns = new VmTurns(this.#locks, TURN_TIMEOUT_MS);
   readonly #powerOffs: PowerOffs;
+  /** VMs whose definition libvirt has not told since the start, so that what an earlier run left of them is still there. */
+  readonly #untidied = new Set<string>();
   /** VMs whose migration is just being recorded. */
   readonly #departing = new Set<string>();
   readonly #running = new Set<Promise<unknown>>();
+  #watch: Disposable | undefined;
   #closing = false;
   #settleTimer: ReturnType<typeof setTimeout> | undefined;
 
@@ -133,7 +137,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#claims = new DiskClaims(options.monitor);
     const hostName = (uuid: string) => options.inventory.host(uuid)?.def.name ?? uuid;
     this.#registered = new RegisteredDisks({ registry: options.registry, hostName });
-    this.#checker = new DefinitionChecker({ ...options, registered: this.#registered });
+    this.#checker = new DefinitionChecker({
+      ...options,
+      registered: this.#registered,
+      claims: this.#claims,
+    });
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
     const parts = { ...options, oplog: this.#oplog, claims: this.#claims, locked };
     this.#planner = new MigrationPlanner(options);
@@ -171,20 +179,34 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#o.journal.sweep();
     await this.#settle();
     await this.#migrations.recover();
-    for (const { uuid, xml } of this.#o.monitor.domains()) {
-      const interrupted = Oplog.mayBeInterrupted(xml);
-      if (!interrupted && !Seed.isAttached(uuid, xml)) continue;
-      await this.#locks.run(uuid, async () => {
-        try {
-          await this.#seed.detach(uuid, xml);
-          if (interrupted) await this.#oplog.closeInterrupted(uuid, operationsOf(xml));
-          await this.#published(uuid);
-        } catch (error) {
-          logFailure(this.#o.log, "warn", "cannot close an interrupted operation", error, { vm: uuid });
-        }
-      });
-    }
+    const { inventory, monitor } = this.#o;
+    for (const domain of monitor.domains()) await this.#tidy(domain);
+    this.#watch = inventory.watch({ claim: (host, vm) => host === monitor.uuid && this.#tidyLater(vm) });
+    for (const vm of this.#untidied) this.#tidyLater(vm); // told meanwhile
     await this.#keeper.start();
+  }
+
+  /** Closes what an earlier run left open of a VM; of one whose definition libvirt does not tell yet, once it does. */
+  async #tidy({ uuid, xml }: LocalDomain): Promise<void> {
+    if (xml === undefined) return void this.#untidied.add(uuid);
+    this.#untidied.delete(uuid);
+    const interrupted = Oplog.mayBeInterrupted(xml);
+    if (!interrupted && !Seed.isAttached(uuid, xml)) return;
+    await this.#locks.run(uuid, async () => {
+      try {
+        await this.#seed.detach(uuid, xml);
+        if (interrupted) await this.#oplog.closeInterrupted(uuid, operationsOf(xml));
+        await this.#published(uuid);
+      } catch (error) {
+        logFailure(this.#o.log, "warn", "cannot close an interrupted operation", error, { vm: uuid });
+      }
+    });
+  }
+
+  /** Does that for a VM that was left out at the start, if libvirt tells its definition by now. */
+  #tidyLater(uuid: string): void {
+    const domain = this.#untidied.has(uuid) ? this.#o.monitor.domain(uuid) : undefined;
+    if (domain?.xml !== undefined && !this.#closing) inBackground(this.#counted(this.#tidy(domain)));
   }
 
   /** The storage answers again: what could not be written meanwhile is. */
@@ -206,6 +228,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async [Symbol.asyncDispose](): Promise<void> {
     this.#closing = true;
     clearTimeout(this.#settleTimer);
+    this.#watch?.[Symbol.dispose]();
     await Promise.allSettled(this.#running);
     await this.#keeper[Symbol.asyncDispose]();
     await this.#migrations[Symbol.asyncDispose]();
@@ -273,7 +296,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   ): Promise<DefinitionVerdict> {
     return await this.#exclusively(uuid, "update", async () => {
       const domain = await this.#require(uuid, "update", OFF);
-      const { def: old } = parseDomainXml(domain.xml);
+      const { def: old } = readable(domain, "update");
       requireName(vmdef.name, old.name);
       const taken = this.#claims.issues(uuid, vmdef, old);
       return this.#checker.verdict(
@@ -284,7 +307,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async get(uuid: string): Promise<Vm> {
     const domain = this.#local(uuid, "get");
-    const { def, operations } = showDomain(uuid, domain.xml);
+    const { def, operations } = shown(domain);
     return {
       uuid,
       def: await this.#sized(def),
@@ -366,7 +389,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     });
   }
 
-  async #start({ uuid, xml }: LocalDomain): Promise<void> {
+  async #start({ uuid, xml }: DefinedDomain): Promise<void> {
     try {
       await this.#o.hypervisor.start(uuid);
     } catch (error) {
@@ -464,7 +487,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const known = this.#migrations.info(uuid);
     if (known !== undefined) return known;
     const { hypervisor, monitor, inventory } = this.#o;
-    const record = operationsOf(domain.xml).find(({ op }) => op === "VmMigrate");
+    const operations = domain.xml === undefined ? [] : operationsOf(domain.xml);
+    const record = operations.find(({ op }) => op === "VmMigrate");
     const arrived = record && record.status !== "failed" && ACTIVE.some((state) => state === domain.runstate);
     const job = arrived ? await hypervisor.completedJob(uuid) : undefined;
     const isLeaving = (host: string) => inventory.claimsOf(host).get(uuid)?.runstate === Runstate.migrating;
@@ -515,7 +539,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     uuid: string,
     verb: string,
     allowed: readonly Runstate[],
-    work: (domain: LocalDomain) => Promise<void>,
+    work: (domain: DefinedDomain) => Promise<void>,
   ): Promise<void> {
     await this.#exclusively(uuid, verb, async () => {
       const domain = await this.#require(uuid, verb, allowed);
@@ -598,11 +622,23 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   /** This host's VM, if libvirt says right now that it is in one of these states. */
-  async #require(uuid: string, verb: string, allowed: readonly Runstate[]): Promise<LocalDomain> {
+  async #require(uuid: string, verb: string, allowed: readonly Runstate[]): Promise<DefinedDomain> {
     const domain = this.#local(uuid, verb);
     const runstate = await this.#runstate(uuid);
     this.#requireState(uuid, verb, runstate, allowed);
-    return { ...domain, runstate };
+    return { ...domain, xml: domain.xml ?? await this.#learned(uuid, verb), runstate };
+  }
+
+  /** The definition of a VM whose libvirt did not tell it before. @throws VirtxError why it still does not */
+  async #learned(uuid: string, verb: string): Promise<string> {
+    let domain: LocalDomain | undefined;
+    try {
+      domain = await this.#o.monitor.refresh(uuid);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot ${this.#what(uuid, verb)}`);
+    }
+    if (domain?.xml === undefined) throw unknownVm(uuid, verb);
+    return domain.xml;
   }
 
   #requireState(uuid: string, verb: string, runstate: Runstate, allowed: readonly Runstate[]): void {
@@ -625,10 +661,10 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   #requireStorage(uuid: string, { cloud_init }: VmBootOptions): void {
     const refusal = this.#o.storage.refusal();
     if (refusal === undefined) return;
-    const { def } = parseDomainXml(this.#local(uuid, "start").xml);
-    if (cloud_init.length > 0 || allDisks(def).some(({ path }) => isBelow(path, IMAGES_ROOT))) {
-      throw VirtxError.wrap(refusal, `Cannot start VM "${def.name}"`);
-    }
+    const { xml, summary } = this.#local(uuid, "start");
+    const needsIt = xml === undefined || cloud_init.length > 0 ||
+      allDisks(parseDomainXml(xml).def).some(({ path }) => isBelow(path, IMAGES_ROOT));
+    if (needsIt) throw VirtxError.wrap(refusal, `Cannot start VM "${summary.name}"`);
   }
 
   #requireHere(verb: string, host: string): void {
@@ -649,9 +685,10 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const { log, storage } = this.#o;
     const paths = disks.map((disk) => disk.path);
     const others = await this.#registered.users(paths, uuid);
+    const suspect = this.#claims.suspect(uuid);
     const files = new Map<string, FileMark | undefined>();
     for (const path of paths) {
-      const user = this.#claims.userOf(path, uuid) ?? others.get(path);
+      const user = this.#claims.userOf(path, uuid) ?? others.get(path) ?? suspect;
       if (user !== undefined) {
         log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
         continue;
@@ -721,7 +758,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   /** Refreshes the inventory after an operation, whose record is part of the definition, and has the registry follow. */
   async #published(uuid: string): Promise<void> {
     const domain = await this.#refresh(uuid);
-    if (domain !== undefined) this.#keeper.record(uuid, domain.xml);
+    if (domain?.xml !== undefined) this.#keeper.record(uuid, domain.xml);
   }
 
   async #settle(): Promise<void> {
@@ -773,8 +810,15 @@ function stateName(runstate: Runstate): string {
   return enumName(Runstate, runstate);
 }
 
+/** What can be told of a VM's definition. */
+function shown({ uuid, xml, summary: { name, vcpus }, stats }: LocalDomain): ParsedDomain {
+  return xml === undefined
+    ? outline({ uuid, name, vcpus, memoryMiB: stats.memory_capacity })
+    : showDomain(uuid, xml);
+}
+
 /** What a VM's definition says, for an operation that cannot do without it. */
-function readable({ uuid, xml }: LocalDomain, verb: string): ParsedDomain {
+function readable({ uuid, xml }: DefinedDomain, verb: string): ParsedDomain {
   try {
     return parseDomainXml(xml);
   } catch (error) {

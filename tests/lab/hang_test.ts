@@ -245,20 +245,55 @@ Deno.test("libvirtd that stands still is noticed, answered for in bounded time, 
   }, 60_000);
 });
 
+/** Has another tool wait for a guest that hangs, and libvirt with it; resolves to the end of that when it has begun. */
+async function keepBusy(host: LabHost, vm: string): Promise<{ readonly ended: Promise<unknown> }> {
+  await hang(host, vm);
+  const ended = host.run(["virsh", "suspend", vm]); // as any command of virsh that needs the guest's QEMU
+  await until("libvirt to be busy with it", async () => {
+    const { stderr } = await host.run(["timeout", "2", "virsh", "domstats", "--nowait", "--balloon", vm]);
+    return stderr === "" || undefined;
+  }, 20_000);
+  return { ended };
+}
+
 Deno.test("a VM that another tool keeps busy is told as that, soon; it is powered off all the same", async () => {
   await using lab = await TestLab.up({ hosts: 1 });
   const host = lab.host();
   const [vm = "", other = ""] = await runningGuests(host, 2);
   await using daemon = await LabDaemon.start(host);
-  await hang(host, vm);
-  const held = host.run(["virsh", "suspend", vm]); // as any command of virsh that needs the guest's QEMU
-  await until("libvirt to be busy with it", async () => {
-    const { stderr } = await host.run(["timeout", "2", "virsh", "domstats", "--nowait", "--balloon", vm]);
-    return stderr === "" || undefined;
-  }, 20_000);
+  const held = await keepBusy(host, vm);
   const error = await within(60_000, "an answer", beginPause(daemon, vm));
   assert.match(error.message, /held by monitor=remoteDispatch|has not answered about VM "idle"/);
   await within(PROMPT_MS, "a pause", daemon.json("POST", `/vms/${other}/runstate/pause`));
   await within(DESTROY_MS, "a power-off", powerOff(daemon, vm));
-  await held;
+  await held.ended;
+});
+
+Deno.test("virtxd starts while another tool waits for guests that hang, shows them, and learns the rest when they go on", async () => {
+  await using lab = await TestLab.up({ hosts: 1 });
+  const host = lab.host();
+  const [other = "", ...hung] = await runningGuests(host, 5);
+  const held = await Promise.all(hung.map((vm) => keepBusy(host, vm)));
+  await using daemon = await LabDaemon.start(host, { args: ["--sample-interval", "2s"] });
+  const recorded = (vm: string) => host.run(["sh", "-c", `cat /vms/xml/*/${vm}.xml`]);
+  for (const vm of hung) {
+    const { def, runinfo } = await within(PROMPT_MS, "a look", daemon.json<Vm>("GET", `/vms/${vm}`));
+    assert.deepEqual([def.name, def.memory.total, runinfo.runstate], ["idle", 64, Runstate.running]);
+    const error = await within(60_000, "a refusal", beginPause(daemon, vm));
+    assert.match(error.message, /^Cannot .*held by monitor=remoteDispatch|^Cannot pause .* has not answered/);
+    assert.match((await recorded(vm)).stdout, /^(<domain [^]*<title>idle<\/title>[^]*)?$/);
+  }
+  await within(PROMPT_MS, "a pause", daemon.json("POST", `/vms/${other}/runstate/pause`));
+  const vmdef = { ...SMALL_VMDEF, name: "new", osdisk: disk("/vms/ds/new.qcow2", NEW_DISK) };
+  await within(PROMPT_MS, "a creation", daemon.json("POST", "/vms", { vmdef, host: "" }));
+  const [killed = "", ...others] = hung;
+  await within(DESTROY_MS, "a power-off", powerOff(daemon, killed));
+  for (const vm of others) await host.exec(["kill", "-CONT", await qemuOf(host, vm)]);
+  await Promise.all(held.map(({ ended }) => ended));
+  for (const vm of hung) {
+    await until("its definition to be on record", async () => {
+      return /<title>idle<\/title>/.test((await recorded(vm)).stdout) || undefined;
+    }, 30_000);
+  }
+  for (const vm of others) await daemon.until(vm, Runstate.paused);
 });

@@ -8,6 +8,9 @@ import { XdrWriter } from "./xdr.ts";
 /** The one domain of a {@link LibvirtServer}; it is shut off. */
 export const SERVED_DOMAIN = { uuid: "5e7e9c3a-0000-4000-8000-00000000d0d0", name: "served" } as const;
 
+/** What is printed of every domain, and its title. */
+export const SERVED_XML = "<domain/>", SERVED_TITLE = "Served";
+
 /** The UUID of another domain that a {@link LibvirtServer} knows, shut off like the first. */
 export function otherDomain(number: number): string {
   return `5e7e9c3a-0000-4000-8000-${OTHERS}${number.toString(16).padStart(8, "0")}`;
@@ -18,6 +21,7 @@ const OTHERS = "0e0e";
 export const Procedure = {
   open: 1,
   getType: 3,
+  getXmlDesc: 14,
   getInfo: 16,
   lookupByUuid: 24,
   resume: 28,
@@ -32,6 +36,7 @@ export const Procedure = {
   create: 196,
   openConsole: 201,
   getState: 212,
+  getMetadata: 265,
   getJobStats: 298,
   migrate: 305,
   registerEvent: 316,
@@ -103,6 +108,10 @@ export class LibvirtServer implements AsyncDisposable {
   readonly #calls = new Map<number, number>();
   /** What virConnectGetAllDomainStats tells of the domain. */
   figures: readonly Figure[] = [];
+  /** As virConnectGetLibVersion tells it. */
+  version = 11_000_000;
+  /** Of all domains: virDomainState and its reason. */
+  state: readonly [state: number, reason: number] = [SHUTOFF, 0];
   /** For how long QEMU has not answered, as virDomainGetControlInfo tells it. */
   silenceMs = 0;
   /** The domain's job, as virDomainGetJobStats tells it. */
@@ -188,6 +197,10 @@ export class LibvirtServer implements AsyncDisposable {
         return writeFigures(writeDomain(new XdrWriter().int(1)), this.figures);
       case Procedure.getControlInfo:
         return new XdrWriter().int(this.silenceMs === 0 ? 0 : OCCUPIED).int(0).hyper(this.silenceMs);
+      case Procedure.getLibVersion:
+        return new XdrWriter().hyper(this.version);
+      case Procedure.getState:
+        return new XdrWriter().int(this.state[0]).int(this.state[1]);
       case Procedure.getJobStats:
         return writeFigures(new XdrWriter().int(this.job.type), this.job.figures);
       default:
@@ -257,8 +270,6 @@ function answerTo({ procedure, body }: Call): Answer {
       return answer.int(FEATURES.includes(body.getInt32(0)) ? 1 : 0);
     case Procedure.getType:
       return answer.string("QEMU");
-    case Procedure.getLibVersion:
-      return answer.hyper(11_000_000);
     case Procedure.registerEvent: // the callback's number is the event's
       return answer.int(body.getInt32(0));
     case Procedure.lookupByUuid: {
@@ -273,8 +284,10 @@ function answerTo({ procedure, body }: Call): Answer {
     case Procedure.isActive:
     case Procedure.migrate: // no cookie
       return answer.int(0);
-    case Procedure.getState:
-      return answer.int(SHUTOFF).int(0);
+    case Procedure.getXmlDesc:
+      return answer.string(SERVED_XML);
+    case Procedure.getMetadata:
+      return answer.string(SERVED_TITLE);
     default: // the others that the tests lead to answer with nothing
       return answer;
   }

@@ -59,7 +59,7 @@ export class VmHost implements AsyncDisposable {
   async state(): Promise<unknown> {
     const uuids = (await this.host.hypervisor.domains()).map(({ uuid }) => uuid).sort();
     return {
-      domains: Object.fromEntries(await this.host.hypervisor.definitions(uuids, String)),
+      domains: Object.fromEntries((await this.host.hypervisor.definitions(uuids, String)).found),
       registry: (await this.registry.list()).sort(),
       files: await this.shared.names(),
       open: (await this.journal.list()).length,

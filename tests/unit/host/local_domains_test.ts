@@ -15,7 +15,8 @@ const VM = numberedUuid(1);
 const { poweroff, running, paused, migrating } = Runstate;
 
 function reading(runstate: Runstate, title = "web1", uuid = VM): DomainReading {
-  return { uuid, definition: readDefinition(testDomainXml({ uuid, name: uuid, title })), runstate };
+  const definition = readDefinition(testDomainXml({ uuid, name: uuid, title }));
+  return { uuid, definition, runstate, arriving: false };
 }
 
 function setUp() {
@@ -154,7 +155,7 @@ Deno.test("definitions that cannot be read are one condition, until they can be 
     const xml =
       `<domain>\n  <name>vm${number}</name>\n  <metadata>\n    <n>${text}</n>\n  </metadata>\n  <vcpu>1</vcpu>\n</domain>\n`;
     const definition = domains.definitionOf(uuid, xml);
-    domains.learn({ uuid, definition, runstate: Runstate.running }, domains.moment, 5);
+    domains.learn({ uuid, definition, runstate: Runstate.running, arriving: false }, domains.moment, 5);
   };
   for (let number = 1; number <= 9; number++) learn(number, "&site;");
   assert.match(reasons(), /"vm1" .*&site;.*4 more VMs/);

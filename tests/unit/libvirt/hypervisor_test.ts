@@ -93,7 +93,7 @@ Deno.test("domains, definitions and figures of 1,000 domains are complete", asyn
   assert.deepEqual(known.map(({ uuid }) => uuid).sort(), uuids);
   assert.ok(known.every(({ persistent }) => persistent));
 
-  const definitions = await hypervisor.definitions([...uuids, numberedUuid(5000)], String);
+  const { found: definitions } = await hypervisor.definitions([...uuids, numberedUuid(5000)], String);
   assert.deepEqual([...definitions.keys()].sort(), uuids);
   for (const { uuid, title } of domains) {
     const xml = definitions.get(uuid) ?? "";
@@ -111,9 +111,12 @@ Deno.test("a few definitions come without those of domains that are gone", async
   assert.ok(first && second);
   await using host = await TestDriverHost.create([first, second]);
   await using hypervisor = await Hypervisor.open({ uri: host.uri, log });
-  const definitions = await hypervisor.definitions([first.uuid, numberedUuid(5000), second.uuid], String);
+  const { found: definitions } = await hypervisor.definitions(
+    [first.uuid, numberedUuid(5000), second.uuid],
+    String,
+  );
   assert.deepEqual([...definitions.keys()].sort(), [first.uuid, second.uuid].sort());
-  assert.equal((await hypervisor.definitions([], String)).size, 0);
+  assert.equal((await hypervisor.definitions([], String)).found.size, 0);
 });
 
 Deno.test("each of 256 concurrent look-ups that fail, over all connections, names its own domain", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Hypervisor } from "../../../lib/libvirt/hypervisor.ts";
-import { TypedParameterType } from "../../../lib/libvirt/constants.ts";
+import { ErrorCode, TypedParameterType } from "../../../lib/libvirt/constants.ts";
 import { Health } from "../../../lib/model/health.ts";
 import { type Logger, silentLogger } from "../../../lib/model/log.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
@@ -11,6 +11,8 @@ import {
   otherDomain,
   Procedure,
   SERVED_DOMAIN,
+  SERVED_TITLE,
+  SERVED_XML,
 } from "../../support/libvirt_server.ts";
 import { XdrWriter } from "../../support/xdr.ts";
 
@@ -259,3 +261,89 @@ async function untilOpen(server: LibvirtServer, count: number): Promise<void> {
     await new Promise((resolve) => setTimeout(resolve, 5));
   }
 }
+
+/** virDomainState */
+const RUNNING = 1, PAUSED = 3;
+
+Deno.test("libvirt is not asked to print a domain that would have it wait, and what can be told is told", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
+  server.state = [RUNNING, 1];
+  server.silenceMs = 12_000;
+  const calls = [
+    hypervisor.definition(uuid),
+    hypervisor.liveXml(uuid),
+    hypervisor.definitionWithSecrets(uuid),
+  ];
+  for (const error of await Promise.all(calls.map(refusal))) {
+    assert.equal(error.kind, "unavailable");
+    assert.match(
+      error.message,
+      /^Cannot get the .* of domain \S+: its QEMU has not answered libvirt for 12 s$/,
+    );
+  }
+  const many = await hypervisor.definitions([uuid, otherDomain(1)], String);
+  assert.deepEqual([many.found.size, [...many.held].sort()], [0, [otherDomain(1), uuid].sort()]);
+  assert.deepEqual(await hypervisor.glimpse(uuid), { name: SERVED_TITLE, memoryKiB: 65_536, vcpus: 1 });
+  server.failures.set(Procedure.getMetadata, { code: ErrorCode.noDomainMetadata, message: "no title" });
+  assert.equal((await hypervisor.glimpse(uuid)).name, SERVED_DOMAIN.name);
+  assert.equal((await hypervisor.state(uuid)).state, RUNNING);
+
+  const notYet = [[PAUSED, 2, "arriving"], [RUNNING, 10, "arriving"], [PAUSED, 11, "starting"]] as const;
+  server.silenceMs = 0;
+  for (const [state, reason, what] of notYet) {
+    server.state = [state, reason];
+    assert.match((await refusal(hypervisor.definition(uuid))).message, new RegExp(`: it is ${what}`));
+  }
+  assert.equal(server.calls(Procedure.getXmlDesc), 0);
+  server.state = [PAUSED, 1];
+  assert.equal(await hypervisor.definition(uuid), SERVED_XML);
+});
+
+Deno.test("a domain that libvirt is busy with for a moment is printed after that", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
+  server.state = [RUNNING, 1];
+  server.silenceMs = 3;
+  setTimeout(() => server.silenceMs = 0, 150);
+  assert.equal(await hypervisor.definition(uuid), SERVED_XML);
+  assert.ok(server.calls(Procedure.getControlInfo) > 1);
+});
+
+Deno.test("libvirt before 11.0 prints a domain whatever its QEMU does", async () => {
+  await using server = await LibvirtServer.start();
+  server.version = 10_010_000;
+  server.state = [RUNNING, 1];
+  server.silenceMs = 12_000;
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
+  assert.equal(await hypervisor.definition(uuid), SERVED_XML);
+  assert.deepEqual([...(await hypervisor.definitions([uuid], String)).found], [[uuid, SERVED_XML]]);
+});
+
+Deno.test("a definition that libvirt is asked for at the wrong moment keeps nobody from the others", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
+  server.hold(Procedure.getXmlDesc, isAbout(uuid));
+  const others = Array.from({ length: 9 }, (_, number) => otherDomain(number));
+  const { found, held } = await hypervisor.definitions([uuid, ...others], String);
+  assert.deepEqual([[...found.keys()].sort(), [...held]], [others, [uuid]]);
+  assert.equal((await hypervisor.stats()).length, 1); // what waits takes one connection of several
+  server.release(Procedure.getXmlDesc);
+  assert.equal(await hypervisor.definition(uuid), SERVED_XML);
+  assert.equal(found.has(uuid), false);
+});
+
+Deno.test("what is printed of a domain waits for changes of it without taking a connection", async () => {
+  await using server = await LibvirtServer.start();
+  await using hypervisor = await Hypervisor.open({ uri: server.uri, log });
+  server.hold(Procedure.suspend);
+  const hung = Array.from({ length: 5 }, (_, number) => otherDomain(number));
+  const suspensions = hung.map((uuid) => hypervisor.suspend(uuid));
+  const definitions = hung.map((uuid) => hypervisor.definition(uuid));
+  await untilOpen(server, 1 + hung.length);
+  assert.equal(await hypervisor.definition(uuid), SERVED_XML);
+  assert.equal(server.calls(Procedure.getXmlDesc), 1);
+  server.release(Procedure.suspend);
+  await Promise.all(suspensions);
+  for (const definition of definitions) assert.equal(await definition, SERVED_XML);
+});

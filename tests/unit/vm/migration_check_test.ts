@@ -77,7 +77,7 @@ class Target implements AsyncDisposable {
       monitor: { uuid: HERE, hasBridge: (name) => name === "br0" },
       inventory: { host: () => host },
       storage: this.shared.storage(),
-      claims: { userOf: () => user },
+      claims: { userOf: () => user, suspect: () => undefined },
     });
     const verdict = await checker.check(parseTargetCheck(JSON.parse(JSON.stringify(request))));
     assert.equal(verdict.host, HERE);
