@@ -124,8 +124,8 @@ export class Passing {
       );
     }
     exchange.passedTo = peer.name;
-    // The prototype reads a body with each request that is not a GET, and `null` where there is nothing to say.
-    const none = peer.prototype && exchange.request.method !== "GET" ? "null" : undefined;
+    // The prototype wants a body with each request, `null` where there is nothing to say.
+    const none = peer.prototype ? "null" : undefined;
     const body = bytes.byteLength > 0 ? bytes : none;
     const operation = tracked ? newOperationId(uuid) : undefined;
     using given = this.#whileActive(uuid, peer);

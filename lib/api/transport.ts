@@ -1,5 +1,6 @@
 import { VirtxError } from "../model/error.ts";
 import { reasonOf } from "../posix/reason.ts";
+import { getWithBody } from "./get_with_body.ts";
 
 /** A request as it goes out. */
 export interface Outgoing {
@@ -21,9 +22,11 @@ const IDLE_MS = 60_000;
 /** HTTP requests to other programs: kept-alive connections, deadlines, and what goes wrong in the words of virtxd. */
 export class Transport implements Disposable {
   readonly #client: Deno.HttpClient;
+  readonly #socket: string | undefined;
 
   /** @param socket of the server that all requests are for; left out: each goes where its URL says */
   constructor(socket?: string) {
+    this.#socket = socket;
     this.#client = Deno.createHttpClient({
       poolMaxIdlePerHost: IDLE_CONNECTIONS,
       poolIdleTimeout: IDLE_MS,
@@ -52,14 +55,16 @@ export class Transport implements Disposable {
     const abort = () => ended.abort();
     signal?.addEventListener("abort", abort);
     try {
-      const response = await fetch(url, {
-        method,
-        headers,
-        signal: ended.signal,
-        client: this.#client,
-        redirect: "manual",
-        ...(body !== undefined && { body }),
-      });
+      const response = method === "GET" && body !== undefined
+        ? await getWithBody({ url, headers, signal: ended.signal, socket: this.#socket }, body)
+        : await fetch(url, {
+          method,
+          headers,
+          signal: ended.signal,
+          client: this.#client,
+          redirect: "manual",
+          ...(body !== undefined && { body }),
+        });
       return await read(response);
     } catch (error) {
       signal?.throwIfAborted();

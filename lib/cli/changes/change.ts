@@ -92,7 +92,7 @@ function isUnwaited(error: unknown, ...signals: readonly AbortSignal[]): boolean
 /** What an answer says that came when all was done: as an operation's result does. */
 function resultOf({ body, headers }: Reply): unknown {
   const warning = /^199 \S+ "(.*)"$/.exec(headers.get("warning") ?? "")?.[1];
-  return warning === undefined ? body : { warning: warning.replaceAll(/\\(.)/g, "$1") };
+  return warning === undefined || body !== undefined ? body : { warning: warning.replaceAll(/\\(.)/g, "$1") };
 }
 
 /** What a change left undone, as its result says; empty: nothing. */

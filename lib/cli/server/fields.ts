@@ -47,8 +47,9 @@ export class Fields {
     return new Fields(this.#object[name], `${this.#where}, ${name}`);
   }
 
+  /** A list; that of a program in Go may be null if it is empty. */
   list(name: string): readonly Fields[] {
-    const value = this.#object[name];
+    const value = this.#object[name] === null ? [] : this.#object[name];
     if (!Array.isArray(value)) throw unexpected(`${this.#where}, ${name}`, "a list");
     return value.map((item, at) => new Fields(item, `${this.#where}, ${name}[${at}]`));
   }

@@ -3,6 +3,7 @@ import { ApiClient, type Reply, type RequestOptions } from "../../api/client.ts"
 import { neverSent } from "../../api/transport.ts";
 import { VirtxError } from "../../model/error.ts";
 import { reasonOf, systemCode } from "../../posix/reason.ts";
+import { forPrototype, prototypeFailure, wantsBody } from "./prototype.ts";
 
 const TIMEOUT_MS = 30_000;
 
@@ -33,6 +34,8 @@ export interface ServerOptions {
 export class Server implements Disposable {
   readonly #o: ServerOptions;
   readonly #clients = new Map<string, ApiClient>();
+  /** The endpoints that turned out to be hosts of the prototype. */
+  readonly #prototypes = new Set<string>();
   /** Index of the endpoint that answered last. */
   #current = 0;
   readonly #cautions = new Set<string>();
@@ -69,7 +72,10 @@ export class Server implements Disposable {
     const limit = AbortSignal.timeout(timeoutMs);
     const o = { ...options, timeoutMs: Infinity, signal: AbortSignal.any([signal, limit]) };
     try {
-      const reply = await this.#try((client) => client.request(method, path, body, o), method === "GET");
+      const reply = await this.#try(
+        (client, endpoint) => this.#ask(client, endpoint, { method, path, body, options: o }),
+        method === "GET",
+      );
       if (method === "GET") this.#heed(reply.headers);
       return reply;
     } catch (error) {
@@ -85,11 +91,43 @@ export class Server implements Disposable {
     options: Omit<RequestOptions, "timeoutMs"> = {},
   ): Promise<T> {
     let begun = false;
-    return await this.#try((client) =>
+    const follow = (client: ApiClient, endpoint: string) =>
       client.follow(path, (response) => {
         begun = true;
         return read(response);
-      }, { signal: this.#o.signal, ...options }), () => !begun);
+      }, { signal: this.#o.signal, ...options }).catch((error) => {
+        throw this.#prototypes.has(endpoint) ? prototypeFailure(error, path, endpoint) : error;
+      });
+    return await this.#try(follow, () => !begun);
+  }
+
+  /** Asks one; in the words of the prototype, where only that answers. */
+  async #ask(
+    client: ApiClient,
+    endpoint: string,
+    { method, path, body, options }: {
+      readonly method: string;
+      readonly path: string;
+      readonly body: unknown;
+      readonly options: RequestOptions;
+    },
+  ): Promise<Reply> {
+    const asPrototype = async () => {
+      const asked = forPrototype(method, path, body, endpoint);
+      try {
+        return await client.request(method, asked.path, asked.body, options);
+      } catch (error) {
+        throw prototypeFailure(error, path, endpoint);
+      }
+    };
+    if (this.#prototypes.has(endpoint)) return await asPrototype();
+    try {
+      return await client.request(method, path, body, options);
+    } catch (error) {
+      if (method !== "GET" || body !== undefined || !wantsBody(error)) throw error;
+      this.#prototypes.add(endpoint);
+      return await asPrototype();
+    }
   }
 
   [Symbol.dispose](): void {
@@ -109,7 +147,7 @@ export class Server implements Disposable {
 
   /** @param repeatable whether it does no harm if another server gets the request as well */
   async #try<T>(
-    ask: (client: ApiClient) => Promise<T>,
+    ask: (client: ApiClient, endpoint: string) => Promise<T>,
     repeatable: boolean | (() => boolean),
   ): Promise<T> {
     const failures: Failure[] = [];
@@ -117,11 +155,13 @@ export class Server implements Disposable {
     for (let n = 0; n < count; n++) {
       const at = (this.#current + n) % count;
       try {
-        const answer = await ask(this.#client(at));
+        const answer = await ask(this.#client(at), this.#o.endpoints[at] ?? "");
         this.#current = at;
         return answer;
       } catch (error) {
-        if (isForeign(error)) throw foreign(this.#o.endpoints[at] ?? "", error);
+        if (isForeign(error) && !this.#prototypes.has(this.#o.endpoints[at] ?? "")) {
+          throw foreign(this.#o.endpoints[at] ?? "", error);
+        }
         // An AnswerError of this kind speaks of another host: this one has answered.
         const isAway = error instanceof VirtxError && error.kind === "unreachable";
         if (!isAway || error instanceof AnswerError) throw error;

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { showBody } from "../../../lib/api/get_body.ts";
 import { Passing } from "../../../lib/api/passing.ts";
 import { Transport } from "../../../lib/api/transport.ts";
 import { HostState, Runstate } from "../../../lib/model/enums.ts";
@@ -206,12 +207,13 @@ Deno.test("a host of the prototype is asked itself what it has, as nothing else 
   await using cluster = await ApiCluster.start(2);
   let asked = "";
   await using host = await strangeHost(cluster, async (request) => {
+    showBody(request);
     asked = `${request.method} ${new URL(request.url).pathname} ${await request.text()}`;
     return Response.json({ uuid: "b", resources: { memory: { total: 64_000 } } });
   }, { prototype: true });
   const response = await host.a.send("GET", `/hosts/${host.b.uuid}`);
   assert.deepEqual([response.status, (await response.json()).resources.memory.total], [200, 64_000]);
-  assert.equal(asked, `GET /hosts/${host.b.uuid} `);
+  assert.equal(asked, `GET /hosts/${host.b.uuid} null`);
   cluster.turn(1, HostState.failed);
   const failed = await problem(await host.a.send("GET", `/hosts/${host.b.uuid}`));
   assert.equal(failed.status, 503);
