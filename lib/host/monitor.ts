@@ -243,7 +243,9 @@ export class HostMonitor implements AsyncDisposable {
     if (event.kind === "metadata") this.#readSoon(event.uuid);
     if (event.kind !== "lifecycle") return;
     const runstate = runstateAfter(event.event, event.detail);
-    const told = runstate !== undefined && domains.hear(event.uuid, runstate, event.at);
+    // One that has arrived is shown with its definition at once, as libvirt tells that from now on
+    const isRead = domains.definition(event.uuid)?.xml !== undefined;
+    const told = isRead && runstate !== undefined && domains.hear(event.uuid, runstate, event.at);
     if (!told || REDEFINING.includes(event.event)) this.#readSoon(event.uuid);
     const name = enumName(LifecycleEvent, event.event);
     this.#o.log.debug("libvirt event", { vm: event.uuid, event: name, detail: event.detail });

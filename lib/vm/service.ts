@@ -487,8 +487,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const known = this.#migrations.info(uuid);
     if (known !== undefined) return known;
     const { hypervisor, monitor, inventory } = this.#o;
-    const operations = domain.xml === undefined ? [] : operationsOf(domain.xml);
-    const record = operations.find(({ op }) => op === "VmMigrate");
+    const xml = domain.xml ?? await this.#learned(uuid, "get the migration of");
+    const record = operationsOf(xml).find(({ op }) => op === "VmMigrate");
     const arrived = record && record.status !== "failed" && ACTIVE.some((state) => state === domain.runstate);
     const job = arrived ? await hypervisor.completedJob(uuid) : undefined;
     const isLeaving = (host: string) => inventory.claimsOf(host).get(uuid)?.runstate === Runstate.migrating;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
-import { operationMetadata } from "../../../lib/domain_xml/mod.ts";
-import { DiskProvisioning, Runstate } from "../../../lib/model/enums.ts";
+import { operationMetadata, showDomain } from "../../../lib/domain_xml/mod.ts";
+import { DiskProvisioning, MigrationState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { validateVmdef } from "../../../lib/model/validate.ts";
 import { until } from "../../../scripts/lab/until.ts";
@@ -150,4 +150,28 @@ Deno.test("what an earlier run left open of it is closed once its definition is 
     return found?.status === "failed" ? found : undefined;
   }, 10_000);
   assert.match(closed.msg, /^interrupted/);
+});
+
+Deno.test("what becomes of it is told together with its definition, as of a VM that has arrived", async () => {
+  await using host = await VmHost.start();
+  const { vms, host: { hypervisor, inventory, monitor } } = host;
+  const told: string[] = [];
+  {
+    using _arriving = withhold(host);
+    await withHungVm(host);
+    assert.match(
+      (await refusal(vms.migration(HUNG.uuid))).message,
+      /^Cannot get the migration of VM "hung": its/,
+    );
+  }
+  using _watch = inventory.watch({
+    claim: (_host, vm, claim) => {
+      const { osdisk } = showDomain(vm, monitor.domain(vm)?.xml ?? "").def;
+      told.push(`${claim?.runstate} ${osdisk.path}`);
+    },
+  });
+  await hypervisor.suspend(HUNG.uuid);
+  await eventually("told", () => told.length > 0);
+  assert.deepEqual(told, [`${Runstate.paused} /vms/ds/one.qcow2`]);
+  assert.equal((await vms.migration(HUNG.uuid)).state, MigrationState.none);
 });
