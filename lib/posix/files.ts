@@ -10,6 +10,8 @@ export interface FileFacts {
   readonly size: number;
   /** What it takes on the storage, in 512 bytes; 0 if the file system does not tell. */
   readonly blocks: number;
+  /** When it was last written to, UTC milliseconds on the clock of the storage; 0 if the file system does not tell. */
+  readonly modifiedAt: number;
 }
 
 /**

@@ -25,8 +25,8 @@ export class LocalFiles implements Files {
   async lstat(path: string): Promise<FileFacts | undefined> {
     const info = await absentAs(undefined, Deno.lstat(path));
     if (info === undefined) return undefined;
-    const { isFile, isDirectory, isSymlink, size, blocks } = info;
-    return { isFile, isDirectory, isSymlink, size, blocks: blocks ?? 0 };
+    const { isFile, isDirectory, isSymlink, size, blocks, mtime } = info;
+    return { isFile, isDirectory, isSymlink, size, blocks: blocks ?? 0, modifiedAt: mtime?.getTime() ?? 0 };
   }
 
   async lstatDown(paths: readonly string[]): Promise<(FileFacts | undefined)[]> {

@@ -1,0 +1,225 @@
+import { v4 as newUuid } from "uuid";
+import { z } from "zod";
+import { VirtxError } from "../model/error.ts";
+import { type FaultHook, noFault } from "../model/fault.ts";
+import { isUuid } from "../model/uuid.ts";
+import { errnoCode } from "../posix/errno.ts";
+import type { Files } from "../posix/files.ts";
+import { onStorage } from "../posix/storage_error.ts";
+import type { Tree } from "../posix/tree.ts";
+
+/** Of the files. A reader that meets a greater one leaves the record alone. */
+const FORMAT = 1;
+/** Far more than a record has. */
+const LIMIT_BYTES = 64 << 10;
+const DIRECTORY_MODE = 0o750;
+const FILE_MODE = 0o640;
+const GENERATION_NAME = /^([1-9]\d{0,14})\.json$/;
+/** How often a look is repeated that others' changes upset. */
+const ATTEMPTS = 10;
+
+/** What a key has now. */
+export interface Generation<T> {
+  readonly generation: number;
+  /** Undefined: the key had a value, and is free. */
+  readonly value: T | undefined;
+  /** How long it has had it, by the clock of the storage. */
+  readonly ageMs: number;
+}
+
+export interface GenerationsOptions<T> {
+  /** The shared storage, /vms. */
+  readonly tree: Tree;
+  /** Named from there. */
+  readonly directory: string;
+  /** What a value looks like in its file. */
+  readonly schema: z.ZodType<T>;
+  /** What is kept, in messages: "the owner of a disk". */
+  readonly called: string;
+  /** Fault points: `written`, `linked`, `decided`, `replaced`. */
+  readonly fault?: FaultHook | undefined;
+}
+
+/**
+ * Values on shared storage that several hosts replace by compare-and-set, so that of two who want a key at the same instant
+ * one gets it.
+ *
+ * Each key has a directory, and in it a file for each generation, `<g>.json`; the highest is the value. Generation g + 1 is
+ * made by link(2) from a file that is complete, and is never changed. link(2) is decided by the server, where O_EXCL and
+ * rename(2) are of no use: the one leaves half a file, the other overwrites. What the server does not decide:
+ * - Its answer may be lost, and the repeated call then finds what the first one made. So each write has an id of its own,
+ *   and the content of the file tells whose it is.
+ * - Older generations are removed, so their names are free for a host that has slept since it looked. So whoever has linked
+ *   looks again: if there is a later one, or if the one that it replaced is gone, it has come too late and takes its file back.
+ * - A directory may be listed from a cache, or be cached as absent. A change that this host makes in a directory ends that;
+ *   so each look makes and removes a name of its own first. Its time is what age is measured from: hosts' clocks differ.
+ *
+ * A key's directory stays when its value is free, so that its generations go on.
+ *
+ * Errors: VirtxError of kind `storage`; `conflict`, if a file is of a newer format or cannot be understood: such a record is
+ * never replaced.
+ */
+export class Generations<T> {
+  readonly #o: GenerationsOptions<T>;
+  readonly #fault: FaultHook;
+  readonly #stored: z.ZodType<{ readonly write: string; readonly value: T | null }>;
+
+  constructor(options: GenerationsOptions<T>) {
+    this.#o = options;
+    this.#fault = options.fault ?? noFault;
+    this.#stored = z.strictObject({
+      format: z.literal(FORMAT),
+      write: z.string().refine(isUuid),
+      value: options.schema.nullable(),
+    });
+  }
+
+  /** What a key has; undefined: it never had anything. */
+  async read(key: string): Promise<Generation<T> | undefined> {
+    return await onStorage(`Cannot read ${this.#o.called}`, async () => {
+      for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+        const found = await this.#look(this.#directory(key));
+        if (found !== "changing") return found;
+      }
+      throw new VirtxError("unavailable", `${this.#directory(key)} changes all the time; try again`);
+    });
+  }
+
+  /**
+   * Gives a key its next value, on stable storage, if the generation that it has is still this one (0: it never had any).
+   * @param value undefined: the key becomes free
+   * @returns false: another host was quicker; read again
+   */
+  async replace(key: string, expected: number, value: T | undefined): Promise<boolean> {
+    return await onStorage(`Cannot record ${this.#o.called}`, async () => {
+      const { tree } = this.#o;
+      const directory = this.#directory(key);
+      const write = newUuid();
+      const temp = tree.at(`${directory}/.${write}.tmp`);
+      const target = tree.at(`${directory}/${expected + 1}.json`);
+      const text = JSON.stringify({ format: FORMAT, write, value: value ?? null });
+      await tree.make(directory, DIRECTORY_MODE);
+      let linked = false;
+      try {
+        await this.#files.write(temp, new TextEncoder().encode(text), FILE_MODE);
+        await this.#fault("written");
+        linked = await this.#link(temp, target, write);
+      } catch (error) {
+        if (errnoCode(error) !== "ENOENT") throw error; // else the directory has been removed meanwhile
+      } finally {
+        await this.#files.unlink(temp).catch(() => {}); // what failed before is the one to tell
+      }
+      if (!linked) return false;
+      await this.#fault("linked");
+      const numbers = await this.#numbers(directory);
+      const isNext = Math.max(...numbers) === expected + 1 && (expected === 0 || numbers.includes(expected));
+      if (!isNext) {
+        await this.#files.unlink(target);
+        return false;
+      }
+      await this.#files.syncDirectory(tree.at(directory));
+      await this.#fault("decided");
+      for (const older of numbers.filter((number) => number <= expected)) {
+        await this.#files.unlink(tree.at(`${directory}/${older}.json`));
+      }
+      await this.#fault("replaced");
+      return true;
+    });
+  }
+
+  async #look(directory: string): Promise<Generation<T> | undefined | "changing"> {
+    const { tree } = this.#o;
+    if (!await this.#exists(directory)) return undefined;
+    const now = await this.#refresh(directory);
+    if (now === undefined) return "changing";
+    const numbers = await this.#numbers(directory);
+    if (numbers.length === 0) return undefined;
+    const generation = Math.max(...numbers);
+    const path = tree.at(`${directory}/${generation}.json`);
+    const facts = await this.#files.lstat(path);
+    const content = await this.#content(path);
+    if (!facts || !content) return "changing"; // a later one has come
+    const { value } = this.#parse(path, content);
+    return { generation, value: value ?? undefined, ageMs: Math.max(0, now - facts.modifiedAt) };
+  }
+
+  /** Whether a key has a directory, whatever a cache says. */
+  async #exists(directory: string): Promise<boolean> {
+    const { tree } = this.#o;
+    if ((await tree.missing(directory)).length === 0) return true;
+    await tree.make(this.#o.directory, DIRECTORY_MODE);
+    await this.#refresh(this.#o.directory);
+    return (await tree.missing(directory)).length === 0;
+  }
+
+  /** Has what is cached of a directory forgotten. The time on the clock of the storage; undefined: it is gone. */
+  async #refresh(directory: string): Promise<number | undefined> {
+    const temp = this.#o.tree.at(`${directory}/.${newUuid()}.tmp`);
+    try {
+      await this.#files.create(temp, FILE_MODE);
+    } catch (error) {
+      if (errnoCode(error) === "ENOENT") return undefined;
+      throw error;
+    }
+    const facts = await this.#files.lstat(temp);
+    await this.#files.unlink(temp);
+    return facts?.modifiedAt;
+  }
+
+  async #numbers(directory: string): Promise<number[]> {
+    const names = await this.#files.names(this.#o.tree.at(directory));
+    return names.flatMap((name) => GENERATION_NAME.exec(name)?.slice(1).map(Number) ?? []);
+  }
+
+  /** Whether the generation was made by this write. */
+  async #link(temp: string, target: string, write: string): Promise<boolean> {
+    try {
+      await this.#files.link(temp, target);
+      return true;
+    } catch (error) {
+      const content = await this.#content(target);
+      if (content && new TextDecoder().decode(content).includes(`"write":"${write}"`)) return true;
+      if (errnoCode(error) === "EEXIST") return false;
+      throw error;
+    }
+  }
+
+  async #content(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
+    try {
+      return await this.#files.read(path, LIMIT_BYTES);
+    } catch (error) {
+      if (errnoCode(error) !== "EFBIG") throw error;
+      throw new VirtxError("conflict", `${path} is larger than any record; ${BY_HAND}`);
+    }
+  }
+
+  #parse(path: string, content: Uint8Array<ArrayBuffer>): { readonly value: T | null } {
+    let record: unknown;
+    try {
+      record = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));
+    } catch {
+      throw new VirtxError("conflict", `${path} is not JSON; ${BY_HAND}`);
+    }
+    const format = z.object({ format: z.int() }).safeParse(record).data?.format;
+    if (format !== undefined && format > FORMAT) {
+      const message = `${path} is of format ${format}, and this virtxd knows ${FORMAT}; update it`;
+      throw new VirtxError("conflict", message);
+    }
+    const result = this.#stored.safeParse(record);
+    if (result.success) return result.data;
+    const field = result.error.issues[0]?.path.join(".") || "it";
+    throw new VirtxError("conflict", `${path} cannot be understood (${field}); ${BY_HAND}`);
+  }
+
+  #directory(key: string): string {
+    if (!/^[0-9a-f-]{32,36}$/.test(key)) throw new VirtxError("internal", `"${key}" is not a key`);
+    return `${this.#o.directory}/${key}`;
+  }
+
+  get #files(): Files {
+    return this.#o.tree.files;
+  }
+}
+
+/** What is to be done about a file that no virtxd has written. */
+const BY_HAND = "it is left alone; remove it by hand if no host needs it";
