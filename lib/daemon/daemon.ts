@@ -18,6 +18,7 @@ import { RemoteFiles } from "../posix/remote_files.ts";
 import { Tree } from "../posix/tree.ts";
 import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
+import { diskRecords } from "../registry/ownership.ts";
 import { Registry } from "../registry/registry.ts";
 import { StorageRoom } from "../storage/room.ts";
 import { Storage } from "../storage/storage.ts";
@@ -169,6 +170,7 @@ export class Daemon {
         storage,
         registry,
         journal,
+        diskRecords: diskRecords({ tree, fault }),
         migrations,
         peers: new HttpMigrationPeers({ cluster, transport }),
         clock,

@@ -15,6 +15,9 @@ const LIMIT_BYTES = 64 << 10;
 const DIRECTORY_MODE = 0o750;
 const FILE_MODE = 0o640;
 const GENERATION_NAME = /^([1-9]\d{0,14})\.json$/;
+const TEMP_NAME = /^\..*\.tmp$/;
+/** What is older than that has no writer any more. */
+const LEFTOVER_MS = 3_600_000;
 /** How often a look is repeated that others' changes upset. */
 const ATTEMPTS = 10;
 
@@ -111,7 +114,7 @@ export class Generations<T> {
       }
       if (!linked) return false;
       await this.#fault("linked");
-      const numbers = await this.#numbers(directory);
+      const numbers = generationsIn(await this.#files.names(tree.at(directory)));
       const isNext = Math.max(...numbers) === expected + 1 && (expected === 0 || numbers.includes(expected));
       if (!isNext) {
         await this.#files.unlink(target);
@@ -132,7 +135,11 @@ export class Generations<T> {
     if (!await this.#exists(directory)) return undefined;
     const now = await this.#refresh(directory);
     if (now === undefined) return "changing";
-    const numbers = await this.#numbers(directory);
+    const names = await this.#files.names(tree.at(directory));
+    for (const name of names.filter((name) => TEMP_NAME.test(name))) {
+      await this.#unlinkLeftover(tree.at(`${directory}/${name}`), now);
+    }
+    const numbers = generationsIn(names);
     if (numbers.length === 0) return undefined;
     const generation = Math.max(...numbers);
     const path = tree.at(`${directory}/${generation}.json`);
@@ -166,9 +173,10 @@ export class Generations<T> {
     return facts?.modifiedAt;
   }
 
-  async #numbers(directory: string): Promise<number[]> {
-    const names = await this.#files.names(this.#o.tree.at(directory));
-    return names.flatMap((name) => GENERATION_NAME.exec(name)?.slice(1).map(Number) ?? []);
+  /** Removes what a crash left of a write; of one that is under way it is younger. */
+  async #unlinkLeftover(temp: string, now: number): Promise<void> {
+    const facts = await this.#files.lstat(temp);
+    if (facts && now - facts.modifiedAt > LEFTOVER_MS) await this.#files.unlink(temp);
   }
 
   /** Whether the generation was made by this write. */
@@ -219,6 +227,10 @@ export class Generations<T> {
   get #files(): Files {
     return this.#o.tree.files;
   }
+}
+
+function generationsIn(names: readonly string[]): number[] {
+  return names.flatMap((name) => GENERATION_NAME.exec(name)?.slice(1).map(Number) ?? []);
 }
 
 /** What is to be done about a file that no virtxd has written. */

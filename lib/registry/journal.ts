@@ -7,6 +7,7 @@ import { isUuid } from "../model/uuid.ts";
 import type { Change } from "./change.ts";
 import { FileMark } from "../storage/file_mark.ts";
 import type { Tree } from "../posix/tree.ts";
+import { onStorage } from "../posix/storage_error.ts";
 import { RecordDirectory } from "./record_directory.ts";
 
 /** A change as it is stored. Storage checks the paths themselves, when it is asked to do something with them. */
@@ -42,13 +43,14 @@ export interface JournalOptions {
  * of kind `storage`.
  */
 export class Journal {
+  readonly #tree: Tree;
   readonly #records: RecordDirectory<Change>;
 
   constructor({ tree, hostUuid, log, health, fault = noFault }: JournalOptions) {
-    if (!isUuid(hostUuid)) throw new VirtxError("internal", `"${hostUuid}" is not the UUID of a host`);
+    this.#tree = tree;
     this.#records = new RecordDirectory({
       tree,
-      directory: `xml/${hostUuid}/.journal`,
+      directory: directoryOf(hostUuid),
       schema: StoredChange,
       id: (change) => change.id,
       called: "the journal",
@@ -68,6 +70,14 @@ export class Journal {
     await this.#records.remove(id);
   }
 
+  /** Whether a change of any host is open. */
+  async isOpen(host: string, id: string): Promise<boolean> {
+    return await onStorage(`Cannot look into the journal of host ${host}`, async () => {
+      if ((await this.#tree.missing(directoryOf(host))).length > 0) return false;
+      return await this.#tree.files.lstat(this.#tree.at(`${directoryOf(host)}/${id}.json`)) !== undefined;
+    });
+  }
+
   /** The changes that are open, the oldest first. */
   async list(): Promise<Change[]> {
     return (await this.#records.list()).sort((a, b) => a.startedAt - b.startedAt);
@@ -77,4 +87,9 @@ export class Journal {
   async sweep(): Promise<number> {
     return await this.#records.sweep();
   }
+}
+
+function directoryOf(host: string): string {
+  if (!isUuid(host)) throw new VirtxError("internal", `"${host}" is not the UUID of a host`);
+  return `xml/${host}/.journal`;
 }

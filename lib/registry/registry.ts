@@ -119,6 +119,22 @@ export class Registry {
     }
   }
 
+  /** What all hosts, this one too, have recorded of a VM. */
+  async everywhere(vm: string): Promise<readonly RecordedDefinition[]> {
+    const { tree } = this.#o;
+    return await onStorage(`Cannot read the registries' definitions of VM ${vm}`, async () => {
+      if ((await tree.missing("xml")).length > 0) return [];
+      const hosts = (await tree.files.directories(tree.at("xml"))).filter(isUuid);
+      const found = await Promise.all(hosts.map(async (host) => {
+        const xml = await new Registry({ tree, hostUuid: host }).read(vm);
+        return xml === undefined
+          ? []
+          : [{ host, vm, xml, file: tree.at(`${directoryOf(host)}/${fileName(vm)}`) }];
+      }));
+      return found.flat();
+    });
+  }
+
   /** The UUIDs of all VMs that are recorded; files that are not named like one do not count. */
   async list(): Promise<string[]> {
     return await onStorage("Cannot list the registry", async () => {

@@ -13,8 +13,11 @@ import type { Registry } from "../registry/registry.ts";
 import type { CreatedDisk } from "../storage/created_disk.ts";
 import type { FileMark } from "../storage/file_mark.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { DiskOwners } from "./disk_owners.ts";
 import { provisioned } from "./disks.ts";
 import { type OperationControl, unlessCancelled } from "./operation_course.ts";
+import { disksOf } from "./registered_disks.ts";
+import { unlessGone } from "./unless_gone.ts";
 import type { ChangeOutcome } from "./use_cases.ts";
 import { ownsVariables } from "./variables.ts";
 
@@ -37,6 +40,8 @@ export interface ChangePlan {
   readonly removeNow?: boolean;
   /** See {@link Change.keepsFirmware}. */
   readonly keepsFirmware?: boolean;
+  /** Looks once more, now that the VM's new disks are recorded as its own, whether another VM has one that exists already. */
+  readonly confirm?: () => Promise<void>;
 }
 
 /** What {@link Changes} stands on. */
@@ -47,6 +52,7 @@ export interface ChangesOptions {
   readonly journal: Journal;
   /** This host's UUID. */
   readonly host: string;
+  readonly owners: Pick<DiskOwners, "take" | "release" | "users">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly fault?: FaultHook | undefined;
@@ -96,8 +102,13 @@ export class Changes {
     if (plan.newXml === undefined) return await this.#decide(prepared);
     control?.follow(() => provisioned(this.#o.storage, plan.provision));
     await this.#o.journal.write(prepared);
+    let hasFiles = false;
     try {
       await this.#reached(prepared, "prepared");
+      await this.#take(prepared);
+      await this.#reached(prepared, "taken");
+      await plan.confirm?.();
+      hasFiles = true;
       for (const { disk, created } of plan.provision) {
         await this.#o.storage.provision(created, disk, control?.signal);
         await this.#reached(prepared, "provisioned");
@@ -108,7 +119,8 @@ export class Changes {
       await this.#register(plan.vm);
       await this.#reached(prepared, "registered");
     } catch (error) {
-      throw await this.#abandon(prepared, error);
+      // What another host has just made at these paths, directories without a file too, is not to be tidied away.
+      throw await this.#abandon(hasFiles ? prepared : { ...prepared, created: [] }, error);
     }
     return await this.#decide(prepared);
   }
@@ -145,8 +157,9 @@ export class Changes {
   }
 
   async #settle(change: Change): Promise<void> {
-    if (change.phase === "prepared") await this.#undo(change);
-    else await this.#finish(change);
+    const others = await this.#othersOf(change);
+    if (change.phase === "prepared") await this.#undo(change, others);
+    else await this.#finish(change, others);
   }
 
   /** From here on the change holds, whatever happens. */
@@ -161,8 +174,9 @@ export class Changes {
     }
   }
 
-  async #finish(change: Change): Promise<ChangeOutcome> {
-    const { hypervisor, storage, registry, journal } = this.#o;
+  /** @param others see {@link #othersOf}, for a change that is not of just now */
+  async #finish(change: Change, others = NOBODY): Promise<ChangeOutcome> {
+    const { hypervisor, storage, registry, journal, owners } = this.#o;
     if (change.newXml === undefined) {
       await this.#release(change);
       await this.#reached(change, "undefined");
@@ -174,9 +188,14 @@ export class Changes {
     }
     for (const created of change.created) await storage.commit(created);
     await this.#reached(change, "kept");
-    const outcome = await this.#discard(change);
+    const outcome = await this.#discard({
+      ...change,
+      removed: this.#unlessTaken(change, change.removed, others),
+    });
     await this.#reached(change, "deleted");
     if (change.newXml === undefined) await storage.deleteSeed(change.vm);
+    await owners.release(change.vm, lost(change).filter((path) => !others.has(path)));
+    await this.#reached(change, "released");
     await journal.remove(change.id);
     return outcome;
   }
@@ -232,7 +251,8 @@ export class Changes {
     return failures;
   }
 
-  async #undo(change: Change): Promise<void> {
+  /** @param others see {@link #othersOf}, for a change that is not of just now */
+  async #undo(change: Change, others = NOBODY): Promise<void> {
     if (change.oldXml === undefined) {
       await this.#undefine(change.vm);
       await this.#o.registry.remove(change.vm);
@@ -241,7 +261,12 @@ export class Changes {
       await this.#register(change.vm);
     }
     await this.#reached(change, "reverted");
-    for (const created of change.created.toReversed()) await this.#o.storage.undo(created);
+    const own = new Set(this.#unlessTaken(change, change.created.map(({ path }) => path), others));
+    for (const created of change.created.toReversed()) {
+      await (own.has(created.path) ? this.#o.storage.undo(created) : this.#o.storage.commit(created));
+    }
+    await this.#o.owners.release(change.vm, gained(change), change.id);
+    await this.#reached(change, "released");
     await this.#o.journal.remove(change.id);
   }
 
@@ -257,6 +282,36 @@ export class Changes {
       });
       return this.#pending(change, error);
     }
+  }
+
+  async #take(change: Change): Promise<void> {
+    try {
+      await this.#o.owners.take(change.vm, gained(change), change.id);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot ${change.op} ${named(change)}`);
+    }
+  }
+
+  /** Whose the disks of an old change have become since, in words. */
+  async #othersOf({ vm, phase, newXml, created, removed }: Change): Promise<ReadonlyMap<string, string>> {
+    const users = await this.#o.owners.users([...created.map(({ path }) => path), ...removed], vm);
+    if (phase === "prepared" || newXml === undefined) return users;
+    const again = disksOf(await this.#o.hypervisor.definition(vm).catch(unlessGone) ?? "") ?? [];
+    return new Map([...users, ...again.map((path) => [path, "the VM itself, which got it again"] as const)]);
+  }
+
+  /** Those of a change's disks that no other VM has by now. */
+  #unlessTaken(
+    change: Change,
+    paths: readonly string[],
+    others: ReadonlyMap<string, string>,
+  ): readonly string[] {
+    return paths.filter((path) => {
+      const user = others.get(path);
+      if (user === undefined) return true;
+      this.#o.log.warn("keeping a disk that another VM has by now", { vm: change.vm, path, user });
+      return false;
+    });
   }
 
   async #register(vm: string): Promise<void> {
@@ -317,6 +372,22 @@ export class Changes {
 
 function isMarked(entry: [string, FileMark | undefined]): entry is [string, FileMark] {
   return entry[1] !== undefined;
+}
+
+const NOBODY: ReadonlyMap<string, string> = new Map();
+
+/** The disks that a change gives to its VM. */
+function gained({ oldXml, newXml }: Change): readonly string[] {
+  const before = new Set(oldXml === undefined ? [] : disksOf(oldXml));
+  return newXml === undefined ? [] : disksOf(newXml)?.filter((path) => !before.has(path)) ?? [];
+}
+
+/** The disks that a change takes from its VM; none, if that cannot be told. */
+function lost({ oldXml, newXml }: Change): readonly string[] {
+  const after = newXml === undefined ? [] : disksOf(newXml);
+  return oldXml === undefined || after === undefined
+    ? []
+    : disksOf(oldXml)?.filter((path) => !after.includes(path)) ?? [];
 }
 
 /** The VM that a change is about, by its name if its definition can be read. */

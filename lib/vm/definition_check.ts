@@ -8,6 +8,7 @@ import { didYouMean } from "../model/suggest.ts";
 import { allDisks, type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { DiskClaims } from "./claims.ts";
+import type { DiskOwners } from "./disk_owners.ts";
 import { type DiskPlan, namedDisks, planDisks, unwiped } from "./disks.ts";
 import { isExclusive, type RegisteredDisks } from "./registered_disks.ts";
 
@@ -24,6 +25,7 @@ export interface DefinitionCheckerOptions {
   readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB" | "reclaimableMiB">;
   readonly registered: Pick<RegisteredDisks, "users">;
   readonly claims: Pick<DiskClaims, "suspect">;
+  readonly owners: Pick<DiskOwners, "recorded">;
 }
 
 /** A definition before it is carried out. */
@@ -68,13 +70,15 @@ export class DefinitionChecker {
       this.#networks(def),
     ]);
     const room = await this.#room(plan, def, free);
-    const others = [...taken, ...await this.#usedElsewhere(vm, def, old, plan)];
+    const here = new Set(taken.map(({ field }) => field));
+    const elsewhere = (await this.taken(vm, def, old, plan)).filter(({ field }) => !here.has(field));
+    const others = [...taken.map((issue) => ({ ...issue, kind: "conflict" as const })), ...elsewhere];
     const known = new Set(others.map(({ field }) => field));
     return {
       plan,
       obstacles: [
         ...(duplicateName || def.name === old?.name ? [] : this.#namesakes(vm, def)),
-        ...others.map((issue) => ({ ...issue, kind: "conflict" as const })),
+        ...others,
         ...obstacles.filter(({ field }) => !known.has(field)), // that it is another's says why
         ...room.obstacles,
         ...this.#platform(def, old),
@@ -103,26 +107,42 @@ export class DefinitionChecker {
     return storageRoom(plan, def, free + await this.#o.storage.reclaimableMiB());
   }
 
-  /** Disks that exist and that the VM does not have yet, which VMs of other hosts have, or one of this host may have. */
+  /**
+   * Disks that the VM does not have yet, which VMs of other hosts have, or one of this host may have; those that are to be made,
+   * by their records alone.
+   */
   async #usedElsewhere(
     vm: string,
     def: Vmdef,
     old: Vmdef | undefined,
     { provision }: DiskPlan,
   ): Promise<readonly FieldIssue[]> {
-    const others = new Set([
-      ...provision.map(({ disk }) => disk.path),
-      ...old === undefined ? [] : allDisks(old).map(({ path }) => path),
-    ]);
-    const wanted = namedDisks(def).filter(([, disk]) => isExclusive(disk) && !others.has(disk.path));
-    const users = await this.#o.registered.users(wanted.map(([, { path }]) => path), vm);
+    const had = new Set(old === undefined ? [] : allDisks(old).map(({ path }) => path));
+    const made = new Set(provision.map(({ disk }) => disk.path));
+    const wanted = namedDisks(def).filter(([, disk]) => isExclusive(disk) && !had.has(disk.path));
+    const existing = wanted.map(([, { path }]) => path).filter((path) => !made.has(path));
+    const users = await this.#o.registered.users(existing, vm);
     const suspect = this.#o.claims.suspect(vm);
-    return wanted.flatMap(([field, { path }]) => {
-      const user = users.get(path);
-      if (user === undefined && suspect === undefined) return [];
-      const message = user === undefined ? `may be one of ${suspect}` : `is one of ${user}`;
-      return [{ field: `${field}.path`, message: `disk "${path}" ${message}` }];
-    });
+    const issues: FieldIssue[] = [];
+    for (const [field, { path }] of wanted) {
+      const user = users.get(path) ?? await this.#o.owners.recorded(path, vm);
+      const maybe = made.has(path) ? undefined : suspect;
+      if (user === undefined && maybe === undefined) continue;
+      const message = user === undefined ? `may be one of ${maybe}` : `is one of ${user}`;
+      issues.push({ field: `${field}.path`, message: `disk "${path}" ${message}` });
+    }
+    return issues;
+  }
+
+  /** The disks that VMs of other hosts have, as obstacles: to be asked again once the records say that they are this VM's. */
+  async taken(
+    vm: string,
+    def: Vmdef,
+    old: Vmdef | undefined,
+    plan: DiskPlan,
+  ): Promise<readonly DefinitionObstacle[]> {
+    const issues = await this.#usedElsewhere(vm, def, old, plan);
+    return issues.map((issue) => ({ ...issue, kind: "conflict" }));
   }
 
   /** As an answer: from this host, without the plan. */

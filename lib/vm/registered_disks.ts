@@ -1,15 +1,16 @@
 import { escapeXml } from "../domain_xml/element.ts";
-import { parseDomainXml } from "../domain_xml/parse.ts";
+import { parseSummary } from "../domain_xml/summary.ts";
+import { writableDisks } from "../domain_xml/writable_disks.ts";
 import { DiskDevice } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
-import { allDisks, type Disk } from "../model/vm.ts";
+import type { Disk } from "../model/vm.ts";
 import type { Registry } from "../registry/registry.ts";
 
 /**
  * Which VMs of other hosts have a disk, by what these have recorded on the shared storage; what VMs of this host have,
  * libvirt tells. All definitions are read, so this is for what is seldom: to take a disk that exists, and to delete one.
  *
- * It does not decide between two hosts that want one disk at the same instant.
+ * It does not decide between two hosts that want one disk at the same instant; see DiskOwners.
  */
 export class RegisteredDisks {
   readonly #registry: Registry;
@@ -34,9 +35,8 @@ export class RegisteredDisks {
       if (vm === except) continue;
       const named = texts.filter(([, text]) => xml.includes(text));
       if (named.length === 0) continue;
-      const { name, disks } = exclusiveDisks(xml);
-      const user = `VM "${name ?? vm}" (${vm}) of host ${this.#hostName(host)}, by ${file}`;
-      for (const [path] of named) if (disks === undefined || disks.includes(path)) users.set(path, user);
+      const user = `VM "${nameIn(xml) ?? vm}" (${vm}) of host ${this.#hostName(host)}, by ${file}`;
+      for (const [path] of named) if (mayWrite(xml, path)) users.set(path, user);
     }
     return users;
   }
@@ -47,13 +47,28 @@ export function isExclusive(disk: Disk): boolean {
   return disk.device === DiskDevice.disk && disk.path !== "";
 }
 
-/** The disks that a definition's VM may write to; undefined: it cannot be read, and may have any that it names. */
-function exclusiveDisks(xml: string): { readonly name?: string; readonly disks?: readonly string[] } {
+/** Whether a definition's VM may write to a disk; one that cannot be read may, if it names it. */
+export function mayWrite(xml: string, path: string): boolean {
+  if (!xml.includes(escapeXml(path))) return false;
+  return disksOf(xml)?.includes(path) ?? true;
+}
+
+/** What a definition's VM writes to; undefined: the definition cannot be read. */
+export function disksOf(xml: string): readonly string[] | undefined {
   try {
-    const { def } = parseDomainXml(xml);
-    return { name: def.name, disks: allDisks(def).filter(isExclusive).map(({ path }) => path) };
+    return writableDisks(xml);
   } catch (error) {
-    if (error instanceof VirtxError) return {};
+    if (error instanceof VirtxError) return undefined;
+    throw error;
+  }
+}
+
+/** What a definition's VM is called; undefined: the definition cannot be read. */
+function nameIn(xml: string): string | undefined {
+  try {
+    return parseSummary(xml).name;
+  } catch (error) {
+    if (error instanceof VirtxError) return undefined;
     throw error;
   }
 }

@@ -38,6 +38,7 @@ import {
 import { within } from "../model/within.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { MigrationRecords } from "../registry/migration_record.ts";
+import type { DiskRecords } from "../registry/ownership.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { FileMark } from "../storage/file_mark.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -45,6 +46,7 @@ import { aftermathOf } from "./aftermath.ts";
 import { Changes } from "./change.ts";
 import { DiskClaims } from "./claims.ts";
 import { DefinitionChecker, requireNone } from "./definition_check.ts";
+import { DiskOwners } from "./disk_owners.ts";
 import { ownsStorage, unwiped } from "./disks.ts";
 import { explainLease } from "./lease_failure.ts";
 import { Migrations } from "./migration.ts";
@@ -57,7 +59,7 @@ import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import type { TrackedOperation } from "./operation_record.ts";
 import { Oplog } from "./oplog.ts";
 import { PowerOffs } from "./power_off.ts";
-import { RegisteredDisks } from "./registered_disks.ts";
+import { disksOf, RegisteredDisks } from "./registered_disks.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
 import { VmTurns } from "./turns.ts";
@@ -72,6 +74,7 @@ export interface VmServiceOptions {
   readonly storage: Storage;
   readonly registry: Registry;
   readonly journal: Journal;
+  readonly diskRecords: DiskRecords;
   readonly migrations: MigrationRecords;
   readonly peers: MigrationPeers;
   readonly clock: Clock;
@@ -113,6 +116,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #checker: DefinitionChecker;
   readonly #registered: RegisteredDisks;
   readonly #variables: Variables;
+  readonly #owners: DiskOwners;
   readonly #planner: MigrationPlanner;
   readonly #migrations: Migrations;
   readonly #target: MigrationTarget;
@@ -131,16 +135,25 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   constructor(options: VmServiceOptions) {
     this.#o = options;
-    this.#changes = new Changes({ ...options, host: options.monitor.uuid });
     this.#oplog = new Oplog(options);
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
     const hostName = (uuid: string) => options.inventory.host(uuid)?.def.name ?? uuid;
     this.#registered = new RegisteredDisks({ registry: options.registry, hostName });
+    this.#owners = new DiskOwners({
+      ...options,
+      records: options.diskRecords,
+      claims: this.#claims,
+      registered: this.#registered,
+      vmName: (vm) => this.#nameOf(vm),
+      hostName,
+    });
+    this.#changes = new Changes({ ...options, host: options.monitor.uuid, owners: this.#owners });
     this.#checker = new DefinitionChecker({
       ...options,
       registered: this.#registered,
       claims: this.#claims,
+      owners: this.#owners,
     });
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
     const parts = { ...options, oplog: this.#oplog, claims: this.#claims, locked };
@@ -263,6 +276,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
         remove: new Map(),
+        confirm: async () => requireNone(await this.#checker.taken(uuid, vmdef, undefined, plan), verb),
       }, control);
       await this.#refresh(uuid);
       log.info("VM created", {
@@ -348,6 +362,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         newXml: editDomainXml(xml, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
         remove: await this.#deletable(uuid, deletestorage ? plan.dropped : []),
+        confirm: async () =>
+          requireNone(await this.#checker.taken(uuid, vmdef, old, plan), `change VM "${old.name}"`),
       }, control);
       await this.#refresh(uuid);
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
@@ -385,6 +401,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#operate("VmBoot", uuid, "start", OFF, async (domain) => {
       await this.#endCrashed(domain);
       if (domain.xml.includes(variablesPath(uuid))) await this.#o.storage.variables.prepare();
+      await this.#secureDisks(domain, "start");
       await this.#seed.around(domain, options, () => this.#start(domain));
     });
   }
@@ -677,6 +694,15 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#o.hypervisor.destroy(domain.uuid, { graceful: false });
   }
 
+  /** Records that the VM's disks are its own. @throws VirtxError conflict, if one is another's */
+  async #secureDisks({ uuid, xml }: LocalDomain, verb: string): Promise<void> {
+    try {
+      await this.#owners.take(uuid, disksOf(xml) ?? []);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot ${verb} VM "${this.#nameOf(uuid)}"`);
+    }
+  }
+
   /**
    * Those disks that no other VM uses, of this host or of another, with which files they are now; undefined: none.
    * @throws VirtxError conflict: another host holds the lease of one
@@ -684,11 +710,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async #deletable(uuid: string, disks: readonly Disk[]): Promise<ReadonlyMap<string, FileMark | undefined>> {
     const { log, storage } = this.#o;
     const paths = disks.map((disk) => disk.path);
-    const others = await this.#registered.users(paths, uuid);
+    const others = await this.#owners.secure(uuid, paths);
     const suspect = this.#claims.suspect(uuid);
     const files = new Map<string, FileMark | undefined>();
     for (const path of paths) {
-      const user = this.#claims.userOf(path, uuid) ?? others.get(path) ?? suspect;
+      const user = others.get(path) ?? suspect;
       if (user !== undefined) {
         log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
         continue;

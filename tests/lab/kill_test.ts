@@ -21,11 +21,17 @@ interface State {
   readonly domains: readonly string[];
   readonly registry: readonly string[];
   readonly files: readonly string[];
+  /** Disks that are recorded as a VM's. */
+  readonly owned: readonly string[];
 }
 
-const NOTHING: State = { domains: [], registry: [], files: [] };
-const WITH_OLD: State = { domains: ["old"], registry: ["old"], files: ["ds/old/data.raw", "ds/os.qcow2"] };
-const WITH_NEW: State = { domains: ["new"], registry: ["new"], files: ["ds/new/data.raw", "ds/os.qcow2"] };
+const NOTHING: State = { domains: [], registry: [], files: [], owned: [] };
+/** Where, below /vms, it is recorded whose things are. */
+const RECORDS = ".virtxd/";
+const OLD_FILES = ["ds/old/data.raw", "ds/os.qcow2"];
+const NEW_FILES = ["ds/new/data.raw", "ds/os.qcow2"];
+const WITH_OLD: State = { domains: ["old"], registry: ["old"], files: OLD_FILES, owned: OLD_FILES };
+const WITH_NEW: State = { domains: ["new"], registry: ["new"], files: NEW_FILES, owned: NEW_FILES };
 
 interface Change {
   readonly name: "create" | "update" | "delete";
@@ -37,7 +43,16 @@ interface Change {
 }
 
 /** The steps that create and update have in common; the second writing of the journal is the decision. */
-const PREPARING = ["journal.renamed", "prepared", "storage.reserved", "storage.created", "storage.linked"];
+const TAKING = ["disks.written", "disks.linked", "disks.decided", "disks.replaced"];
+const PREPARING = [
+  "journal.renamed",
+  "prepared",
+  ...TAKING,
+  "taken",
+  "storage.reserved",
+  "storage.created",
+  "storage.linked",
+];
 const DEFINING = [
   "provisioned",
   "defined",
@@ -72,7 +87,7 @@ const CHANGES: readonly Change[] = [
       "committed",
       "storage.committed",
       "kept",
-      ...["trash.recorded", "trash.renamed", "trash.moved", "deleted"],
+      ...["trash.recorded", "trash.renamed", "trash.moved", "deleted", "released"],
       "journal.removed",
     ],
   },
@@ -84,7 +99,7 @@ const CHANGES: readonly Change[] = [
     decided: [
       ...["journal.renamed", "committed", "undefined", "registry.removed", "unregistered", "kept"],
       ...["trash.recorded", "trash.renamed", "trash.moved", "trash.renamed:2", "trash.moved:2"],
-      ...["deleted", "journal.removed"],
+      ...["deleted", "released", "journal.removed"],
     ],
   },
 ];
@@ -111,8 +126,22 @@ async function stateOf(host: LabHost): Promise<State> {
   return {
     domains: xmls.flatMap(titles),
     registry: registered.flatMap(titles),
-    files: files.filter((name) => name !== "" && !registry.includes(name)),
+    files: files.filter((name) => name !== "" && !registry.includes(name) && !name.startsWith(RECORDS)),
+    owned: await ownedOn(host, files),
   };
+}
+
+async function ownedOn(host: LabHost, files: readonly string[]): Promise<string[]> {
+  const current = new Map<string, number>();
+  for (const name of files) {
+    const [, key = "", generation] = /^\.virtxd\/disks\/(.*)\/(\d+)\.json$/.exec(name) ?? [];
+    if (generation !== undefined) current.set(key, Math.max(current.get(key) ?? 0, Number(generation)));
+  }
+  const paths = await Promise.all(Array.from(current, async ([key, generation]) => {
+    const { value } = JSON.parse(await host.exec(["cat", `/vms/${RECORDS}disks/${key}/${generation}.json`]));
+    return value === null ? [] : [String(value.path).replace("/vms/", "")];
+  }));
+  return paths.flat().sort();
 }
 
 async function killAt(

@@ -3,6 +3,7 @@ import type { FaultHook } from "../../lib/model/fault.ts";
 import { type Logger, silentLogger } from "../../lib/model/log.ts";
 import { Journal } from "../../lib/registry/journal.ts";
 import { MigrationRecords } from "../../lib/registry/migration_record.ts";
+import { type DiskRecords, diskRecords } from "../../lib/registry/ownership.ts";
 import { Registry } from "../../lib/registry/registry.ts";
 import { type MigrationPeers, NO_PEERS } from "../../lib/vm/migration_peers.ts";
 import { VmService } from "../../lib/vm/service.ts";
@@ -17,6 +18,7 @@ export class VmHost implements AsyncDisposable {
     readonly shared: SharedStorage,
     readonly registry: Registry,
     readonly journal: Journal,
+    readonly diskRecords: DiskRecords,
     readonly migrations: MigrationRecords,
     readonly vms: VmService,
     readonly resources: AsyncDisposableStack,
@@ -35,6 +37,7 @@ export class VmHost implements AsyncDisposable {
     const place = { tree: shared.tree, hostUuid: monitor.uuid, log };
     const registry = new Registry(place);
     const journal = new Journal(place);
+    const records = diskRecords(place);
     const migrations = new MigrationRecords(place);
     const storage = shared.storage();
     const vms = resources.use(
@@ -45,6 +48,7 @@ export class VmHost implements AsyncDisposable {
         storage,
         registry,
         journal,
+        diskRecords: records,
         migrations,
         peers,
         clock: systemClock,
@@ -52,7 +56,7 @@ export class VmHost implements AsyncDisposable {
         fault,
       }),
     );
-    return new VmHost(host, shared, registry, journal, migrations, vms, resources.move());
+    return new VmHost(host, shared, registry, journal, records, migrations, vms, resources.move());
   }
 
   /** All that a change can touch: domains, registry, files; and whether the journal is empty. */
@@ -63,7 +67,18 @@ export class VmHost implements AsyncDisposable {
       registry: (await this.registry.list()).sort(),
       files: await this.shared.names(),
       open: (await this.journal.list()).length,
+      owned: await this.owned(),
     };
+  }
+
+  /** The disks that are recorded as a VM's. */
+  async owned(): Promise<string[]> {
+    const { tree } = this.shared;
+    const directory = ".virtxd/disks";
+    const isMissing = (await tree.missing(directory)).length > 0;
+    const keys = isMissing ? [] : await tree.files.directories(tree.at(directory));
+    const records = await Promise.all(keys.map((key) => this.diskRecords.read(key)));
+    return records.flatMap((record) => record?.value?.path ?? []).sort();
   }
 
   async [Symbol.asyncDispose](): Promise<void> {

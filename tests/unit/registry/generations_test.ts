@@ -148,6 +148,11 @@ Deno.test("what is no generation does not count, and what is no key never become
   for (const name of ["0.json", "01.json", "1.json.tmp", ".2.json.tmp", "x.json"]) await put(dir, name, "");
   assert.equal(await owners.read(KEY), undefined);
   assert.equal(await owners.replace(KEY, 0, ONE), true);
+  assert.ok((await filesOf(dir)).includes(".2.json.tmp"));
+  const longAgo = new Date(Date.now() - 7_200_000);
+  await Deno.utime(dir.at(`records/owners/${KEY}/.2.json.tmp`), longAgo, longAgo);
+  assert.equal((await owners.read(KEY))?.generation, 1);
+  assert.ok(!(await filesOf(dir)).includes(".2.json.tmp"), "what a crash left is removed");
   for (const key of ["", "..", `../${KEY}`, KEY.toUpperCase()]) {
     await assert.rejects(owners.read(key), { kind: "internal" });
     await assert.rejects(owners.replace(key, 0, ONE), { kind: "internal" });

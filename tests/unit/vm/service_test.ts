@@ -233,12 +233,17 @@ Deno.test("registering refreshes the registry from libvirt, or libvirt from the 
 
 /** Every step of each change at which it can be interrupted, in order. */
 const STEPS = {
-  create: ["prepared", "provisioned", "defined", "registered", "committed", "kept"],
-  update: ["prepared", "provisioned", "defined", "registered", "committed", "kept", "deleted"],
-  delete: ["committed", "undefined", "unregistered", "kept", "deleted"],
+  create: ["prepared", "taken", "provisioned", "defined", "registered", "committed", "kept", "released"],
+  update: [
+    ...["prepared", "taken", "provisioned", "defined", "registered"],
+    ...["committed", "kept", "deleted", "released"],
+  ],
+  delete: ["committed", "undefined", "unregistered", "kept", "deleted", "released"],
 } as const;
 
-const UNDECIDED = new Set(["prepared", "provisioned", "defined", "registered"]);
+/** Until then a change can be cancelled. */
+const UNDONE: ReadonlySet<string> = new Set(["prepared", "taken", "provisioned"]);
+const UNDECIDED = new Set(["prepared", "taken", "provisioned", "defined", "registered"]);
 
 for (const [op, steps] of Object.entries(STEPS)) {
   for (const step of steps) {
@@ -267,6 +272,7 @@ for (const [op, steps] of Object.entries(STEPS)) {
       await vms.recover();
       assert.equal((await host.journal.list()).length, 0);
       assert.deepEqual(await shared.names(), op === "delete" ? [] : ["new.raw"]);
+      assert.deepEqual(await host.owned(), op === "delete" ? [] : ["/vms/ds/new.raw"]);
       const names = await Promise.all(
         (await host.host.hypervisor.domains()).map(async ({ uuid }) => (await vms.get(uuid)).def.name),
       );
@@ -276,8 +282,8 @@ for (const [op, steps] of Object.entries(STEPS)) {
 }
 
 for (const op of ["create", "update"] as const) {
-  for (const step of STEPS[op].filter((step) => step !== "deleted")) {
-    const outcome = step === "prepared" || step === "provisioned" ? "undone" : "finished";
+  for (const step of STEPS[op].filter((step) => step !== "deleted" && step !== "released")) {
+    const outcome = UNDONE.has(step) ? "undone" : "finished";
     Deno.test(`a ${op} that is cancelled when ${step} is ${outcome}`, async () => {
       const course = new OperationCourse();
       await using host = await VmHost.start((point) => {

@@ -1,0 +1,172 @@
+import type { HostMonitor } from "../host/monitor.ts";
+import { VirtxError } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import type { Journal } from "../registry/journal.ts";
+import { diskKey, type DiskRecord, type DiskRecords } from "../registry/ownership.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { DiskClaims } from "./claims.ts";
+import { mayWrite, type RegisteredDisks } from "./registered_disks.ts";
+
+/**
+ * How long a record counts by itself. What it says has to show in the registry or in the journal by then, also to a host
+ * whose NFS client has cached that there is no such file (for up to a minute, acdirmax).
+ */
+const YOUNG_MS = 120_000;
+/** How often a record is read again because another host was quicker. */
+const ATTEMPTS = 10;
+
+/** What {@link DiskOwners} stands on. */
+export interface DiskOwnersOptions {
+  readonly records: DiskRecords;
+  readonly registry: Registry;
+  readonly journal: Journal;
+  readonly monitor: HostMonitor;
+  readonly claims: DiskClaims;
+  readonly registered: RegisteredDisks;
+  /** What a VM and a host are called, for messages. */
+  readonly vmName: (uuid: string) => string;
+  readonly hostName: (uuid: string) => string;
+  readonly log: Logger;
+}
+
+/**
+ * Whose the disks on shared storage are, among all hosts. What counts is what libvirt and the registries say; these are seen
+ * late, though, and two hosts that look at the same instant both see nothing. So a disk is taken by a record on the storage
+ * first, which only one of them can make, and what others say is asked after that.
+ *
+ * A record is in force while it is young, while the change that made it is open, and while the VM has the disk by any registry
+ * or by this host's libvirt. Else nobody needs it (the VM was removed by other tools, say), and whoever wants the disk replaces
+ * it. So records need no repair, a VM that has none yet gets them when it starts, and hosts that write none do no harm.
+ */
+export class DiskOwners {
+  readonly #o: DiskOwnersOptions;
+
+  constructor(options: DiskOwnersOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Records that disks are the VM's.
+   * @param change that gives them to it; undefined: it has them already
+   * @throws VirtxError `conflict`, naming the disk and whose it is; what was recorded before stays
+   */
+  async take(vm: string, paths: readonly string[], change?: string): Promise<void> {
+    for (const path of paths) {
+      const user = await this.#take(vm, path, change);
+      if (user !== undefined) throw new VirtxError("conflict", `disk "${path}" is one of ${user}`);
+    }
+  }
+
+  /**
+   * Makes sure of disks of the VM that are to be deleted: no other VM has them, and none gets them from now on.
+   * @returns those that another VM has, each with whose it is, in words
+   */
+  async secure(vm: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    const users = new Map<string, string>();
+    for (const path of paths) {
+      const user = await unlessUnreadable(this.#take(vm, path, undefined));
+      if (user !== undefined) users.set(path, user);
+    }
+    return new Map([...users, ...await this.users(paths, vm)]);
+  }
+
+  /**
+   * Records that disks are nobody's, if they are the VM's.
+   * @param change only what that has recorded
+   */
+  async release(vm: string, paths: readonly string[], change?: string): Promise<void> {
+    for (const path of paths) {
+      try {
+        await this.#release(vm, path, change);
+      } catch (error) {
+        if (!(error instanceof VirtxError) || error.kind !== "conflict") throw error;
+        this.#o.log.warn("leaving the record of a disk", { vm, path, reason: error.message });
+      }
+    }
+  }
+
+  /** Which of the disks other VMs have, by whatever tells, each with whose it is, in words. */
+  async users(paths: readonly string[], except: string): Promise<ReadonlyMap<string, string>> {
+    const { claims, registered } = this.#o;
+    const users = new Map(await registered.users(paths, except));
+    for (const path of paths) {
+      const here = claims.userOf(path, except);
+      const user = here === undefined
+        ? await unlessUnreadable(this.recorded(path, except))
+        : `VM ${here} of this host`;
+      if (user !== undefined) users.set(path, user);
+    }
+    return users;
+  }
+
+  /** Whose a disk is by a record that is in force, in words; undefined: nobody's but the VM's. */
+  async recorded(path: string, except: string): Promise<string | undefined> {
+    const key = diskKey(path);
+    const now = key && await this.#o.records.read(key);
+    if (!now || now.value === undefined || now.value.vm === except) return undefined;
+    return await this.#inForce(now.value, now.ageMs);
+  }
+
+  /** Whose the disk is, in words, if it is not to be had. */
+  async #take(vm: string, path: string, change: string | undefined): Promise<string | undefined> {
+    const { records, monitor } = this.#o;
+    const key = diskKey(path);
+    if (key === undefined) return undefined;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const now = await records.read(key);
+      const record = now?.value;
+      if (record?.vm === vm && (change === undefined || record.change === change)) return undefined;
+      if (now && record && record.vm !== vm) {
+        const user = await this.#inForce(record, now.ageMs);
+        if (user !== undefined) return user;
+      }
+      const next = { path, vm, host: monitor.uuid, change };
+      if (await records.replace(key, now?.generation ?? 0, next)) return undefined;
+    }
+    throw busy(path);
+  }
+
+  async #release(vm: string, path: string, change: string | undefined): Promise<void> {
+    const { records } = this.#o;
+    const key = diskKey(path);
+    if (key === undefined) return;
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const now = await records.read(key);
+      if (now?.value?.vm !== vm || (change !== undefined && now.value.change !== change)) return;
+      if (await records.replace(key, now.generation, undefined)) return;
+    }
+    throw busy(path);
+  }
+
+  /** Whose the disk is, in words, and why the record counts; undefined: it does not. */
+  async #inForce({ path, vm, host, change }: DiskRecord, ageMs: number): Promise<string | undefined> {
+    const { registry, journal, monitor, vmName, hostName } = this.#o;
+    const on = (uuid: string) => `VM "${vmName(vm)}" (${vm}) of host ${hostName(uuid)}`;
+    if (ageMs < YOUNG_MS) {
+      const seconds = Math.ceil((YOUNG_MS - ageMs) / 1_000);
+      return `${on(host)}, which has just got it; if that has failed, try again in ${seconds} s`;
+    }
+    if (change !== undefined && await journal.isOpen(host, change)) {
+      return `${on(host)}, whose change is still open there; it is settled when virtxd runs on that host`;
+    }
+    const here = monitor.domain(vm)?.xml;
+    if (here !== undefined && mayWrite(here, path)) return on(monitor.uuid);
+    const found = (await registry.everywhere(vm)).find(({ xml }) => mayWrite(xml, path));
+    return found && `${on(found.host)}, by ${found.file}`;
+  }
+}
+
+/** A record that cannot be read is one of somebody. */
+async function unlessUnreadable(user: Promise<string | undefined>): Promise<string | undefined> {
+  try {
+    return await user;
+  } catch (error) {
+    if (error instanceof VirtxError && error.kind === "conflict") return `somebody: ${error.message}`;
+    throw error;
+  }
+}
+
+function busy(path: string): VirtxError {
+  const message = `Other hosts change the record of disk "${path}" all the time; try again`;
+  return new VirtxError("unavailable", message, { retryAfterS: 1 });
+}
