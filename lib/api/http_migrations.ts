@@ -21,12 +21,18 @@ const ANSWER_MAX_BYTES = 1024 * 1024;
 
 /** Asks other hosts about migrations over HTTP. */
 export class HttpMigrationPeers implements MigrationPeers {
-  readonly #cluster: Pick<Cluster, "member" | "catchUp">;
+  readonly #cluster: Pick<Cluster, "member" | "joined" | "catchUp">;
   readonly #transport: Transport;
 
-  constructor(o: { readonly cluster: Pick<Cluster, "member" | "catchUp">; readonly transport: Transport }) {
+  constructor(
+    o: { readonly cluster: Pick<Cluster, "member" | "joined" | "catchUp">; readonly transport: Transport },
+  ) {
     this.#cluster = o.cluster;
     this.#transport = o.transport;
+  }
+
+  get areKnown(): boolean {
+    return this.#cluster.joined;
   }
 
   address(host: string): string | undefined {

@@ -194,6 +194,11 @@ export class Cluster implements Disposable {
     this.#o.log.info("joined the cluster", { host: self, member: own.name, members: members.length });
   }
 
+  /** Whether it is known which hosts there are: Serf has told it since this daemon runs, or this host is alone. */
+  get joined(): boolean {
+    return this.#o.serf === undefined || this.#joinedAt !== undefined;
+  }
+
   /** Where a host is to be reached, and whether it is there; undefined: Serf knows no such host. */
   member(uuid: string): HostMember | undefined {
     return this.#members.host(uuid);

@@ -18,7 +18,7 @@ import { RemoteFiles } from "../posix/remote_files.ts";
 import { Tree } from "../posix/tree.ts";
 import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
-import { diskRecords } from "../registry/ownership.ts";
+import { diskRecords, vmRecords } from "../registry/ownership.ts";
 import { Registry } from "../registry/registry.ts";
 import { StorageRoom } from "../storage/room.ts";
 import { Storage } from "../storage/storage.ts";
@@ -171,6 +171,7 @@ export class Daemon {
         registry,
         journal,
         diskRecords: diskRecords({ tree, fault }),
+        vmRecords: vmRecords({ tree, fault }),
         migrations,
         peers: new HttpMigrationPeers({ cluster, transport }),
         clock,

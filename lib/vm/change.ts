@@ -18,6 +18,7 @@ import { provisioned } from "./disks.ts";
 import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import { disksOf } from "./registered_disks.ts";
 import { unlessGone } from "./unless_gone.ts";
+import type { VmHolders } from "./vm_holders.ts";
 import type { ChangeOutcome } from "./use_cases.ts";
 import { ownsVariables } from "./variables.ts";
 
@@ -53,6 +54,7 @@ export interface ChangesOptions {
   /** This host's UUID. */
   readonly host: string;
   readonly owners: Pick<DiskOwners, "take" | "release" | "users">;
+  readonly holders: Pick<VmHolders, "take" | "release" | "elsewhere">;
   readonly clock: Clock;
   readonly log: Logger;
   readonly fault?: FaultHook | undefined;
@@ -137,13 +139,9 @@ export class Changes {
         const change = (await this.#o.journal.list()).find((candidate) => candidate.id === id);
         if (change === undefined) return;
         try {
-          await this.#settle(change);
-          this.#o.log.info("settled a change found half done", {
-            vm,
-            op: change.op,
-            phase: change.phase,
-            outcome: change.phase === "prepared" ? "undone" : "finished",
-          });
+          const outcome = await this.#settle(change);
+          const { op, phase } = change;
+          this.#o.log.info("settled a change found half done", { vm, op, phase, outcome });
         } catch (error) {
           this.#unsettled = true;
           logFailure(this.#o.log, "warn", "cannot settle a change found half done yet", error, {
@@ -156,10 +154,19 @@ export class Changes {
     }
   }
 
-  async #settle(change: Change): Promise<void> {
+  async #settle(change: Change): Promise<"given up" | "undone" | "finished"> {
+    const holder = await this.#o.holders.elsewhere(change.vm);
+    if (holder !== undefined) {
+      await this.#giveUp(change, holder);
+      return "given up";
+    }
     const others = await this.#othersOf(change);
-    if (change.phase === "prepared") await this.#undo(change, others);
-    else await this.#finish(change, others);
+    if (change.phase === "prepared") {
+      await this.#undo(change, others);
+      return "undone";
+    }
+    await this.#finish(change, others);
+    return "finished";
   }
 
   /** From here on the change holds, whatever happens. */
@@ -176,7 +183,7 @@ export class Changes {
 
   /** @param others see {@link #othersOf}, for a change that is not of just now */
   async #finish(change: Change, others = NOBODY): Promise<ChangeOutcome> {
-    const { hypervisor, storage, registry, journal, owners } = this.#o;
+    const { hypervisor, storage, registry, journal, owners, holders } = this.#o;
     if (change.newXml === undefined) {
       await this.#release(change);
       await this.#reached(change, "undefined");
@@ -194,6 +201,7 @@ export class Changes {
     });
     await this.#reached(change, "deleted");
     if (change.newXml === undefined) await storage.deleteSeed(change.vm);
+    if (change.newXml === undefined) await holders.release(change.vm);
     await owners.release(change.vm, lost(change).filter((path) => !others.has(path)));
     await this.#reached(change, "released");
     await journal.remove(change.id);
@@ -265,6 +273,7 @@ export class Changes {
     for (const created of change.created.toReversed()) {
       await (own.has(created.path) ? this.#o.storage.undo(created) : this.#o.storage.commit(created));
     }
+    if (change.oldXml === undefined) await this.#o.holders.release(change.vm);
     await this.#o.owners.release(change.vm, gained(change), change.id);
     await this.#reached(change, "released");
     await this.#o.journal.remove(change.id);
@@ -285,11 +294,25 @@ export class Changes {
   }
 
   async #take(change: Change): Promise<void> {
+    if (change.op === "create") await this.#o.holders.take(change.vm, change.op);
     try {
       await this.#o.owners.take(change.vm, gained(change), change.id);
     } catch (error) {
       throw VirtxError.wrap(error, `Cannot ${change.op} ${named(change)}`);
     }
+  }
+
+  /**
+   * Another host holds the VM by now, so that neither its definition nor its disks are this host's to change: only the second
+   * names of new disks go, by which they could be told from others' until now.
+   */
+  async #giveUp(change: Change, holder: string): Promise<void> {
+    const { storage, journal, log } = this.#o;
+    const { vm, op, created, removed } = change;
+    for (const disk of created) await storage.commit(disk);
+    const kept = [...created.map(({ path }) => path), ...removed].join(", ");
+    log.warn("gave up a change of a VM that another host has by now", { vm, op, host: holder, kept });
+    await journal.remove(change.id);
   }
 
   /** Whose the disks of an old change have become since, in words. */

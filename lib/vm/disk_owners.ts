@@ -11,7 +11,7 @@ import { mayWrite, type RegisteredDisks } from "./registered_disks.ts";
  * How long a record counts by itself. What it says has to show in the registry or in the journal by then, also to a host
  * whose NFS client has cached that there is no such file (for up to a minute, acdirmax).
  */
-const YOUNG_MS = 120_000;
+export const YOUNG_MS = 120_000;
 /** How often a record is read again because another host was quicker. */
 const ATTEMPTS = 10;
 

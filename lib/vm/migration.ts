@@ -21,6 +21,7 @@ import { isLive, type Settlement, settlementOf } from "./migration_settlement.ts
 import type { Oplog } from "./oplog.ts";
 import { unlessGone } from "./unless_gone.ts";
 import type { Variables } from "./variables.ts";
+import type { VmHolders } from "./vm_holders.ts";
 
 /** What {@link Migrations} stands on. */
 export interface MigrationsOptions {
@@ -28,6 +29,7 @@ export interface MigrationsOptions {
   readonly monitor: HostMonitor;
   readonly registry: Registry;
   readonly records: MigrationRecords;
+  readonly holders: Pick<VmHolders, "migrated">;
   readonly peers: MigrationPeers;
   readonly oplog: Oplog;
   readonly variables: Pick<Variables, "leave">;
@@ -342,8 +344,9 @@ export class Migrations implements AsyncDisposable {
   }
 
   async #moved(run: Run): Promise<void> {
-    const { registry, variables } = this.#o;
-    const { vm, target } = run.record;
+    const { holders, registry, variables } = this.#o;
+    const { vm, source, target } = run.record;
+    await holders.migrated(vm, { from: source, to: target });
     await variables.leave(vm, await registry.read(vm));
     await registry.handOver(vm, target);
     await this.#reached("handed");
@@ -395,6 +398,7 @@ export class Migrations implements AsyncDisposable {
     if (leftover === "unknown") {
       throw new VirtxError("unavailable", "the target may have something left of it");
     }
+    await this.#o.holders.migrated(vm, { from: target, to: run.record.source });
     await this.#close(run, run.info.state, run.info.reason);
     return false;
   }

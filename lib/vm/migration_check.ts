@@ -13,6 +13,7 @@ import { errorMessage, VirtxError } from "../model/error.ts";
 import type { MigrationObstacle, MigrationVerdict } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { DiskClaims } from "./claims.ts";
+import type { DiskOwners } from "./disk_owners.ts";
 import type { TargetCheck } from "./migration_exchange.ts";
 
 /**
@@ -45,7 +46,7 @@ export const OBSTACLES = {
   disk_missing: "a disk is not visible there, or not allowed",
   disk_other: "another file or device has the disk's path there",
   disk_size: "a disk has another size there",
-  disk_taken: "a VM there uses the disk",
+  disk_taken: "another VM has the disk",
   network: "a libvirt network is missing or inactive",
   bridge: "a bridge is missing",
 } as const;
@@ -62,6 +63,7 @@ export interface TargetCheckerOptions {
   readonly inventory: Pick<Inventory, "host">;
   readonly storage: Pick<Storage, "identify">;
   readonly claims: Pick<DiskClaims, "userOf" | "suspect">;
+  readonly owners: Pick<DiskOwners, "recorded">;
 }
 
 /** Collects what is in the way. */
@@ -215,7 +217,7 @@ export class TargetChecker {
    * which is a file's own wherever shared storage is mounted.
    */
   async #disk(vm: string, disk: TargetCheck["disks"][number], obstacles: Obstacles): Promise<void> {
-    const { storage, claims } = this.#o;
+    const { storage, claims, owners } = this.#o;
     const { path } = disk;
     const here = await orRefusal(storage.identify(path));
     if (here instanceof VirtxError) {
@@ -235,9 +237,16 @@ export class TargetChecker {
       );
     }
     const user = claims.userOf(path, vm);
-    obstacles.unless(user === undefined, "disk_taken", `disk "${path}" is used by VM ${user} here`);
+    const isFree = obstacles.unless(
+      user === undefined,
+      "disk_taken",
+      `disk "${path}" is used by VM ${user} here`,
+    );
     const suspect = claims.suspect(vm);
     obstacles.unless(suspect === undefined, "disk_taken", `disk "${path}" may be one of ${suspect} here`);
+    if (!isFree) return;
+    const owner = await owners.recorded(path, vm);
+    obstacles.unless(owner === undefined, "disk_taken", `disk "${path}" is one of ${owner}`);
   }
 }
 

@@ -7,6 +7,8 @@ import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
  * is away) mean that nothing is known; and when the signal says so.
  */
 export interface MigrationPeers {
+  /** Whether it is known yet which hosts there are; until then none seems to be alive. */
+  readonly areKnown: boolean;
   /** Where the host is in the network, as a textual IP address, if Serf says that it is alive. */
   address(host: string): string | undefined;
   /** Whether the host runs the prototype, which answers none of the questions below. */
@@ -28,6 +30,7 @@ export interface MigrationPeers {
 
 /** A host that is alone: it knows of no others. */
 export const NO_PEERS: MigrationPeers = {
+  areKnown: true,
   address: () => undefined,
   isPrototype: () => false,
   check: alone,

@@ -66,7 +66,8 @@ export function startsWithHost(message: string): boolean {
 
 const ORIGIN = "from host ", AUTOSTART = ", started with its host";
 
-function originOf(message: string): string {
+/** The host that such a message names; empty: none. */
+export function originOf(message: string): string {
   const [source = ""] = message.startsWith(ORIGIN) ? message.slice(ORIGIN.length).split(",") : [];
   return isUuid(source) ? source : ""; // the prototype's, say
 }

@@ -9,8 +9,9 @@ import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Operation } from "../model/operation.ts";
 import type { Registry } from "../registry/registry.ts";
-import { startsWithHost } from "./migration_progress.ts";
+import { originOf, startsWithHost } from "./migration_progress.ts";
 import type { Oplog } from "./oplog.ts";
+import type { VmHolders } from "./vm_holders.ts";
 
 /** What a {@link RegistryKeeper} stands on. */
 export interface RegistryKeeperOptions {
@@ -19,6 +20,7 @@ export interface RegistryKeeperOptions {
   readonly inventory: Inventory;
   readonly registry: Registry;
   readonly oplog: Oplog;
+  readonly holders: Pick<VmHolders, "migrated">;
   /** Runs a task while nothing else is done to the VM. */
   readonly locked: (vm: string, task: () => Promise<void>) => Promise<void>;
   /** Whether a change or migration of the VM is open, which will see to the registry itself. */
@@ -134,13 +136,18 @@ export class RegistryKeeper implements AsyncDisposable {
    * @param recorded what the registry had shortly before
    */
   async #bringUpToDate(vm: string, recorded: string | undefined): Promise<void> {
-    const { hypervisor, monitor, oplog } = this.#o;
+    const { hypervisor, monitor, oplog, holders } = this.#o;
     const xml = monitor.domain(vm)?.xml;
     const arrived = xml?.includes(STARTED) && operationsOf(xml).find(isOpenMigration);
     if (xml === undefined || (!arrived && xml === recorded)) return;
     const known = (await hypervisor.domains()).find(({ uuid }) => uuid === vm);
     if (!known?.persistent) return;
     if (arrived && startsWithHost(arrived.msg)) await hypervisor.setAutostart(vm, true);
+    if (arrived) {
+      this.#background(
+        this.#logged(vm, () => holders.migrated(vm, { from: originOf(arrived.msg), to: monitor.uuid })),
+      );
+    }
     if (arrived) await oplog.end("VmMigrate", vm, arrived.ts, undefined, arrived.msg);
     this.record(vm, await hypervisor.definition(vm));
   }

@@ -38,7 +38,7 @@ import {
 import { within } from "../model/within.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { MigrationRecords } from "../registry/migration_record.ts";
-import type { DiskRecords } from "../registry/ownership.ts";
+import type { DiskRecords, VmRecords } from "../registry/ownership.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { FileMark } from "../storage/file_mark.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -64,6 +64,7 @@ import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
 import { VmTurns } from "./turns.ts";
 import { Variables } from "./variables.ts";
+import { VmHolders } from "./vm_holders.ts";
 import type { BegunMigration, ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
 
 /** What {@link VmService} stands on; `fault` is called at each named step of a change. */
@@ -75,6 +76,7 @@ export interface VmServiceOptions {
   readonly registry: Registry;
   readonly journal: Journal;
   readonly diskRecords: DiskRecords;
+  readonly vmRecords: VmRecords;
   readonly migrations: MigrationRecords;
   readonly peers: MigrationPeers;
   readonly clock: Clock;
@@ -117,6 +119,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #registered: RegisteredDisks;
   readonly #variables: Variables;
   readonly #owners: DiskOwners;
+  readonly #holders: VmHolders;
   readonly #planner: MigrationPlanner;
   readonly #migrations: Migrations;
   readonly #target: MigrationTarget;
@@ -140,15 +143,21 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#claims = new DiskClaims(options.monitor);
     const hostName = (uuid: string) => options.inventory.host(uuid)?.def.name ?? uuid;
     this.#registered = new RegisteredDisks({ registry: options.registry, hostName });
+    const names = { vmName: (vm: string) => this.#nameOf(vm), hostName };
     this.#owners = new DiskOwners({
       ...options,
+      ...names,
       records: options.diskRecords,
       claims: this.#claims,
       registered: this.#registered,
-      vmName: (vm) => this.#nameOf(vm),
-      hostName,
     });
-    this.#changes = new Changes({ ...options, host: options.monitor.uuid, owners: this.#owners });
+    this.#holders = new VmHolders({ ...options, ...names, records: options.vmRecords });
+    this.#changes = new Changes({
+      ...options,
+      host: options.monitor.uuid,
+      owners: this.#owners,
+      holders: this.#holders,
+    });
     this.#checker = new DefinitionChecker({
       ...options,
       registered: this.#registered,
@@ -156,7 +165,14 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       owners: this.#owners,
     });
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
-    const parts = { ...options, oplog: this.#oplog, claims: this.#claims, locked };
+    const parts = {
+      ...options,
+      oplog: this.#oplog,
+      claims: this.#claims,
+      owners: this.#owners,
+      holders: this.#holders,
+      locked,
+    };
     this.#planner = new MigrationPlanner(options);
     this.#variables = new Variables(options);
     this.#migrations = new Migrations({
@@ -340,6 +356,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#exclusively(uuid, "update", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "update", OFF);
+      await this.#holders.require(uuid, "update");
       const xml = await this.#editable(domain);
       const { def: old } = parseDomainXml(xml);
       requireName(vmdef.name, old.name);
@@ -378,6 +395,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#exclusively(uuid, "delete", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "delete", OFF);
+      await this.#holders.require(uuid, "delete");
       await this.#endCrashed(domain);
       const { def } = readable(domain, "delete");
       const outcome = await this.#changes.apply({
@@ -401,6 +419,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#operate("VmBoot", uuid, "start", OFF, async (domain) => {
       await this.#endCrashed(domain);
       if (domain.xml.includes(variablesPath(uuid))) await this.#o.storage.variables.prepare();
+      await this.#holders.require(uuid, "start");
       await this.#secureDisks(domain, "start");
       await this.#seed.around(domain, options, () => this.#start(domain));
     });
@@ -429,10 +448,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   async register(uuid: string): Promise<"refreshed" | "defined"> {
-    const { hypervisor, registry, log } = this.#o;
+    const { registry, log } = this.#o;
     return await this.#exclusively(uuid, "register", async () => {
       const xml = await this.#definition(uuid);
       if (xml !== undefined) {
+        await this.#holders.insist(uuid, "register");
         await registry.write(uuid, xml);
         log.info("registry refreshed from libvirt", { vm: uuid });
         return "refreshed";
@@ -443,11 +463,32 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       if (found !== uuid) {
         throw new VirtxError("conflict", `Cannot register VM ${uuid}: its registry file defines ${found}`);
       }
-      await hypervisor.define(registered);
+      await this.#takeOver(uuid, registered);
       await this.#refresh(uuid);
       log.info("VM defined from the registry", { vm: uuid });
       return "defined";
     });
+  }
+
+  /** Defines a VM that the registry has, once this host holds it and its disks; else nothing has changed. */
+  async #takeOver(uuid: string, xml: string): Promise<void> {
+    const { hypervisor, registry } = this.#o;
+    const recorded = await registry.everywhere(uuid);
+    const held = await this.#holders.take(uuid, "register", recorded.map(({ host }) => host));
+    const taking = newUuid();
+    const disks = disksOf(xml) ?? [];
+    try {
+      await this.#owners.take(uuid, disks, taking);
+      await hypervisor.define(xml);
+      if (await this.#holders.holds(uuid)) return;
+      // It took so long that another host could not know that this one was about to.
+      await hypervisor.undefine(uuid);
+      throw new VirtxError("conflict", "another host has taken it meanwhile; try again");
+    } catch (error) {
+      await this.#owners.release(uuid, disks, taking);
+      await held.giveBack();
+      throw VirtxError.wrap(error, `Cannot register VM ${uuid}`);
+    }
   }
 
   async migrate(
@@ -459,6 +500,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#exclusively(uuid, "migrate", async () => {
       const domain = await this.#require(uuid, "migrate", migratable(options));
       const { def: { name } } = readable(domain, "migrate");
+      await this.#holders.require(uuid, "migrate");
+      await this.#secureDisks(domain, "migrate");
       const { target, unlocked, autostart } = await this.#planner.plan(
         uuid,
         domain.xml,
@@ -697,7 +740,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   /** Records that the VM's disks are its own. @throws VirtxError conflict, if one is another's */
   async #secureDisks({ uuid, xml }: LocalDomain, verb: string): Promise<void> {
     try {
-      await this.#owners.take(uuid, disksOf(xml) ?? []);
+      await this.#owners.take(uuid, disksOf(xml ?? await this.#o.hypervisor.definition(uuid)) ?? []);
     } catch (error) {
       throw VirtxError.wrap(error, `Cannot ${verb} VM "${this.#nameOf(uuid)}"`);
     }

@@ -5,6 +5,7 @@ import type { MigrationPeers } from "../../lib/vm/migration_peers.ts";
 
 /** Other hosts as a migration meets them: what they say is up to the test, what they were asked is kept. */
 export class ScriptedPeers implements MigrationPeers {
+  areKnown = true;
   /** Of each host that is alive. */
   readonly addresses = new Map<string, string>();
   readonly prototypes = new Set<string>();

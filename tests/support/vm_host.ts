@@ -3,7 +3,7 @@ import type { FaultHook } from "../../lib/model/fault.ts";
 import { type Logger, silentLogger } from "../../lib/model/log.ts";
 import { Journal } from "../../lib/registry/journal.ts";
 import { MigrationRecords } from "../../lib/registry/migration_record.ts";
-import { type DiskRecords, diskRecords } from "../../lib/registry/ownership.ts";
+import { type DiskRecords, diskRecords, type VmRecords, vmRecords } from "../../lib/registry/ownership.ts";
 import { Registry } from "../../lib/registry/registry.ts";
 import { type MigrationPeers, NO_PEERS } from "../../lib/vm/migration_peers.ts";
 import { VmService } from "../../lib/vm/service.ts";
@@ -19,6 +19,7 @@ export class VmHost implements AsyncDisposable {
     readonly registry: Registry,
     readonly journal: Journal,
     readonly diskRecords: DiskRecords,
+    readonly vmRecords: VmRecords,
     readonly migrations: MigrationRecords,
     readonly vms: VmService,
     readonly resources: AsyncDisposableStack,
@@ -38,6 +39,7 @@ export class VmHost implements AsyncDisposable {
     const registry = new Registry(place);
     const journal = new Journal(place);
     const records = diskRecords(place);
+    const holders = vmRecords(place);
     const migrations = new MigrationRecords(place);
     const storage = shared.storage();
     const vms = resources.use(
@@ -49,6 +51,7 @@ export class VmHost implements AsyncDisposable {
         registry,
         journal,
         diskRecords: records,
+        vmRecords: holders,
         migrations,
         peers,
         clock: systemClock,
@@ -56,7 +59,7 @@ export class VmHost implements AsyncDisposable {
         fault,
       }),
     );
-    return new VmHost(host, shared, registry, journal, records, migrations, vms, resources.move());
+    return new VmHost(host, shared, registry, journal, records, holders, migrations, vms, resources.move());
   }
 
   /** All that a change can touch: domains, registry, files; and whether the journal is empty. */

@@ -65,6 +65,7 @@ class Target implements AsyncDisposable {
     request: TargetCheck = this.fits,
     but: Partial<Libvirt> = {},
     user?: string,
+    owner?: string,
   ): Promise<[code: string, message: string][]> {
     const memory = { total: 8_000, used: 0, free: 0, usedos: 1_000, reservedvms: 3_000, usedvms: 0 };
     const none = { total: 0, used: 0, free: 0, usedos: 0, reservedvms: 0, usedvms: 0, availablevms: 0 };
@@ -78,6 +79,7 @@ class Target implements AsyncDisposable {
       inventory: { host: () => host },
       storage: this.shared.storage(),
       claims: { userOf: () => user, suspect: () => undefined },
+      owners: { recorded: () => Promise.resolve(owner) },
     });
     const verdict = await checker.check(parseTargetCheck(JSON.parse(JSON.stringify(request))));
     assert.equal(verdict.host, HERE);
