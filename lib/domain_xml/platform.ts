@@ -83,7 +83,9 @@ function boundParts(domain: XmlElement): readonly string[] {
     ...hostInterfaces(devices).map((device) =>
       `an interface on this host's device ${device} (macvtap); put it on a bridge first`
     ),
-    ...children(devices, "filesystem").map(() => "a directory of this host; remove it first"),
+    ...children(devices, "filesystem").map((entry) => attribute(child(entry, "source"), "dir") ?? "")
+      .filter((directory) => !isBelow(directory, SHARED_ROOT))
+      .map((directory) => `the directory "${directory}" of this host; remove it first`),
     ...children(devices, "tpm").filter((tpm) => attribute(child(tpm, "backend"), "type") === "passthrough")
       .map(() => "this host's TPM; remove it first"),
     ...boot.filter((path) => path !== "" && !isBelow(path, SHARED_ROOT)).map((path) =>
@@ -105,13 +107,16 @@ function localState(devices: XmlElement | undefined): readonly string[] {
     .map(() => "a TPM, whose memory libvirt keeps on this host; start it and migrate it live");
 }
 
-/** What QEMU cannot migrate: qemu-vdagent (before QEMU 10.1), and a disk that is just being copied. */
+/** What QEMU cannot migrate: qemu-vdagent (before QEMU 10.1), directories, and a disk that is just being copied. */
 function unmovableDevices(devices: XmlElement | undefined): readonly string[] {
   const agents = children(devices, "channel").filter((channel) =>
     attribute(channel, "type") === "qemu-vdagent"
   );
   const copied = children(devices, "disk").filter((disk) => child(disk, "mirror") !== undefined);
   return [
+    ...children(devices, "filesystem").map(() =>
+      "a directory that QEMU shares with it; stop it and migrate it cold, or remove the directory while it is off"
+    ),
     ...copied.map((disk) => {
       const target = attribute(child(disk, "target"), "dev");
       return `disk ${target} that is just being copied; end that first (virsh blockjob … ${target})`;

@@ -306,7 +306,11 @@ const TIED: readonly (readonly [where: "bound" | "unmovable" | "local", device: 
     "<interface type='direct'><source dev='eth0' mode='vepa'/></interface>",
     /device eth0 \(macvtap\)/,
   ],
-  ["bound", "<filesystem type='mount'/>", /^a directory of this host/],
+  [
+    "unmovable",
+    "<filesystem type='mount'><source dir='/vms/ds/share'/></filesystem>",
+    /^a directory .*migrate it cold/,
+  ],
   ["bound", "<tpm model='tpm-tis'><backend type='passthrough'/></tpm>", /^this host's TPM/],
   ["local", "<tpm model='tpm-tis'><backend type='emulator' version='2.0'/></tpm>", /TPM.*migrate it live/],
   [
@@ -330,7 +334,7 @@ for (const [where, device, says] of TIED) {
   });
 }
 
-Deno.test("a kernel of the host ties a VM to it, one on shared storage and a network's macvtap do not", () => {
+Deno.test("a kernel or directory of the host ties a VM to it, one on shared storage and a network's macvtap do not", () => {
   const xml = (kernel: string, source: string) =>
     fixture("domain_xml/libvirt-9.0/bios-inactive.xml").replace(
       "</type>",
@@ -342,6 +346,12 @@ Deno.test("a kernel of the host ties a VM to it, one on shared storage and a net
   assert.match(bound[1] ?? "", /^the file \/boot\/vmlinuz of this host; put it below \/vms first$/);
   assert.deepEqual(hostInterfaces, ["eth1"]);
   assert.deepEqual(parsePlatform(xml("/vms/ds/vmlinuz", "network='lan' dev='eth1'")).bound, []);
+  const filesystem = "<filesystem type='mount'><source dir='/srv'/></filesystem>";
+  const shares = fixture("domain_xml/libvirt-9.0/bios-inactive.xml").replace(
+    "<devices>",
+    `<devices>${filesystem}`,
+  );
+  assert.deepEqual(parsePlatform(shares).bound, ['the directory "/srv" of this host; remove it first']);
 });
 
 Deno.test("what ties a guest to hosts is read from XML as libvirt prints it", () => {
