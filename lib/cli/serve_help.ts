@@ -45,7 +45,7 @@ export function serveHelp(): string {
       ["/var/cache/virtxd", "the runtime, if the executable is of the form that unpacks itself"],
       [
         "/vms",
-        "shared storage: disks and images in /vms/ds, definitions of VMs in /vms/xml, UEFI variables in /vms/nvram",
+        "shared storage: disks and images in /vms/ds, definitions of VMs in /vms/xml, UEFI variables in /vms/ds/nvram",
       ],
     ]),
     section("Signals", [

@@ -57,6 +57,12 @@ export interface HypervisorOptions {
   readonly health?: Health;
 }
 
+/** What stays of a domain that is undefined. */
+export interface UndefineOptions {
+  readonly keepVariables?: boolean;
+  readonly keepTpm?: boolean;
+}
+
 /** A domain that libvirt knows. */
 export interface KnownDomain {
   readonly uuid: string;
@@ -384,11 +390,11 @@ export class Hypervisor implements AsyncDisposable {
    * Removes the definition with what libvirt keeps for it: saved memory, snapshots' data; UEFI variables and the TPM's memory
    * unless they are to be kept.
    */
-  undefine(uuid: string, o: { readonly keepFirmware: boolean } = { keepFirmware: false }): Promise<void> {
+  undefine(uuid: string, o: UndefineOptions = {}): Promise<void> {
     const { managedSave, snapshotsMetadata, nvram, keepNvram, checkpointsMetadata, tpm, keepTpm } =
       UndefineFlag;
     const common = managedSave | snapshotsMetadata;
-    const firmware = o.keepFirmware ? keepNvram | keepTpm : nvram | tpm;
+    const firmware = (o.keepVariables ? keepNvram : nvram) | (o.keepTpm ? keepTpm : tpm);
     // The test driver keeps nothing else, and refuses these flags
     const flags = this.driver === "QEMU" ? common | checkpointsMetadata | firmware : common;
     return this.#change("undefine", uuid, (domain) => domain.undefine(flags));

@@ -26,9 +26,12 @@ export function seedPath(uuid: string): string {
 /** Where libvirt keeps the UEFI variables of VMs that do not say another place: on the host itself. */
 export const LOCAL_VARIABLES_ROOT = "/var/lib/libvirt/qemu/nvram";
 
-/** Where the UEFI variables of a VM are that virtxd makes. */
+/** The UEFI variables of VMs that virtxd makes; beside images, so that they can be deleted and restored like these. */
+export const VARIABLES_ROOT = "/vms/ds/nvram";
+
+/** Where those of a VM are. */
 export function variablesPath(uuid: string): string {
-  return `${SHARED_ROOT}/nvram/${uuid}.fd`;
+  return `${VARIABLES_ROOT}/${uuid}.fd`;
 }
 
 /** Whether a path lies below a directory. Both must be normalised. */

@@ -1,11 +1,12 @@
 import { VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
-import { isBelow, LOCAL_VARIABLES_ROOT, variablesPath } from "../model/paths.ts";
+import { isBelow, LOCAL_VARIABLES_ROOT, VARIABLES_ROOT, variablesPath } from "../model/paths.ts";
 import { AtomicDirectory } from "../posix/atomic_directory.ts";
 import type { Files } from "../posix/files.ts";
 import { LocalFiles } from "../posix/local_files.ts";
 import { onStorage } from "../posix/storage_error.ts";
 import type { Tree } from "../posix/tree.ts";
+import { nameBelowRoot, splitName } from "./location.ts";
 
 /** Twice what the largest firmware (of aarch64) has for its variables. */
 const LIMIT_BYTES = 128 << 20;
@@ -15,7 +16,7 @@ const HEAD_BYTES = 64, SIGNATURE = "_FVH", SIGNATURE_AT = 40;
 const QCOW2 = "QFI\xfb";
 
 /**
- * UEFI variables of VMs: on shared storage, /vms/nvram/<vm uuid>.fd, where every host finds them. libvirt makes such a file from the
+ * UEFI variables of VMs: on shared storage, /vms/ds/nvram/<vm uuid>.fd, where every host finds them. libvirt makes such a file from the
  * firmware's template when the VM first starts, and hands it to QEMU's user, as it does with disks; here is what that needs, and
  * what takes the variables there of a VM whose libvirt has kept them on its own host.
  */
@@ -25,7 +26,7 @@ export class FirmwareVariables {
   readonly #local: Files;
 
   /**
-   * @param tree /vms
+   * @param tree /vms/ds
    * Fault points: `written`, `renamed`.
    */
   constructor(tree: Tree, fault: FaultHook, local: Files = new LocalFiles()) {
@@ -80,12 +81,12 @@ export class FirmwareVariables {
   }
 }
 
-const DIRECTORY = "nvram";
+const DIRECTORY = nameBelowRoot(VARIABLES_ROOT);
 /** QEMU, which may not be root, has to get through; as libvirt has it for its own. */
 const DIRECTORY_MODE = 0o755, FILE_MODE = 0o600;
 
 function fileName(vm: string): string {
-  return variablesPath(vm).slice(`/vms/${DIRECTORY}/`.length);
+  return splitName(nameBelowRoot(variablesPath(vm))).base;
 }
 
 /** A firmware volume, raw or in qcow2; or raw and blank, as some templates are. */

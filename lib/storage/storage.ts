@@ -79,7 +79,7 @@ export class Storage {
     this.#devices = new BlockDevices(options.libc, options.blockDevices);
     this.#qemuImg = new QemuImg({ program: qemuImg, concurrency, timeoutMs, log: options.log });
     this.#creation = new Creation(this.#tree, (point) => fault(`storage.${point}`));
-    this.variables = new FirmwareVariables(tree, (point) => fault(`variables.${point}`));
+    this.variables = new FirmwareVariables(this.#tree, (point) => fault(`variables.${point}`));
     this.trash = new Trash({
       tree: this.#tree,
       graceMs: options.trashMs ?? 86_400_000,

@@ -4,7 +4,7 @@ import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
-import { OWN_DIRECTORY } from "../model/paths.ts";
+import { isBelow, OWN_DIRECTORY, VARIABLES_ROOT } from "../model/paths.ts";
 import { isUuid } from "../model/uuid.ts";
 import { AtomicDirectory } from "../posix/atomic_directory.ts";
 import { errnoCode, systemReason } from "../posix/errno.ts";
@@ -12,7 +12,7 @@ import { type Files, parentOf } from "../posix/files.ts";
 import { onStorage } from "../posix/storage_error.ts";
 import type { Tree } from "../posix/tree.ts";
 import { type FileMark, isSameFile, markOf } from "./file_mark.ts";
-import { locateDisk, nameBelowRoot, splitName } from "./location.ts";
+import { locateDisk, nameBelowRoot, pathOf, splitName } from "./location.ts";
 import {
   parseTrashInfo,
   renderTrashInfo,
@@ -379,7 +379,7 @@ export class Trash {
 
   /** Removes the directories that a file has left empty, but never /vms/ds itself; where storage is mounted, none can go. */
   async #prune(directory: string): Promise<void> {
-    for (let at = directory; at !== ""; at = splitName(at).directory) {
+    for (let at = directory; at !== "" && pathOf(at) !== VARIABLES_ROOT; at = splitName(at).directory) {
       if (!await this.#files.rmdirIfEmpty(this.#tree.at(at))) return;
     }
   }
@@ -684,6 +684,10 @@ function trashedName(id: string, directory: string, { pool, n }: TrashedFile): s
 }
 
 function imageAt(path: string): { readonly name: string; readonly directory: string } {
+  if (isBelow(path, VARIABLES_ROOT) && path.endsWith(".fd")) {
+    const name = nameBelowRoot(path);
+    return { name, directory: splitName(name).directory };
+  }
   const location = locateDisk(path);
   if (location.kind === "file") return location;
   throw new VirtxError("invalid", "block devices are never deleted");

@@ -1,6 +1,6 @@
 import { v4 as newId } from "uuid";
 import { parseSummary } from "../domain_xml/summary.ts";
-import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import type { Hypervisor, UndefineOptions } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
 import { logFailure } from "../model/defect.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
@@ -20,7 +20,7 @@ import { disksOf } from "./registered_disks.ts";
 import { unlessGone } from "./unless_gone.ts";
 import type { VmHolders } from "./vm_holders.ts";
 import type { ChangeOutcome } from "./use_cases.ts";
-import { ownsVariables } from "./variables.ts";
+import { hasLocalVariables } from "./variables.ts";
 
 /** A disk to be provisioned, under the names that were planned for it. */
 export interface PlannedDisk {
@@ -341,9 +341,9 @@ export class Changes {
     await this.#o.registry.write(vm, await this.#o.hypervisor.definition(vm));
   }
 
-  async #undefine(vm: string, keepFirmware = false): Promise<void> {
+  async #undefine(vm: string, options?: UndefineOptions): Promise<void> {
     try {
-      await this.#o.hypervisor.undefine(vm, { keepFirmware });
+      await this.#o.hypervisor.undefine(vm, options);
     } catch (error) {
       if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
     }
@@ -362,7 +362,9 @@ export class Changes {
         );
       }
       const { vm, oldXml = "", keepsFirmware = false } = change;
-      await this.#undefine(vm, keepsFirmware || !ownsVariables(vm, oldXml));
+      // Those on shared storage leave it as the disks do.
+      const keepVariables = keepsFirmware || !hasLocalVariables(oldXml);
+      await this.#undefine(vm, { keepVariables, keepTpm: keepsFirmware });
     } catch (error) {
       if (calledOff(change, error)) await this.#o.journal.remove(change.id);
       throw error;

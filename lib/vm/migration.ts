@@ -317,7 +317,7 @@ export class Migrations implements AsyncDisposable {
         return true;
       case "release":
         if (await hypervisor.isActive(vm)) await hypervisor.destroy(vm, { graceful: false });
-        await hypervisor.undefine(vm, { keepFirmware: true }).catch(unlessGone); // the target's are the same, perhaps
+        await hypervisor.undefine(vm, { keepVariables: true }).catch(unlessGone); // the target's are the same, perhaps
         await this.#reached("released");
         return true;
       case "start":

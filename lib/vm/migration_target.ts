@@ -84,10 +84,10 @@ export class MigrationTarget {
       return there.presence === "running" ? undefined : `it is ${there.presence} at its source`;
     });
     // On shared storage the guest at the source has them.
-    const keepFirmware = localVariables(await hypervisor.liveXml(vm)) === undefined;
+    const keepVariables = localVariables(await hypervisor.liveXml(vm)) === undefined;
     // libvirt may end by itself what waits in vain.
     if (presence !== "off") await hypervisor.destroy(vm, { graceful: false }).catch(unlessGone);
-    await hypervisor.undefine(vm, { keepFirmware }).catch(unlessGone); // it may have been transient
+    await hypervisor.undefine(vm, { keepVariables }).catch(unlessGone); // it may have been transient
     await registry.remove(vm);
     log.info("discarded what a migration left", { vm, presence, source });
   }

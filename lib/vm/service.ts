@@ -4,6 +4,7 @@ import { buildDomainXml } from "../domain_xml/build.ts";
 import { editDomainXml } from "../domain_xml/edit.ts";
 import { operationsOf, type ParsedDomain, parseDomainXml } from "../domain_xml/parse.ts";
 import { outline, showDomain } from "../domain_xml/show.ts";
+import { variablesFile } from "../domain_xml/variables.ts";
 import { readDefinition } from "../host/definition.ts";
 import type { DefinedDomain, HostMonitor, LocalDomain } from "../host/monitor.ts";
 import { runstateOf } from "../host/runstate.ts";
@@ -404,7 +405,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         oldXml: domain.xml,
         newXml: undefined,
         provision: [],
-        remove: await this.#deletable(uuid, deletestorage ? allDisks(def).filter(ownsStorage) : []),
+        remove: deletestorage
+          ? new Map([
+            ...await this.#deletable(uuid, allDisks(def).filter(ownsStorage)),
+            ...await this.#ownVariables(domain),
+          ])
+          : new Map(),
         removeNow: now === true,
         keepsFirmware: !deletestorage,
       });
@@ -771,6 +777,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       }
     }
     return files;
+  }
+
+  /** The UEFI variables of a VM, if they are on shared storage and its own, as {@link #deletable} has disks. */
+  async #ownVariables({ uuid, xml }: DefinedDomain): Promise<ReadonlyMap<string, FileMark | undefined>> {
+    const path = variablesPath(uuid);
+    return new Map(variablesFile(xml) === path ? [[path, await this.#o.storage.mark(path)]] : []);
   }
 
   /** The definition with the sizes that its images have; a size that cannot be told now is 0. */

@@ -64,13 +64,12 @@ export function localVariables(xml: string): string | undefined {
   return file === undefined || isBelow(file, SHARED_ROOT) ? undefined : file;
 }
 
-/** Whether the variables of a definition go when its VM is deleted with its storage: not those of another VM. */
-export function ownsVariables(vm: string, xml: string): boolean {
+/** Whether a VM keeps its variables on this host; false, if that cannot be told. */
+export function hasLocalVariables(xml: string): boolean {
   try {
-    const file = variablesFile(xml);
-    return file === undefined || file === variablesPath(vm) || !isBelow(file, SHARED_ROOT);
+    return localVariables(xml) !== undefined;
   } catch (error) {
-    if (error instanceof VirtxError) return false; // cannot be read, so nothing is taken away for it
+    if (error instanceof VirtxError) return false;
     throw error;
   }
 }

@@ -66,7 +66,7 @@ Deno.test("the UEFI variables of a VM are where it is", async (t) => {
 
   await t.step("a new VM has them on shared storage", async () => {
     const web = await Traveller.create(cluster, "web", { firmware: Firmware.uefi });
-    const shared = `/vms/nvram/${web.vm}.fd`;
+    const shared = `/vms/ds/nvram/${web.vm}.fd`;
     await start(web);
     await web.powerOff();
     await mark(here, shared, "new");
@@ -95,9 +95,9 @@ Deno.test("the UEFI variables of a VM are where it is", async (t) => {
     const gone = await Traveller.create(cluster, "gone", { firmware: Firmware.uefi });
     await start(gone);
     await gone.powerOff();
-    assert.deepEqual(await names(here, "/vms/nvram"), [`${gone.vm}.fd`]);
+    assert.deepEqual(await names(here, "/vms/ds/nvram"), [`${gone.vm}.fd`]);
     await cluster.daemon(1).json("DELETE", `/vms/${gone.vm}`, { deletestorage: true });
-    assert.deepEqual(await names(here, "/vms/nvram"), []);
+    assert.deepEqual(await names(here, "/vms/ds/nvram"), []);
   });
 
   await installGuestImage(here, "/vms/ds/old.qcow2");
@@ -125,7 +125,7 @@ Deno.test("the UEFI variables of a VM are where it is", async (t) => {
     await mark(there, local, "cold");
     await arrives(old, 1, COLD);
     await old.restsOn(1, Runstate.poweroff);
-    const shared = `/vms/nvram/${old.vm}.fd`;
+    const shared = `/vms/ds/nvram/${old.vm}.fd`;
     assert.equal(await markOf(here, shared), "cold");
     assert.ok((await here.exec(["virsh", "dumpxml", "--inactive", old.vm])).includes(`>${shared}</nvram>`));
     assert.ok(
@@ -143,9 +143,9 @@ Deno.test("the UEFI variables of a VM are where it is", async (t) => {
       "bash",
       "-c",
       `virsh dumpxml --inactive ${old.vm} |
-      sed 's#>/vms/nvram/[^<]*#>${local}#' >/tmp/old.xml && virsh define /tmp/old.xml && echo secret >${local}`,
+      sed 's#>/vms/ds/nvram/[^<]*#>${local}#' >/tmp/old.xml && virsh define /tmp/old.xml && echo secret >${local}`,
     ]);
     await assert.rejects(old.begin(1, COLD), /UEFI variables at .* that are no firmware volume/);
-    assert.equal(await markOf(here, `/vms/nvram/${old.vm}.fd`), "cold");
+    assert.equal(await markOf(here, `/vms/ds/nvram/${old.vm}.fd`), "cold");
   });
 });

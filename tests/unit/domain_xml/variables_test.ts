@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { variablesFile, withVariablesFile } from "../../../lib/domain_xml/variables.ts";
 import { fixture } from "../../support/fixtures.ts";
 
-const SHARED = "/vms/nvram/x.fd";
+const SHARED = "/vms/ds/nvram/x.fd";
 
 /** How a definition tells of its variables; undefined: it has none. */
 const CASES: readonly (readonly [os: string, file: string | undefined])[] = [
@@ -12,7 +12,7 @@ const CASES: readonly (readonly [os: string, file: string | undefined])[] = [
   ["<os><loader type='rom'>/x</loader></os>", undefined],
   ["<os><loader type='pflash'>/x</loader></os>", "/var/lib/libvirt/qemu/nvram/web_VARS.fd"],
   ["<os firmware='efi'><loader stateless='yes'/></os>", undefined],
-  ["<os firmware='efi'><nvram>/vms/nvram/a.fd</nvram></os>", "/vms/nvram/a.fd"],
+  ["<os firmware='efi'><nvram>/vms/ds/nvram/a.fd</nvram></os>", "/vms/ds/nvram/a.fd"],
   ["<os><loader type='pflash'>/x</loader><nvram template='/t'>/a</nvram></os>", "/a"],
   ["<os firmware='efi'><nvram type='file'><source file='/b'/></nvram></os>", "/b"],
   ["<os firmware='efi'><nvram type='network'><source protocol='nbd'/></nvram></os>", undefined],

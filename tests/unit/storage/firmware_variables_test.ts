@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { FirmwareVariables } from "../../../lib/storage/firmware_variables.ts";
+import { Tree } from "../../../lib/posix/tree.ts";
 import { LocalFiles } from "../../../lib/posix/local_files.ts";
 import { SharedStorage } from "../../support/shared_storage.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
@@ -46,8 +47,12 @@ async function setUp() {
   const shared = await SharedStorage.create();
   const host = `${shared.root}/host`;
   await Deno.mkdir(`${host}/var/lib/libvirt/qemu/nvram`, { recursive: true });
-  const variables = new FirmwareVariables(shared.tree, () => {}, new HostFiles(host));
-  return { shared, variables, local: host + LOCAL, adopted: `${shared.root}/nvram/${VM}.fd` };
+  const variables = new FirmwareVariables(
+    new Tree(`${shared.root}/ds`, shared.tree.files),
+    () => {},
+    new HostFiles(host),
+  );
+  return { shared, variables, local: host + LOCAL, adopted: `${shared.root}/ds/nvram/${VM}.fd` };
 }
 
 Deno.test("variables of the host are copied to shared storage, over what is there, and then put away", async () => {
@@ -59,7 +64,7 @@ Deno.test("variables of the host are copied to shared storage, over what is ther
     await variables.adopt(VM, LOCAL);
     assert.deepEqual(await Deno.readFile(adopted), volume(fill));
     assert.equal(permissions(adopted), 0o600);
-    assert.equal(permissions(`${shared.root}/nvram`), 0o755);
+    assert.equal(permissions(`${shared.root}/ds/nvram`), 0o755);
   }
   assert.equal(await variables.putAway(LOCAL, "away"), `${LOCAL}.away`);
   assert.deepEqual(await Deno.readFile(`${local}.away`), volume(2));
@@ -71,7 +76,7 @@ Deno.test("a VM that has never run has no variables yet: only the room for them 
   await using _shared = shared;
   await variables.adopt(VM, LOCAL);
   await assert.rejects(Deno.stat(adopted), Deno.errors.NotFound);
-  assert.ok((await Deno.stat(`${shared.root}/nvram`)).isDirectory);
+  assert.ok((await Deno.stat(`${shared.root}/ds/nvram`)).isDirectory);
 });
 
 Deno.test("what is no file of variables, or lies elsewhere, is neither copied nor renamed", async () => {

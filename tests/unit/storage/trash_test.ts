@@ -407,3 +407,14 @@ function exists(path: string): boolean {
     throw error;
   }
 }
+
+Deno.test("UEFI variables go with the disks, and come back with them; the place for them stays", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  const variables = "/vms/ds/nvram/00000000-0000-4000-8000-000000000007.fd";
+  await make(shared, "old", OS, variables);
+  await storage.discard(await decide(storage, [OS, variables]));
+  assert.deepEqual(await shared.names(), ["nvram/"]);
+  assert.deepEqual(await storage.trash.restore(ID), [OS, variables]);
+  assert.equal(await content(shared, variables), `${variables} old`);
+});

@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { variablesPath } from "../../../lib/model/paths.ts";
 
-import { ownsVariables, Variables, type VariablesOptions } from "../../../lib/vm/variables.ts";
+import { hasLocalVariables, Variables, type VariablesOptions } from "../../../lib/vm/variables.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
 
 const VM = numberedUuid(1);
@@ -39,8 +39,8 @@ Deno.test("variables are copied before the definition says so, and put away only
   const { variables, done } = setUp(definition(""));
   await variables.share(VM);
   assert.deepEqual(done, [
-    `copy ${LOCAL} to /vms/nvram/${VM}.fd`,
-    `define <nvram>/vms/nvram/${VM}.fd</nvram>`,
+    `copy ${LOCAL} to /vms/ds/nvram/${VM}.fd`,
+    `define <nvram>/vms/ds/nvram/${VM}.fd</nvram>`,
     `rename ${LOCAL} to .migrated`,
   ]);
 });
@@ -67,9 +67,8 @@ Deno.test("what a VM left here is put away, unless it is back", async () => {
   assert.deepEqual(back.done, []);
 });
 
-Deno.test("a deletion takes a VM's own variables, and no other's", () => {
-  assert.ok(ownsVariables(VM, definition("")));
-  assert.ok(ownsVariables(VM, definition(`<nvram>${variablesPath(VM)}</nvram>`)));
-  assert.ok(!ownsVariables(VM, definition(`<nvram>${variablesPath(numberedUuid(2))}</nvram>`)));
-  assert.ok(!ownsVariables(VM, "<domain"));
+Deno.test("only variables on the host itself go with the definition", () => {
+  assert.ok(hasLocalVariables(definition("")));
+  assert.ok(!hasLocalVariables(definition(`<nvram>${variablesPath(VM)}</nvram>`)));
+  assert.ok(!hasLocalVariables("<domain"));
 });
