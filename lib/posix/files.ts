@@ -1,5 +1,5 @@
 import type { VirtxError } from "../model/error.ts";
-import type { FileIdentity } from "./libc.ts";
+import type { FileIdentity, MountedFile } from "./libc.ts";
 
 /** What lstat(2) tells of a file. */
 export interface FileFacts {
@@ -37,12 +37,21 @@ export interface Files {
   /** See Libc. */
   identity(path: string): Promise<FileIdentity | undefined>;
   /** See Libc. */
+  mountedFile(path: string): Promise<MountedFile | undefined>;
+  /** See Libc. */
   availableBytes(path: string): Promise<number | undefined>;
+  /** See Libc. */
+  isReadOnly(path: string): Promise<boolean | undefined>;
 
   /** Makes an empty file of a name that must be free. */
   create(path: string, mode: number): Promise<void>;
   /** Makes a file with that content and mode, whatever the umask, on stable storage; one of that name is removed before. */
   write(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void>;
+  /**
+   * Makes a file with that content unless there is one, which then stays, and the directory that it is in, durably: written
+   * to a temporary file, and link(2)ed. Whoever else does so at the same instant, one content stands.
+   */
+  writeOnce(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void>;
   /** rename(2) */
   rename(path: string, to: string): Promise<void>;
   /** link(2), which unlike rename(2) never replaces. */
@@ -99,9 +108,12 @@ export const CALL_KINDS: Readonly<Record<FileCall, CallKind>> = {
   names: "read",
   directories: "read",
   identity: "read",
+  mountedFile: "read",
   availableBytes: "read",
+  isReadOnly: "read",
   create: "write",
   write: "write",
+  writeOnce: "write",
   rename: "write",
   link: "write",
   unlink: "write",

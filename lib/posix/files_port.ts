@@ -7,6 +7,17 @@ export interface FileRequest {
   readonly id: number;
   readonly call: FileCall;
   readonly args: readonly unknown[];
+  /** Only if this is true; left out: at all events. */
+  readonly provided?: WriteGuard | undefined;
+}
+
+/** Something is written only while a file is there as it was found: by the same mount, and not written since. */
+export interface WriteGuard {
+  readonly path: string;
+  readonly mountId: bigint;
+  /** "major:minor". */
+  readonly device: string;
+  readonly modified: bigint;
 }
 
 /** What it says first. A message that comes before a Worker listens may be lost, so nothing is asked for until then. */

@@ -1,6 +1,7 @@
 import { inBackground } from "../model/background.ts";
+import { PosixError } from "./errno.ts";
 import type { Files } from "./files.ts";
-import { type FileReply, type FileRequest, LISTENING, toFailure } from "./files_port.ts";
+import { type FileReply, type FileRequest, LISTENING, toFailure, type WriteGuard } from "./files_port.ts";
 import { Libc } from "./libc.ts";
 import { LocalFiles } from "./local_files.ts";
 
@@ -32,13 +33,25 @@ export function serveFiles(port: WorkerPort): void {
 }
 
 /** Never rejects. */
-async function reply(files: Files, { id, call, args }: FileRequest): Promise<FileReply> {
+async function reply(files: Files, { id, call, args, provided }: FileRequest): Promise<FileReply> {
   try {
+    if (provided) await requireUnchanged(files, provided);
     const operation: (...args: never[]) => Promise<unknown> = files[call];
     return { id, value: await operation.apply(files, args as never[]) };
   } catch (error) {
     return { id, failure: toFailure(error) };
   }
+}
+
+/** @throws PosixError unavailable */
+async function requireUnchanged(files: Files, { path, ...then }: WriteGuard): Promise<void> {
+  const now = await files.mountedFile(path);
+  if (now?.mountId === then.mountId && now.device === then.device && now.modified === then.modified) return;
+  throw new PosixError(
+    "ESTALE",
+    `"${path}" is not there as it was: is the storage still mounted?`,
+    "unavailable",
+  );
 }
 
 /** V8's collector, which the executable exposes (--expose-gc); elsewhere it is absent. */

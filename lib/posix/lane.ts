@@ -1,10 +1,12 @@
 import type { CallKind, FileCall } from "./files.ts";
+import type { WriteGuard } from "./files_port.ts";
 
 /** A call, from when it is asked for until its answer. */
 export interface PendingCall {
   readonly id: number;
   readonly call: FileCall;
   readonly args: readonly unknown[];
+  readonly provided: WriteGuard | undefined;
   readonly resolve: (value: unknown) => void;
   readonly reject: (error: Error) => void;
   /** For how long it has been open. */

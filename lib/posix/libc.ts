@@ -17,7 +17,16 @@ import {
   SYS_OPENAT2,
 } from "./symbols.ts";
 import { programRanges } from "./memory_map.ts";
-import { availableBytes, STATVFS_SIZE, Statx, STATX_BASIC, STATX_BTIME, STATX_SIZE } from "./structs.ts";
+import {
+  availableBytes,
+  isReadOnly,
+  STATVFS_SIZE,
+  Statx,
+  STATX_BASIC,
+  STATX_BTIME,
+  STATX_MOUNT_ID,
+  STATX_SIZE,
+} from "./structs.ts";
 
 /** More than any file of /proc or /sys that is read here can have. */
 const KERNEL_FILE_LIMIT = 16 << 20;
@@ -37,6 +46,14 @@ export interface FileIdentity {
   readonly born: bigint | undefined;
   /** When its content last changed, in nanoseconds since the epoch. */
   readonly modified: bigint;
+}
+
+/** A file, and the mount by which its path leads to it. */
+export interface MountedFile extends FileIdentity {
+  /** Of the mount, while that lasts; 0: the kernel does not tell. */
+  readonly mountId: bigint;
+  /** Whether something is mounted at this very path. */
+  readonly isMountRoot: boolean;
 }
 
 /**
@@ -168,21 +185,39 @@ export class Libc implements Disposable {
 
   /** Which file the path names, a symbolic link being a file of its own; undefined if that cannot be told. */
   async identity(path: string): Promise<FileIdentity | undefined> {
-    const buffer = new Uint8Array(STATX_SIZE);
-    const { statxOnPool } = this.#library.symbols;
-    if (await statxOnPool(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, STATX_TOLD, buffer) !== 0) {
-      return undefined;
-    }
-    const { fileSystem, inode, bytes, born, modified } = new Statx(buffer);
-    return { device: fileSystem, inode, bytes, born, modified };
+    const found = await this.#statxOnPool(path, STATX_TOLD);
+    return found && identityOf(found);
+  }
+
+  /** The same, with the mount by which it is reached. */
+  async mountedFile(path: string): Promise<MountedFile | undefined> {
+    const found = await this.#statxOnPool(path, STATX_TOLD | STATX_MOUNT_ID);
+    return found && { ...identityOf(found), mountId: found.mountId, isMountRoot: found.isMountRoot };
   }
 
   /** Bytes that are still free for us on the file system of a path; undefined if that cannot be told. */
   async availableBytes(path: string): Promise<number | undefined> {
+    const found = await this.#statvfsOnPool(path);
+    return found && availableBytes(found);
+  }
+
+  /** Whether the file system of a path takes no writes; undefined if that cannot be told. */
+  async isReadOnly(path: string): Promise<boolean | undefined> {
+    const found = await this.#statvfsOnPool(path);
+    return found && isReadOnly(found);
+  }
+
+  /** A symbolic link is not followed. */
+  async #statxOnPool(path: string, mask: number): Promise<Statx | undefined> {
+    const buffer = new Uint8Array(STATX_SIZE);
+    const { statxOnPool } = this.#library.symbols;
+    const failed = await statxOnPool(AT_FDCWD, cString(path), AT_SYMLINK_NOFOLLOW, mask, buffer) !== 0;
+    return failed ? undefined : new Statx(buffer);
+  }
+
+  async #statvfsOnPool(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
     const buffer = new Uint8Array(STATVFS_SIZE);
-    return await this.#library.symbols.statvfsOnPool(cString(path), buffer) === 0
-      ? availableBytes(buffer)
-      : undefined;
+    return await this.#library.symbols.statvfsOnPool(cString(path), buffer) === 0 ? buffer : undefined;
   }
 
   /** openat2(2) + statx(2): symbolic links are followed, but never out of the directory. */
@@ -219,4 +254,8 @@ export class Libc implements Disposable {
     const reason = hints[code] ?? (text ? Deno.UnsafePointerView.getCString(text) : "unknown reason");
     return new PosixError(code, `${what}: ${reason} (${code})`);
   }
+}
+
+function identityOf({ fileSystem, inode, bytes, born, modified }: Statx): FileIdentity {
+  return { device: fileSystem, inode, bytes, born, modified };
 }

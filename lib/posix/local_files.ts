@@ -1,13 +1,15 @@
 import { errnoCode, PosixError } from "./errno.ts";
 import { type FileFacts, type Files, parentOf } from "./files.ts";
-import type { FileIdentity, Libc } from "./libc.ts";
+import type { FileIdentity, Libc, MountedFile } from "./libc.ts";
 
 /** What Deno's own functions cannot tell. */
-type Told = Pick<Libc, "identity" | "availableBytes">;
+type Told = Pick<Libc, "identity" | "mountedFile" | "availableBytes" | "isReadOnly">;
 
 const UNTOLD: Told = {
   identity: () => Promise.resolve(undefined),
+  mountedFile: () => Promise.resolve(undefined),
   availableBytes: () => Promise.resolve(undefined),
+  isReadOnly: () => Promise.resolve(undefined),
 };
 
 /**
@@ -75,8 +77,16 @@ export class LocalFiles implements Files {
     return await this.#libc.identity(path);
   }
 
+  async mountedFile(path: string): Promise<MountedFile | undefined> {
+    return await this.#libc.mountedFile(path);
+  }
+
   async availableBytes(path: string): Promise<number | undefined> {
     return await this.#libc.availableBytes(path);
+  }
+
+  async isReadOnly(path: string): Promise<boolean | undefined> {
+    return await this.#libc.isReadOnly(path);
   }
 
   async create(path: string, mode: number): Promise<void> {
@@ -90,6 +100,21 @@ export class LocalFiles implements Files {
     for (let rest = content; rest.length > 0;) rest = rest.subarray(await file.write(rest));
     await Deno.chmod(path, mode);
     await file.sync();
+  }
+
+  async writeOnce(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void> {
+    const directory = parentOf(path);
+    await this.mkdir(directory, 0o750);
+    const temporary = `${directory}/.${crypto.randomUUID()}.tmp`;
+    try {
+      await this.write(temporary, content, mode);
+      await this.link(temporary, path).catch((error) => {
+        if (errnoCode(error) !== "EEXIST") throw error;
+      });
+    } finally {
+      await this.unlink(temporary).catch(() => {}); // a leftover hurts nobody, and the first failure is the one to tell
+    }
+    await this.syncDirectory(directory);
   }
 
   async rename(path: string, to: string): Promise<void> {

@@ -80,7 +80,7 @@ export function systemCode(error: unknown): string | undefined {
  */
 export function reasonOf(error: unknown): string {
   if (error instanceof Deno.errors.NotCapable) {
-    return "this program lets itself write only below /vms and /run/virtxd, and not read devices or the system's own files";
+    return "this program lets itself write only below /vms, /run/virtxd and /var/lib/virtxd, and not read devices or the system's own files";
   }
   const words = WORDS[systemCode(error) ?? ""];
   if (words !== undefined) return words;

@@ -9,9 +9,9 @@ import {
   type Files,
   type Responsive,
 } from "./files.ts";
-import { type FileReply, type FileRequest, LISTENING, toError } from "./files_port.ts";
+import { type FileReply, type FileRequest, LISTENING, toError, type WriteGuard } from "./files_port.ts";
 import { Lane, type PendingCall } from "./lane.ts";
-import type { FileIdentity } from "./libc.ts";
+import type { FileIdentity, MountedFile } from "./libc.ts";
 
 /** How many calls of a kind are open at a time; with the probe fewer than the 32 threads that a Worker has. */
 const PLACES: Readonly<Record<CallKind, number>> = { read: 12, write: 12, bulk: 6 };
@@ -72,6 +72,8 @@ export class RemoteFiles implements Files, Responsive, Disposable {
   #untilProbe = 0;
   /** For how long it is known to hang. */
   #hungFor: number | undefined;
+  /** What writes depend on, or why there are none; undefined: nobody has said yet. */
+  #writes: WriteGuard | VirtxError | undefined;
 
   constructor(options: RemoteFilesOptions) {
     this.#o = options;
@@ -110,6 +112,14 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     return { [Symbol.dispose]: () => this.#listeners.delete(listener) };
   }
 
+  /**
+   * From now on has things written only while that is true, or refuses to. What is under way is not concerned, and
+   * {@link writeOnce} never is: by that it comes to be known which storage this is.
+   */
+  restrictWrites(to: WriteGuard | VirtxError): void {
+    this.#writes = to;
+  }
+
   lstat(path: string): Promise<FileFacts | undefined> {
     return this.#call("lstat", path);
   }
@@ -138,8 +148,16 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     return this.#call("identity", path);
   }
 
+  mountedFile(path: string): Promise<MountedFile | undefined> {
+    return this.#call("mountedFile", path);
+  }
+
   availableBytes(path: string): Promise<number | undefined> {
     return this.#call("availableBytes", path);
+  }
+
+  isReadOnly(path: string): Promise<boolean | undefined> {
+    return this.#call("isReadOnly", path);
   }
 
   create(path: string, mode: number): Promise<void> {
@@ -148,6 +166,10 @@ export class RemoteFiles implements Files, Responsive, Disposable {
 
   write(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void> {
     return this.#call("write", path, content, mode);
+  }
+
+  writeOnce(path: string, content: Uint8Array<ArrayBuffer>, mode: number): Promise<void> {
+    return this.#call("writeOnce", path, content, mode);
   }
 
   rename(path: string, to: string): Promise<void> {
@@ -189,17 +211,19 @@ export class RemoteFiles implements Files, Responsive, Disposable {
     const lane = this.#lanes[CALL_KINDS[call]];
     const refusal = this.#refusalOf(lane.kind);
     if (refusal) throw refusal;
+    const provided = isRestricted(call) ? this.#writes : undefined;
+    if (provided instanceof VirtxError) throw provided;
     if (lane.waiting >= MAX_WAITING) {
       throw new VirtxError("unavailable", `storage "${this.#o.root}" has too much to do`, {
         retryAfterS: RETRY_AFTER_S,
       });
     }
-    return await this.#enter(lane, call, args) as Awaited<ReturnType<Files[C]>>;
+    return await this.#enter(lane, call, args, provided) as Awaited<ReturnType<Files[C]>>;
   }
 
-  #enter(lane: Lane, call: FileCall, args: readonly unknown[]): Promise<unknown> {
+  #enter(lane: Lane, call: FileCall, args: readonly unknown[], provided?: WriteGuard): Promise<unknown> {
     const { promise, resolve, reject } = Promise.withResolvers<unknown>();
-    lane.enter({ id: ++this.#lastId, call, args, resolve, reject, openMs: 0 });
+    lane.enter({ id: ++this.#lastId, call, args, provided, resolve, reject, openMs: 0 });
     this.#begin(lane);
     return promise;
   }
@@ -207,8 +231,8 @@ export class RemoteFiles implements Files, Responsive, Disposable {
   #begin(lane: Lane): void {
     for (let next = lane.next(); next; next = lane.next()) {
       this.#worker ??= this.#start();
-      const { id, call, args } = next;
-      const request: FileRequest = { id, call, args };
+      const { id, call, args, provided } = next;
+      const request: FileRequest = { id, call, args, provided };
       if (this.#early) this.#early.push(request);
       else this.#worker.postMessage(request);
     }
@@ -343,6 +367,10 @@ export class RemoteFiles implements Files, Responsive, Disposable {
   get #allLanes(): readonly Lane[] {
     return Object.values(this.#lanes);
   }
+}
+
+function isRestricted(call: FileCall): boolean {
+  return CALL_KINDS[call] === "write" && call !== "writeOnce";
 }
 
 function seconds(ms: number): number {

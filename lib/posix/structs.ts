@@ -4,8 +4,15 @@ export const STATX_SIZE = 256;
 export const STATX_BASIC = 0x7ff;
 /** STATX_BTIME: when the file was made, which not every file system knows. */
 export const STATX_BTIME = 0x800;
+/** STATX_MNT_ID, Linux 5.8: which mount a file is reached by. */
+export const STATX_MOUNT_ID = 0x1000;
+/** STATX_ATTR_MOUNT_ROOT, Linux 5.8: something is mounted here. */
+const ATTR_MOUNT_ROOT = 0x2000n;
 /** sizeof(struct statvfs) on 64-bit glibc is 112. */
 export const STATVFS_SIZE = 112;
+
+/** ST_RDONLY of statvfs(3). */
+const ST_RDONLY = 1n;
 
 const S_IFMT = 0o170000;
 const S_IFBLK = 0o060000;
@@ -16,6 +23,16 @@ export class Statx {
 
   constructor(buffer: Uint8Array<ArrayBuffer>) {
     this.#view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  }
+
+  /** Whether it is the root of a mount; an older kernel says of nothing that it is. */
+  get isMountRoot(): boolean {
+    return (this.#view.getBigUint64(8, true) & ATTR_MOUNT_ROOT) !== 0n;
+  }
+
+  /** stx_mnt_id; 0: an older kernel. */
+  get mountId(): bigint {
+    return this.#view.getBigUint64(144, true);
   }
 
   /** stx_mode: S_ISBLK. */
@@ -64,4 +81,10 @@ export class Statx {
 export function availableBytes(buffer: Uint8Array<ArrayBuffer>): number {
   const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
   return Number(view.getBigUint64(8, true) * view.getBigUint64(32, true));
+}
+
+/** Whether f_flag of struct statvfs says that nothing can be written: of the mount, or of what is mounted. */
+export function isReadOnly(buffer: Uint8Array<ArrayBuffer>): boolean {
+  const view = new DataView(buffer.buffer, buffer.byteOffset, buffer.byteLength);
+  return (view.getBigUint64(72, true) & ST_RDONLY) !== 0n;
 }

@@ -36,7 +36,7 @@ const DIRECTORY_MODE = 0o700;
 
 /**
  * The files of the user who calls the client: its configuration, what it keeps for completion, and what an editor is given. By
- * libc, since the executable's permissions let it write nowhere but below /vms and /run/virtxd. The calls are synchronous and
+ * libc, since the executable's permissions let it write nowhere but below /vms, /run/virtxd and /var/lib/virtxd. The calls are synchronous and
  * the files small.
  *
  * PosixError from all methods.

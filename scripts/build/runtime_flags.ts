@@ -6,7 +6,8 @@ export const RUNTIME_FLAGS: readonly string[] = [
   "--allow-ffi",
   "--allow-net", // listens where the configuration says
   "--allow-read", // disks by path, the configuration wherever it is; /proc, /sys and /dev stay closed
-  "--allow-write=/vms,/run/virtxd,/var/lib/libvirt/qemu/nvram", // there: UEFI variables that move to /vms
+  // nvram: UEFI variables that move to /vms
+  "--allow-write=/vms,/run/virtxd,/var/lib/virtxd,/var/lib/libvirt/qemu/nvram",
   "--allow-run=/usr/bin/qemu-img",
   // A request's signal aborts when its client goes away, rather than at the end of each answer: what is passed on to another
   // host is given up by it. Without the flag Deno prints a warning into the log at the first of them.

@@ -200,7 +200,7 @@ Deno.test("an address that this host lacks, and a socket where none may be made,
     stdout,
     `Cannot listen on unix:${
       dir.at("x.sock")
-    }: this program lets itself write only below /vms and /run/virtxd, ` +
+    }: this program lets itself write only below /vms, /run/virtxd and /var/lib/virtxd, ` +
       "and not read devices or the system's own files\n",
     stderr,
   );

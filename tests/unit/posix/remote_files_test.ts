@@ -199,3 +199,27 @@ Deno.test("a Worker that a defect ends is replaced, and what it had begun fails"
   assert.equal((await files.lstat(dir.path))?.isDirectory, true);
   URL.revokeObjectURL(broken);
 });
+
+Deno.test("nothing is written where a file is not any more as it was found, but by the call that makes such a file", async () => {
+  await using share = await Share.create();
+  const { files, dir } = share;
+  const content = new TextEncoder().encode("one");
+  const path = dir.at("marks/id");
+  await files.writeOnce(path, content, 0o644);
+  await files.writeOnce(path, new TextEncoder().encode("two"), 0o644);
+  assert.deepEqual(await files.read(path, 100), content);
+  assert.deepEqual(await files.names(dir.at("marks")), ["id"]);
+  const { mountId, device, modified } = await files.mountedFile(path) ??
+    assert.fail("it cannot be looked at");
+  files.restrictWrites({ path, mountId, device, modified });
+  await files.mkdir(dir.at("a"), 0o755);
+  await Deno.remove(path);
+  const error = await failure(files.mkdir(dir.at("b"), 0o755));
+  assert.ok(error instanceof VirtxError);
+  assert.deepEqual([error.kind, errnoCode(error)], ["unavailable", "ESTALE"]);
+  assert.deepEqual((await files.directories(dir.path)).sort(), ["a", "marks"]);
+  const refusal = new VirtxError("unavailable", "it is not there");
+  files.restrictWrites(refusal);
+  assert.equal(await failure(files.unlink(dir.at("a"))), refusal);
+  await files.writeOnce(path, content, 0o644);
+});
