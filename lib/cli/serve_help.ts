@@ -42,6 +42,10 @@ export function serveHelp(): string {
     section("Files", [
       [DEFAULT_CONFIG_PATH, "the configuration, unless --config names another"],
       ["/run/virtxd/virtxd.sock", "the API as a unix socket"],
+      [
+        "/var/lib/virtxd/storage.json",
+        "which storage this host uses; remove it when you have really replaced what is at /vms",
+      ],
       ["/var/cache/virtxd", "the runtime, if the executable is of the form that unpacks itself"],
       [
         "/vms",

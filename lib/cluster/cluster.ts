@@ -6,6 +6,7 @@ import { errorMessage } from "../model/error.ts";
 import { type Complaint, Complaints } from "../model/complaints.ts";
 import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
+import type { ToldStorage } from "../model/told_storage.ts";
 import { Archive } from "./archive.ts";
 import { Budget } from "./budget.ts";
 import type { OriginState, Vector, Want } from "./exchange.ts";
@@ -13,7 +14,14 @@ import { Gossip } from "./gossip.ts";
 import type { Inventory } from "./inventory.ts";
 import { Knowledge } from "./knowledge.ts";
 import { LocalOrigin } from "./local_origin.ts";
-import { type HostMember, type MemberChange, Members, ownTags, requireUnique } from "./members.ts";
+import {
+  type HostMember,
+  type MemberChange,
+  Members,
+  ownTags,
+  requireUnique,
+  toldStorages,
+} from "./members.ts";
 import type { Peer, PeerPort, SerfEvent, SerfPort } from "./ports.ts";
 import { Prototypes } from "./prototypes.ts";
 import { Pulls } from "./pulls.ts";
@@ -22,6 +30,7 @@ import { claimedSpeaker, decodeRecord, type GossipRecord, speakerOf } from "./re
 import { Repair } from "./repair.ts";
 import { Repetition } from "./repetition.ts";
 import { isBelievable } from "./stamp.ts";
+import { StorageComparison } from "./storage_comparison.ts";
 import type { Random, Timers } from "./timers.ts";
 
 /** The agent drops news when its queue is full, so its list of members is read again this often. */
@@ -93,6 +102,7 @@ export class Cluster implements Disposable {
   readonly #questions: Questions;
   readonly #complaints: Complaints;
   readonly #health: Health;
+  readonly #storages: StorageComparison;
   readonly #held = new DisposableStack();
   /** The others that are there and can be asked. */
   #peers: readonly Peer[] = [];
@@ -102,6 +112,8 @@ export class Cluster implements Disposable {
   #renewedAt = -Infinity;
   #joinedAt: number | undefined;
   #untold: { readonly at: number; readonly names: readonly string[] } | undefined;
+  #storage: string | undefined;
+  #joined = false;
 
   constructor(options: ClusterOptions) {
     const { inventory, clock, timers, random, log, self } = this.#o = options;
@@ -115,6 +127,7 @@ export class Cluster implements Disposable {
     this.#health = options.health ?? new Health();
     this.#complaints = this.#held.use(new Complaints({ health: this.#health, log, timers }));
     this.#members = new Members(log);
+    this.#storages = new StorageComparison(this.#health, log);
     this.#budget = new Budget({ timers, members });
     this.#origin = this.#held.use(
       new LocalOrigin({ inventory, self, epoch: options.epoch, onPending: () => this.#gossip.vmChanged() }),
@@ -180,12 +193,13 @@ export class Cluster implements Disposable {
    * @throws {VirtxError} kind unavailable, if another live member has this host's UUID, or what the agent answers
    */
   async start(): Promise<void> {
-    const { serf, self, apiPort } = this.#o;
+    const { serf, self } = this.#o;
     if (!serf) return;
     const [own, members] = await Promise.all([serf.self(), serf.members()]);
     requireUnique(members, own.name, self);
     inBackground(this.#followEvents(serf));
-    await serf.setTags(ownTags(self, apiPort));
+    this.#joined = true;
+    await serf.setTags(this.#tags());
     await this.#reconcile(serf);
     this.#joinedAt = this.#o.timers.now();
     this.#gossip.start();
@@ -202,6 +216,26 @@ export class Cluster implements Disposable {
   /** Where a host is to be reached, and whether it is there; undefined: Serf knows no such host. */
   member(uuid: string): HostMember | undefined {
     return this.#members.host(uuid);
+  }
+
+  /**
+   * Which storage the other hosts have, as far as they say, whether they are there or not.
+   * @throws {VirtxError} kind unavailable, if the agent cannot be asked
+   */
+  async toldStorages(): Promise<readonly ToldStorage[]> {
+    const { serf, self } = this.#o;
+    return serf ? toldStorages(await serf.members(), self) : [];
+  }
+
+  /** Tells the others which storage this host has, now or when it joins. */
+  async tellStorage(id: string): Promise<void> {
+    if (this.#storage === id) return;
+    this.#storage = id;
+    this.#compareStorages();
+    const { serf, log } = this.#o;
+    if (!this.#joined || !serf) return;
+    // Where the agent is away, all is told when it is back.
+    await serf.setTags(this.#tags()).catch(unlessDefect(log, "cannot tell the others of the storage"));
   }
 
   /** UTC milliseconds since when Serf is away, and with it the news of who is there; undefined: it is there. */
@@ -279,6 +313,23 @@ export class Cluster implements Disposable {
     }
   }
 
+  #tags(): Readonly<Record<string, string>> {
+    const { self, apiPort } = this.#o;
+    return ownTags(self, apiPort, this.#storage);
+  }
+
+  #compareStorages(): void {
+    const { inventory, self } = this.#o;
+    const here = { host: inventory.host(self)?.def.name ?? self, id: this.#storage };
+    const others = [...this.#members.hosts()].filter(({ peer }) => peer.uuid !== self);
+    this.#storages.compare(
+      here,
+      others.flatMap(({ peer: { name, storage }, cstate }) =>
+        cstate === HostState.active && storage !== undefined ? [{ host: name, id: storage }] : []
+      ),
+    );
+  }
+
   async #followEvents(serf: SerfPort): Promise<void> {
     for await (const event of serf.events) {
       if (this.#stopped) return;
@@ -338,9 +389,8 @@ export class Cluster implements Disposable {
 
   /** Everything that the agent may have forgotten, or that was missed, after it was away. */
   async #rejoin(serf: SerfPort): Promise<void> {
-    const { self, apiPort } = this.#o;
     try {
-      await serf.setTags(ownTags(self, apiPort));
+      await serf.setTags(this.#tags());
       await this.#reconcile(serf);
       this.#staleSince = undefined;
       this.#gossip.start();
@@ -381,6 +431,7 @@ export class Cluster implements Disposable {
   #takeChanges(changes: readonly MemberChange[]): void {
     const { inventory, self, log } = this.#o;
     this.#untold = undefined;
+    this.#compareStorages();
     this.#peers = [...this.#members.hosts()]
       .filter(({ peer, cstate }) => cstate === HostState.active && !peer.prototype && peer.uuid !== self)
       .map(({ peer }) => peer);

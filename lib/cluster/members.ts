@@ -1,6 +1,7 @@
 import { HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
+import type { ToldStorage } from "../model/told_storage.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { Member, Peer } from "./ports.ts";
 
@@ -12,6 +13,8 @@ export const TAGS = {
   protocol: "virtxd",
   /** The port of the API. */
   api: "api",
+  /** The id of its storage, by which hosts notice that they have different ones. */
+  storage: "storage",
 } as const;
 
 /** The version of what virtxd says beyond the prototype's protocol. */
@@ -148,9 +151,25 @@ export class Members {
   }
 }
 
-/** The tags that say that an agent is that of a host of virtxd. */
-export function ownTags(uuid: string, apiPort: number): Readonly<Record<string, string>> {
-  return { [TAGS.uuid]: uuid, [TAGS.protocol]: PROTOCOL, [TAGS.api]: String(apiPort) };
+/**
+ * The tags that say that an agent is that of a host of virtxd.
+ * @param storage the id of its storage, if that is known
+ */
+export function ownTags(
+  uuid: string,
+  apiPort: number,
+  storage: string | undefined,
+): Readonly<Record<string, string>> {
+  const tags = { [TAGS.uuid]: uuid, [TAGS.protocol]: PROTOCOL, [TAGS.api]: String(apiPort) };
+  return storage === undefined ? tags : { ...tags, [TAGS.storage]: storage };
+}
+
+/** Which storage each host but this one says that it has, whether it is there or not. */
+export function toldStorages(members: readonly Member[], self: string): readonly ToldStorage[] {
+  return members.flatMap(({ name, tags }) => {
+    const [uuid, id] = [tags.get(TAGS.uuid), tags.get(TAGS.storage)];
+    return uuid === undefined || uuid === self || id === undefined || !isUuid(id) ? [] : [{ host: name, id }];
+  });
 }
 
 /**
@@ -170,17 +189,19 @@ export function requireUnique(members: readonly Member[], name: string, uuid: st
 
 function peerOf(uuid: string, { name, address, tags }: Member): Peer {
   const port = Number(tags.get(TAGS.api));
+  const storage = tags.get(TAGS.storage);
   return {
     uuid,
     name,
     address,
     port: Number.isInteger(port) && port > 0 && port < 0x10000 ? port : API_PORT,
     prototype: !tags.has(TAGS.protocol),
+    ...(storage !== undefined && isUuid(storage) && { storage }),
   };
 }
 
 function sameHost(a: HostMember | undefined, b: HostMember | undefined): boolean {
   if (!a || !b) return a === b;
   return a.cstate === b.cstate && a.peer.name === b.peer.name && a.peer.address === b.peer.address &&
-    a.peer.port === b.peer.port && a.peer.prototype === b.peer.prototype;
+    a.peer.port === b.peer.port && a.peer.prototype === b.peer.prototype && a.peer.storage === b.peer.storage;
 }

@@ -30,6 +30,8 @@ export interface Peer {
   readonly port: number;
   /** Whether it is a host of the Go prototype, which knows no exchange. */
   readonly prototype: boolean;
+  /** The id of its storage; left out: it does not say, as hosts of earlier versions. */
+  readonly storage?: string | undefined;
 }
 
 /** How hosts ask each other for what they know; all fail with a VirtxError, and when the signal says so. */

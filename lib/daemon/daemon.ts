@@ -7,12 +7,14 @@ import { type Cluster, untoldReason } from "../cluster/cluster.ts";
 import { Inventory } from "../cluster/inventory.ts";
 import { HostMonitor } from "../host/monitor.ts";
 import { Hypervisor } from "../libvirt/hypervisor.ts";
+import { inBackground } from "../model/background.ts";
 import { systemClock } from "../model/clock.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { SHARED_ROOT } from "../model/paths.ts";
 import { within } from "../model/within.ts";
+import { errnoCode } from "../posix/errno.ts";
 import { Libc } from "../posix/libc.ts";
 import { RemoteFiles } from "../posix/remote_files.ts";
 import { Tree } from "../posix/tree.ts";
@@ -21,7 +23,9 @@ import { MigrationRecords } from "../registry/migration_record.ts";
 import { diskRecords, vmRecords } from "../registry/ownership.ts";
 import { Registry } from "../registry/registry.ts";
 import { StorageRoom } from "../storage/room.ts";
+import { StorageMount } from "../storage/mount.ts";
 import { Storage } from "../storage/storage.ts";
+import { StorageMemory } from "../storage/storage_memory.ts";
 import { VmConsoles } from "../vm/consoles.ts";
 import { Operations } from "../vm/operations.ts";
 import { VmService } from "../vm/service.ts";
@@ -30,12 +34,15 @@ import { InstanceLock } from "./instance_lock.ts";
 import type { LogThreshold } from "./log.ts";
 import type { Config } from "./settings.ts";
 import { keepMemoryLow } from "./memory.ts";
+import { Recovery } from "./recovery.ts";
 import { socketGroup } from "./socket_group.ts";
 import { step } from "./start_failure.ts";
 import { keepTrashTidy } from "./tidy_trash.ts";
 import { haltingFault, type TestHooks } from "./test_hooks.ts";
 
 const RUN_DIRECTORY = "/run/virtxd";
+/** What outlasts a reboot; lib/cli/serve_help.ts names what is in it. */
+const STATE_DIRECTORY = "/var/lib/virtxd";
 /** With its full path, as the executable may run nothing else. */
 const QEMU_IMG = "/usr/bin/qemu-img";
 /** Whoever starts virtxd: other programs, such as QEMU, have to find their way through its directories. */
@@ -93,11 +100,6 @@ export class Daemon {
         () => Hypervisor.open({ uri: config.libvirtUri, log, clock, health, nameOf }),
       ),
     );
-    await step(
-      "is the shared storage mounted at /vms? On new storage, and on a host on its own: mkdir -p /vms/ds",
-      () => requireDirectory(tree, "ds"),
-    );
-    signal.throwIfAborted();
 
     const monitor = held.use(
       new HostMonitor({
@@ -123,6 +125,15 @@ export class Daemon {
       ),
     );
 
+    const memory = new StorageMemory(
+      hooks.root ? `${hooks.root}/${hostUuid}.storage` : `${STATE_DIRECTORY}/storage.json`,
+    );
+    await step(
+      "is the shared storage mounted at /vms? On new storage, and on a host on its own: mkdir -p /vms/ds",
+      () => requireStorage(tree, memory),
+    );
+    signal.throwIfAborted();
+
     const transport = held.use(new Transport());
     const cluster = await openCluster(held, {
       config,
@@ -136,9 +147,23 @@ export class Daemon {
       signal,
     });
 
+    const mount = held.use(
+      new StorageMount({
+        root,
+        files,
+        restrictWrites: (to) => files.restrictWrites(to),
+        memory,
+        told: () => cluster.toldStorages(),
+        clock,
+        health,
+        log,
+      }),
+    );
+    const recovery = held.use(new Recovery(mount, health, log));
     const storage = new Storage({
       libc,
       tree,
+      mount: recovery,
       blockDevices: config.blockDevices,
       qemuImg: QEMU_IMG,
       concurrency: config.provisionConcurrency,
@@ -179,9 +204,18 @@ export class Daemon {
         fault,
       }),
     );
+    const tellStorage = () => {
+      if (mount.id !== undefined) inBackground(cluster.tellStorage(mount.id));
+    };
     held.use(files.onReturn(() => vms.storageReturned()));
-    await step(`can ${root} be read and written?`, () => files.whileAnswering(vms.recover()));
-    await operations.settle((operation, control) => vms.takeUp(operation, control));
+    held.use(mount.onReturn(() => vms.storageReturned()));
+    held.use(mount.onReturn(tellStorage));
+    await step(`can ${root} be read and written?`, () =>
+      recovery.begin(async () => {
+        await files.whileAnswering(vms.recover());
+        await operations.settle((operation, control) => vms.takeUp(operation, control));
+      }));
+    tellStorage();
     signal.throwIfAborted();
 
     const api = createApp({
@@ -260,10 +294,15 @@ function readiness({ hypervisor, monitor, cluster, health }: {
   return { ready: reasons.length === 0, reasons, degraded };
 }
 
-async function requireDirectory(tree: Tree, name: string): Promise<void> {
-  const found = await tree.files.lstat(tree.at(name));
-  if (!found?.isDirectory) {
-    throw new VirtxError("unavailable", `the shared storage has no directory ${tree.at(name)}`);
+/** On a host that never had storage; one that had knows what to expect, see StorageMount. */
+async function requireStorage(tree: Tree, memory: StorageMemory): Promise<void> {
+  const remembered = await memory.read();
+  const found = await tree.files.lstat(tree.at("ds")).catch((error) => {
+    if (remembered && errnoCode(error) !== undefined) return undefined;
+    throw error;
+  });
+  if (!found?.isDirectory && !remembered) {
+    throw new VirtxError("unavailable", `the shared storage has no directory ${tree.at("ds")}`);
   }
 }
 

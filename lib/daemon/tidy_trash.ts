@@ -12,7 +12,7 @@ export function keepTrashTidy(storage: Storage, log: Logger): Disposable {
   let timer = setTimeout(look, FIRST_MS);
   async function tidy(): Promise<void> {
     try {
-      if (storage.refusal() === undefined) await storage.trash.tidy();
+      if (await storage.refusal() === undefined) await storage.trash.tidy();
     } catch (error) {
       logFailure(log, "warn", "cannot tidy the trash", error);
     }

@@ -16,6 +16,7 @@ import { FirmwareVariables } from "./firmware_variables.ts";
 import type { FileMark } from "./file_mark.ts";
 import { type DiskFacts, inspectImage } from "./image.ts";
 import { type ImageFormat, locateDisk, nameBelowRoot, splitName } from "./location.ts";
+import { ALWAYS_MOUNTED, type Mounted } from "./mount.ts";
 import { QemuImg } from "./qemu_img.ts";
 import { Leases } from "./leases.ts";
 import { Seeds } from "./seeds.ts";
@@ -28,6 +29,8 @@ export interface StorageOptions {
   readonly libc: Libc;
   /** The shared storage, where paths that begin with /vms are found. */
   readonly tree: Tree;
+  /** Whether it is there; left out: it always is. */
+  readonly mount?: Mounted | undefined;
   /** The block devices that VMs may have: paths, or patterns with `*` for anything within one directory. */
   readonly blockDevices: readonly string[];
   /** The program; "qemu-img" by default. */
@@ -63,6 +66,7 @@ export class Storage {
   readonly variables: FirmwareVariables;
   readonly leases: Leases;
   readonly #tree: Tree;
+  readonly #mount: Mounted;
   readonly #devices: BlockDevices;
   readonly #qemuImg: QemuImg;
   readonly #creation: Creation;
@@ -74,6 +78,7 @@ export class Storage {
   constructor(options: StorageOptions) {
     const { tree, qemuImg = "qemu-img", concurrency = 2, timeoutMs = 1_800_000, fault = noFault } = options;
     this.#log = options.log;
+    this.#mount = options.mount ?? ALWAYS_MOUNTED;
     this.leases = new Leases(tree);
     this.#tree = new Tree(`${tree.root}/ds`, tree.files);
     this.#devices = new BlockDevices(options.libc, options.blockDevices);
@@ -90,9 +95,14 @@ export class Storage {
     this.#seeds = new Seeds(this.#tree, (point) => fault(`seed.${point}`));
   }
 
-  /** Why it cannot be worked on now, as far as is known; undefined: it can. */
-  refusal(): VirtxError | undefined {
-    return this.#files.refusal();
+  /** Which storage it is, by its id; undefined: that is not known. */
+  get id(): string | undefined {
+    return this.#mount.id;
+  }
+
+  /** Why it cannot be worked on now: it hangs, or it is not there any more, or another one; undefined: it can. */
+  async refusal(): Promise<VirtxError | undefined> {
+    return this.#files.refusal() ?? await this.#mount.check();
   }
 
   /** What a disk that exists already is. Throws invalid if it does not, or if it is nothing for QEMU to open. */

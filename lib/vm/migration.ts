@@ -105,6 +105,7 @@ export class Migrations implements AsyncDisposable {
   async recover(): Promise<void> {
     await this.#o.records.sweep();
     for (const record of await this.#o.records.list()) {
+      if (this.#runs.has(record.vm)) continue; // an earlier attempt, which failed later, has done so
       this.#o.log.info("taking up a migration", { vm: record.vm, target: record.target });
       const run = this.#enter(record);
       await this.#o.monitor.refresh(record.vm);

@@ -10,6 +10,7 @@ import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { NetType } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { IMAGES_ROOT, isBelow } from "../model/paths.ts";
 import type { MigrationObstacle, MigrationVerdict } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { DiskClaims } from "./claims.ts";
@@ -43,6 +44,7 @@ export const OBSTACLES = {
   cpu: "its processor lacks what the guest has been shown",
   memory: "too little memory",
   hugepages: "too few hugepages",
+  storage: "its shared storage is another one, or is not there",
   disk_missing: "a disk is not visible there, or not allowed",
   disk_other: "another file or device has the disk's path there",
   disk_size: "a disk has another size there",
@@ -61,7 +63,7 @@ export interface TargetCheckerOptions {
   >;
   readonly monitor: Pick<HostMonitor, "uuid" | "hasBridge">;
   readonly inventory: Pick<Inventory, "host">;
-  readonly storage: Pick<Storage, "identify">;
+  readonly storage: Pick<Storage, "id" | "identify" | "refusal">;
   readonly claims: Pick<DiskClaims, "userOf" | "suspect">;
   readonly owners: Pick<DiskOwners, "recorded">;
 }
@@ -98,6 +100,7 @@ export class TargetChecker {
         this.#unique(request, obstacles),
         guest && this.#machine(request, guest, obstacles),
         this.#networks(request, obstacles),
+        this.#storage(request, obstacles),
         ...request.disks.map((disk) => this.#disk(request.vm, disk, obstacles)),
       ]);
     } catch (error) {
@@ -210,6 +213,20 @@ export class TargetChecker {
         obstacles.unless(this.#o.monitor.hasBridge(name), "bridge", `there is no bridge "${name}" here`);
       }
     }
+  }
+
+  /** Two file systems may well give one inode number to the same path, so these have to be the same. */
+  async #storage({ storage: theirs, disks }: TargetCheck, obstacles: Obstacles): Promise<void> {
+    const { storage } = this.#o;
+    if (!disks.some(({ path }) => isBelow(path, IMAGES_ROOT))) return;
+    const refusal = await storage.refusal();
+    obstacles.unless(refusal === undefined, "storage", refusal?.message ?? "");
+    const same = theirs === undefined || storage.id === undefined || theirs === storage.id;
+    obstacles.unless(
+      same,
+      "storage",
+      `the storage at /vms is another one here (${storage.id}, not ${theirs})`,
+    );
   }
 
   /**

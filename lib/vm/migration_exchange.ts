@@ -40,6 +40,8 @@ export interface TargetCheck {
   /** What it has of devices that not every host offers; left out by hosts of earlier versions. */
   readonly devices?: Platform["devices"] | undefined;
   readonly nets: readonly { readonly name: string; readonly nettype: NetType }[];
+  /** The id of the storage that its disks are on; left out: it is not known, or none of them is on any. */
+  readonly storage?: string | undefined;
 }
 
 const TargetCheckSchema: z.ZodType<TargetCheck> = z.object({
@@ -59,6 +61,7 @@ const TargetCheckSchema: z.ZodType<TargetCheck> = z.object({
   disks: z.array(z.object({ path: z.string(), identity: z.string(), sizeMiB: Count })).max(1_000),
   devices: z.array(z.object({ kind: z.string().max(100), type: z.string().max(100) })).max(1_000).optional(),
   nets: z.array(z.object({ name: z.string(), nettype: z.literal(Object.values(NetType)) })).max(1_000),
+  storage: z.string().refine(isUuid).optional(),
 });
 
 const VerdictSchema: z.ZodType<MigrationVerdict> = z.object({

@@ -202,7 +202,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   /**
    * Settles what an earlier run left half done: changes are undone or finished, open operation records closed,
    * forgotten seeds detached; migrations are taken up again, the registry is brought up to date. Call it once the monitor
-   * has started, before the first request.
+   * has started, before the first request; or, if the storage is not there then, when it is: until then nothing is
+   * to be changed that needs it.
    */
   async recover(): Promise<void> {
     await this.#o.registry.sweep();
@@ -239,9 +240,10 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     if (domain?.xml !== undefined && !this.#closing) inBackground(this.#counted(this.#tidy(domain)));
   }
 
-  /** The storage answers again: what could not be written meanwhile is. */
+  /** The storage answers again, or is there again: what could not be written meanwhile is, and what is half done settled. */
   storageReturned(): void {
     this.#keeper.recheck();
+    this.#settleLater();
   }
 
   /** What an operation comes to that the end of an earlier life cut off; to be asked once all is recovered. */
@@ -272,7 +274,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const { hypervisor, monitor, log, clock } = this.#o;
     const verb = `create VM "${vmdef.name}"`;
     this.#requireHere(verb, host);
-    return await this.#exclusively(uuid, verb, async () => {
+    return await this.#onStorage(uuid, verb, async () => {
       const started = clock();
       using claim = this.#claims.take(uuid, vmdef);
       const checked = await this.#checker.check({
@@ -313,7 +315,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const verb = `create VM "${vmdef.name}"`;
     this.#requireHere(verb, host);
     const uuid = newUuid();
-    return await this.#exclusively(uuid, verb, async () => {
+    return await this.#onStorage(uuid, verb, async () => {
       const taken = this.#claims.issues(uuid, vmdef);
       return this.#checker.verdict(
         await this.#checker.check({ vm: uuid, def: vmdef, old: undefined, tag: uuid, taken, duplicateName }),
@@ -325,7 +327,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     uuid: string,
     { vmdef, duplicateName }: VmUpdateOptions & DefinitionPermissions,
   ): Promise<DefinitionVerdict> {
-    return await this.#exclusively(uuid, "update", async () => {
+    return await this.#onStorage(uuid, "update", async () => {
       const domain = await this.#require(uuid, "update", OFF);
       const { def: old } = readable(domain, "update");
       requireName(vmdef.name, old.name);
@@ -354,7 +356,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     control?: OperationControl,
   ): Promise<ChangeOutcome> {
     const { monitor, log, clock } = this.#o;
-    return await this.#exclusively(uuid, "update", async () => {
+    return await this.#onStorage(uuid, "update", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "update", OFF);
       await this.#holders.require(uuid, "update");
@@ -393,7 +395,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async delete(uuid: string, { deletestorage, now }: VmDeleteOptions): Promise<ChangeOutcome> {
     const { log, clock } = this.#o;
-    return await this.#exclusively(uuid, "delete", async () => {
+    return await this.#onStorage(uuid, "delete", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "delete", OFF);
       await this.#holders.require(uuid, "delete");
@@ -421,7 +423,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   async boot(uuid: string, options: VmBootOptions): Promise<void> {
-    this.#requireStorage(uuid, options);
+    await this.#requireStorageToBoot(uuid, options);
     await this.#operate("VmBoot", uuid, "start", OFF, async (domain) => {
       await this.#endCrashed(domain);
       if (domain.xml.includes(variablesPath(uuid))) await this.#o.storage.variables.prepare();
@@ -455,7 +457,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   async register(uuid: string): Promise<"refreshed" | "defined"> {
     const { registry, log } = this.#o;
-    return await this.#exclusively(uuid, "register", async () => {
+    return await this.#onStorage(uuid, "register", async () => {
       const xml = await this.#definition(uuid);
       if (xml !== undefined) {
         await this.#holders.insist(uuid, "register");
@@ -503,7 +505,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     control?: OperationControl,
   ): Promise<BegunMigration> {
     const { monitor, clock } = this.#o;
-    return await this.#exclusively(uuid, "migrate", async () => {
+    return await this.#onStorage(uuid, "migrate", async () => {
       const domain = await this.#require(uuid, "migrate", migratable(options));
       const { def: { name } } = readable(domain, "migrate");
       await this.#holders.require(uuid, "migrate");
@@ -545,6 +547,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async migrationTargets(uuid: string, options: VmMigrateOptions): Promise<readonly MigrationVerdict[]> {
     const domain = await this.#require(uuid, "migrate", migratable(options));
     readable(domain, "migrate");
+    await this.#requireStorage(this.#what(uuid, "migrate"));
     return await this.#planner.verdicts(uuid, domain.xml, options);
   }
 
@@ -624,6 +627,19 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const { runstate } = this.#local(uuid, verb);
     const check = (found: Runstate) => this.#requireState(uuid, verb, found, ACTIVE);
     await this.#counted(this.#powerOffs.run(uuid, { graceful, runstate, check }));
+  }
+
+  /** Runs a task that changes something on the storage, or tells whether it could, when nothing else is done with the VM. */
+  async #onStorage<T>(
+    uuid: string,
+    verb: string,
+    task: () => Promise<T>,
+    options: { readonly signal?: AbortSignal | undefined } = {},
+  ): Promise<T> {
+    return await this.#exclusively(uuid, verb, async () => {
+      await this.#requireStorage(this.#what(uuid, verb));
+      return await task();
+    }, options);
   }
 
   /** Runs the task when nothing else is done with the VM. */
@@ -724,13 +740,17 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   /** A guest whose disks are on storage that hangs would hang as well, and libvirt with it. */
-  #requireStorage(uuid: string, { cloud_init }: VmBootOptions): void {
-    const refusal = this.#o.storage.refusal();
-    if (refusal === undefined) return;
+  async #requireStorageToBoot(uuid: string, { cloud_init }: VmBootOptions): Promise<void> {
     const { xml, summary } = this.#local(uuid, "start");
     const needsIt = xml === undefined || cloud_init.length > 0 ||
-      allDisks(parseDomainXml(xml).def).some(({ path }) => isBelow(path, IMAGES_ROOT));
-    if (needsIt) throw VirtxError.wrap(refusal, `Cannot start VM "${summary.name}"`);
+      allDisks(showDomain(uuid, xml).def).some(({ path }) => isBelow(path, IMAGES_ROOT));
+    if (needsIt) await this.#requireStorage(`start VM "${summary.name}"`);
+  }
+
+  /** @throws VirtxError unavailable, when nothing can be changed that is on the storage */
+  async #requireStorage(what: string): Promise<void> {
+    const refusal = await this.#o.storage.refusal();
+    if (refusal !== undefined) throw VirtxError.wrap(refusal, `Cannot ${what}`);
   }
 
   #requireHere(verb: string, host: string): void {
@@ -852,11 +872,17 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     if (this.#changes.unsettled) this.#settleLater();
   }
 
+  /** Where the storage is not there, its journal seems to be empty. */
+  async #settleNow(): Promise<void> {
+    await this.#requireStorage("settle what is half done");
+    await this.#settle();
+  }
+
   #settleLater(): void {
     if (this.#closing || this.#settleTimer !== undefined) return;
     this.#settleTimer = setTimeout(() => {
       this.#settleTimer = undefined;
-      this.#settle().catch((error) => {
+      this.#settleNow().catch((error) => {
         const isAway = error instanceof VirtxError && error.kind === "unavailable"; // told once, elsewhere
         logFailure(this.#o.log, isAway ? "debug" : "warn", "cannot read the journal", error);
         this.#settleLater();

@@ -1,5 +1,5 @@
 import assert from "node:assert/strict";
-import { type HostMember, Members, requireUnique, TAGS } from "../../../lib/cluster/members.ts";
+import { type HostMember, Members, requireUnique, TAGS, toldStorages } from "../../../lib/cluster/members.ts";
 import type { Member } from "../../../lib/cluster/ports.ts";
 import { HostState } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
@@ -106,4 +106,21 @@ Deno.test("a host whose UUID another live member has must not join", () => {
       error instanceof VirtxError && error.kind === "unavailable" &&
       error.message.includes('"virt2" at 10.0.0.1'),
   );
+});
+
+Deno.test("which storage a host has is told by a tag, also of one that is not there; what is no id is none", () => {
+  const tagged = (name: string, uuid: string, storage: string) =>
+    member(name, uuid, { status: "failed", tags: new Map([[TAGS.uuid, uuid], [TAGS.storage, storage]]) });
+  const all = [
+    tagged("virt1", A, B),
+    tagged("virt2", B, A),
+    tagged("virt3", numberedUuid(3), "\x1b[2J"),
+    member("old", undefined),
+  ];
+  assert.deepEqual(toldStorages(all, A), [{ host: "virt2", id: A }]);
+  const members = new Members(silentLogger);
+  members.replace(all);
+  assert.equal(members.host(B)?.peer.storage, A);
+  assert.equal(members.host(numberedUuid(3))?.peer.storage, undefined);
+  assert.deepEqual(members.update([tagged("virt2", B, B)]).map(({ uuid }) => uuid), [B]);
 });

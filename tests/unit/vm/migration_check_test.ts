@@ -12,6 +12,8 @@ import { hostEntry, numberedUuid } from "../../support/vm_info.ts";
 const HERE = numberedUuid(2000);
 const VM = numberedUuid(1);
 const DISK = "/vms/ds/web/os.qcow2";
+const STORAGE = numberedUuid(7);
+const MOUNT = { id: STORAGE, check: () => Promise.resolve(undefined) };
 const CPU = "<cpu mode='custom'><model>EPYC</model></cpu>";
 
 /** A guest that fits the host of the fixtures: Debian 12 without KVM. */
@@ -77,7 +79,7 @@ class Target implements AsyncDisposable {
       hypervisor: libvirt(but),
       monitor: { uuid: HERE, hasBridge: (name) => name === "br0" },
       inventory: { host: () => host },
-      storage: this.shared.storage(),
+      storage: this.shared.storage({ mount: MOUNT }),
       claims: { userOf: () => user, suspect: () => undefined },
       owners: { recorded: () => Promise.resolve(owner) },
     });
@@ -217,6 +219,12 @@ const SEEDED: readonly {
     code: "disk_other",
     says: /another one here \(inode \d+, not inode 4711\)/,
     disk: { identity: "inode 4711" },
+  },
+  {
+    what: "another storage",
+    code: "storage",
+    says: new RegExp(`at /vms is another one here \\(${STORAGE}, not ${numberedUuid(8)}\\)`),
+    guest: { storage: numberedUuid(8) },
   },
   {
     what: "a disk of another size",
