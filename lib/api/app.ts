@@ -15,7 +15,7 @@ import { addEventOperations } from "./event_operations.ts";
 import { type BodyOptions, BodyReader } from "./body.ts";
 import type { Connection } from "./exchange.ts";
 import { peerUrl } from "./http_peers.ts";
-import { addInventoryOperations, type ApiOf } from "./inventory_operations.ts";
+import { addInventoryOperations, type MemberOf } from "./inventory_operations.ts";
 import { addOperationOperations } from "./operation_operations.ts";
 import { OperationRelay } from "./operation_relay.ts";
 import { addMigrationOperations } from "./migration_operations.ts";
@@ -90,15 +90,18 @@ export function createApp(o: ApiOptions): Api {
   const unsure = () => cluster?.unsure;
   const routing = new Routing({ hostUuid, passing, unsure });
   const hostOf = (vm: string) => inventory.hostOf(vm, hostUuid);
-  const apiOf: ApiOf = (host) => {
+  const memberOf: MemberOf = (host) => {
     const peer = cluster?.member(host)?.peer;
-    return peer ? peerUrl(peer, "") : "";
+    return {
+      api: peer ? peerUrl(peer, "") : "",
+      ...(peer?.storage !== undefined && { storage: peer.storage }),
+    };
   };
   const endpoints = new Endpoints({ routing, hostOf, bodies: new BodyReader(o.bodies) });
   const tracking = new Tracking(o);
   const feed = new EventFeed({
     inventory,
-    apiOf,
+    memberOf,
     operations,
     relayTo: others &&
       ((listener) => new OperationRelay({ inventory, others, hostUuid, listener, log: o.log })),
@@ -106,7 +109,7 @@ export function createApp(o: ApiOptions): Api {
   addVmOperations(endpoints, { vms, tracking });
   addRunstateOperations(endpoints, { vms, tracking });
   const isPrototype = (host: string) => cluster?.member(host)?.peer.prototype ?? false;
-  addInventoryOperations(endpoints, { ...o, apiOf, isPrototype, unsure });
+  addInventoryOperations(endpoints, { ...o, memberOf, isPrototype, unsure });
   addEventOperations(endpoints, feed);
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   addServiceOperations(endpoints, o);

@@ -1,7 +1,7 @@
 import type { HostEntry, Inventory, VmEntry } from "../cluster/inventory.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Operations } from "../vm/operations.ts";
-import type { ApiOf } from "./inventory_operations.ts";
+import type { MemberOf } from "./inventory_operations.ts";
 import { renderHost, renderVm, sealed, sealedHost } from "./list_items.ts";
 import type { OperationRelay, RelayListener } from "./operation_relay.ts";
 import { RelayKeeper } from "./relay_keeper.ts";
@@ -65,7 +65,7 @@ interface Stream {
  */
 export class EventFeed implements Disposable {
   readonly #inventory: Inventory;
-  readonly #apiOf: ApiOf;
+  readonly #memberOf: MemberOf;
   readonly #relay: RelayKeeper | undefined;
   /** Event n is at n modulo the length. */
   readonly #ring: FeedEvent[] = [];
@@ -82,13 +82,13 @@ export class EventFeed implements Disposable {
   constructor(
     o: {
       readonly inventory: Inventory;
-      readonly apiOf: ApiOf;
+      readonly memberOf: MemberOf;
       readonly operations: Operations;
       readonly relayTo?: RelayMaker | undefined;
     },
   ) {
     this.#inventory = o.inventory;
-    this.#apiOf = o.apiOf;
+    this.#memberOf = o.memberOf;
     this.#relay = o.relayTo && this.#held.use(this.#keeperOf(o.relayTo));
     this.#held.use(o.inventory.watch({
       host: (uuid, entry) =>
@@ -268,7 +268,9 @@ export class EventFeed implements Disposable {
   }
 
   #hostJson(uuid: string, host: HostEntry | undefined): string {
-    return host ? sealedHost(renderHost(host), this.#inventory.seen(uuid), this.#apiOf(uuid)) : removal(uuid);
+    return host
+      ? sealedHost(renderHost(host), this.#inventory.seen(uuid), this.#memberOf(uuid))
+      : removal(uuid);
   }
 
   #vmJson(uuid: string, vm: VmEntry | undefined): string {

@@ -20,15 +20,22 @@ const PAGES =
 const NOT_MODIFIED: Answer = { description: "As If-None-Match has it" };
 const LIST_HEADERS = { ETag: "For If-None-Match", Link: "The next page, if there is one (RFC 8288)" };
 
-/** The URL of a host's API, as hosts reach it; empty: it is not known. */
-export type ApiOf = (host: string) => string;
+/** What is known of a host beside what it measures. */
+export interface MemberFacts {
+  /** The URL of its API, as hosts reach it; empty: it is not known. */
+  readonly api: string;
+  /** The id of its storage; left out: it is not known. */
+  readonly storage?: string;
+}
+
+export type MemberOf = (host: string) => MemberFacts;
 
 /** What is answered from the inventory alone (interop.md §1): both lists, hosts, and the states of VMs. */
 export function addInventoryOperations(
   endpoints: Endpoints,
   o: {
     readonly inventory: Inventory;
-    readonly apiOf: ApiOf;
+    readonly memberOf: MemberOf;
     /** Whether the host runs the prototype, of which little more is known than that it is there. */
     readonly isPrototype: (host: string) => boolean;
     readonly unsure: Unsure;
@@ -37,7 +44,7 @@ export function addInventoryOperations(
     readonly clock: Clock;
   },
 ): void {
-  const { inventory, apiOf, clock } = o;
+  const { inventory, memberOf, clock } = o;
   const vms = new ListAnswers<VmQuery, VmEntry>({
     path: "/vms",
     version: () => inventory.vmTable.version,
@@ -51,7 +58,7 @@ export function addInventoryOperations(
     version: () => inventory.hostTable.version,
     search: (query) => searchHosts(inventory, query),
     render: renderHost,
-    seal: (item, { uuid }) => sealedHost(item, inventory.seen(uuid), apiOf(uuid)),
+    seal: (item, { uuid }) => sealedHost(item, inventory.seen(uuid), memberOf(uuid)),
   }, clock);
 
   endpoints.add({
@@ -121,7 +128,7 @@ export function addInventoryOperations(
     return respondJson(200, {
       ...host,
       seen: inventory.seen(uuid) ?? 0,
-      api: apiOf(uuid),
+      ...memberOf(uuid),
       ...(storageavailable !== undefined && { storageavailable }),
     });
   });

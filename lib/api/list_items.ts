@@ -1,5 +1,6 @@
 import type { HostEntry, VmEntry } from "../cluster/inventory.ts";
 import type { VmQuery } from "../cluster/search.ts";
+import type { MemberFacts } from "./inventory_operations.ts";
 
 /**
  * The items of the lists, as JSON up to what is said of how fresh they are: that grows old while the entry stays the same.
@@ -42,9 +43,9 @@ export function sealed(item: string, seen: number | undefined): string {
   return `${item},"seen":${seen ?? 0}}}`;
 }
 
-/** Likewise of a host. `api`: the URL of its API. */
-export function sealedHost(item: string, seen: number | undefined, api: string): string {
-  return `${item},"seen":${seen ?? 0},"api":${JSON.stringify(api)}}}`;
+/** Likewise of a host. */
+export function sealedHost(item: string, seen: number | undefined, member: MemberFacts): string {
+  return `${item},"seen":${seen ?? 0},${JSON.stringify(member).slice(1)}}`;
 }
 
 /** JSON without the ends of the item and of its fields. */

@@ -49,6 +49,7 @@ const Hostresource = z.object({
 /** Beside the prototype's fields. */
 const seen = timestamp("When it was last heard of, by the clock of the host that answers");
 const api = text("URL of its API, as hosts reach it; empty: unknown");
+const storage = text("The id of its shared storage; absent: it has not told").optional();
 
 export const HostSchema = z.object({
   uuid: Uuid,
@@ -63,6 +64,7 @@ export const HostSchema = z.object({
   ts: timestamp("When this was measured"),
   seen,
   api,
+  storage,
   storageavailable: int64(
     "Room on the shared storage, which the host that answers sees, MiB; absent: unknown",
   ).optional(),
@@ -83,6 +85,7 @@ export const HostListSchema = z.object({
       ts: timestamp("When this was measured"),
       seen,
       api,
+      storage,
     }).openapi("HostListFields"),
   })),
   next: text("The cursor of the next page; absent on the last").optional(),

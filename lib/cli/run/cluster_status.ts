@@ -6,6 +6,7 @@ import type { Style } from "../output/colours.ts";
 import { amount, counted } from "../output/human.ts";
 import { renderSheet, type SheetLine } from "../output/sheet.ts";
 import type { Cluster } from "../server/cluster.ts";
+import { differentStorage } from "../server/comparison.ts";
 import type { HostItem } from "../server/hosts.ts";
 import type { VmItem } from "../server/vms.ts";
 import { hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "../views/words.ts";
@@ -24,6 +25,7 @@ export async function run(context: Context): Promise<ExitCode> {
   const active = hosts.filter(({ cstate }) => cstate === HostState.active);
   const [first] = active;
   const storage = first && await storageLeft(cluster, first.uuid);
+  const differing = differentStorage(hosts);
   const hostCounts = counts(hosts, ({ cstate }) => cstate);
   const vmCounts = counts(vms, ({ runstate }) => runstate);
   const status = {
@@ -37,6 +39,7 @@ export async function run(context: Context): Promise<ExitCode> {
     storageavailable: storage ?? null,
     operations: operations.items.length,
     silent: operations.missing.map(({ name }) => name),
+    differentstorage: Object.fromEntries(differing.map((host) => [host.name, host.storage])),
   };
   const lines: readonly SheetLine[] = [
     ["Answered by", status.server],
@@ -45,6 +48,9 @@ export async function run(context: Context): Promise<ExitCode> {
     ["Memory left", `${amount(status.memoryavailable)} on ${counted(active.length, "active host")}`],
     ...status.hpavailable > 0 ? [["Hugepages left", amount(status.hpavailable)] as const] : [],
     ...storage !== undefined ? [["Storage left", amount(storage)] as const] : [],
+    ...differing.length > 0
+      ? [["Not shared", `/vms is not the same on ${storagesOf(differing)}`, "red"] as const]
+      : [],
     ["Under way", counted(status.operations, "operation")],
     ...status.silent.length > 0 ? [["No answer from", status.silent.join(", "), "yellow"] as const] : [],
   ];
@@ -54,6 +60,11 @@ export async function run(context: Context): Promise<ExitCode> {
     () => renderSheet([{ lines }], context.out.colours),
   );
   return ExitCode.ok;
+}
+
+/** "virt1 (0b8b3f3a), virt2 (5c1d7e20)". */
+function storagesOf(hosts: readonly HostItem[]): string {
+  return hosts.map(({ name, storage }) => `${name} (${storage.slice(0, 8)})`).join(", ");
 }
 
 /** Room on the shared storage, MiB, as any host tells it; undefined: it is not known. */

@@ -1,3 +1,4 @@
+import { HostState } from "../../model/enums.ts";
 import { hostStateWord, runstateWord } from "../views/words.ts";
 import type { HostItem } from "./hosts.ts";
 import type { VmItem } from "./vms.ts";
@@ -11,7 +12,7 @@ export interface Account {
 
 /** Something of which hosts say different things. */
 export interface Disagreement {
-  readonly what: "host" | "vm";
+  readonly what: "host" | "vm" | "storage";
   readonly uuid: string;
   readonly name: string;
   readonly field: string;
@@ -29,9 +30,23 @@ const NOT_LISTED = "not known";
 /** All that these hosts do not agree upon. How old their news is may differ, and does not count. */
 export function disagreements(accounts: readonly Account[]): readonly Disagreement[] {
   return [
+    ...storages(accounts.flatMap(({ hosts }) => hosts)),
     ...between("host", accounts.map(({ address, hosts }) => ({ address, all: describeHosts(hosts) }))),
     ...between("vm", accounts.map(({ address, vms }) => ({ address, all: describeVms(vms) }))),
   ];
+}
+
+/** That hosts share no storage though they should, by the ids that they tell. */
+function* storages(hosts: readonly HostItem[]): Generator<Disagreement> {
+  const said = differentStorage(hosts).map(({ name, storage }) => ({ address: name, value: storage }));
+  if (said.length > 0) yield { what: "storage", uuid: "", name: "/vms", field: "id", said };
+}
+
+/** Each active host with the storage that it tells of, if that is not the same of all. */
+export function differentStorage(hosts: readonly HostItem[]): readonly HostItem[] {
+  const telling = hosts.filter(({ cstate, storage }) => cstate === HostState.active && storage !== "");
+  const byHost = [...new Map(telling.map((host) => [host.uuid, host])).values()];
+  return new Set(byHost.map(({ storage }) => storage)).size > 1 ? byHost : [];
 }
 
 function describeHosts(hosts: readonly HostItem[]): Described {

@@ -22,6 +22,8 @@ export interface HostItem {
   readonly seen: number;
   /** The URL of its API, as hosts reach it; empty: unknown. */
   readonly api: string;
+  /** The id of its storage; empty: unknown. */
+  readonly storage: string;
 }
 
 /** Reads an item of HostList. */
@@ -42,6 +44,7 @@ export function readHostItem(item: Fields): HostItem {
     ts: fields.number("ts"),
     seen: fields.numberOr("seen", 0),
     api: fields.textOr("api", ""),
+    storage: fields.textOr("storage", ""),
   };
 }
 

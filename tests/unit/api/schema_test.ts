@@ -39,7 +39,10 @@ const SAME: readonly true[] = [
   true satisfies Same<z.input<typeof VmMigrateOptionsSchema>, model.VmMigrateOptions>,
   true satisfies Same<z.input<typeof VmRegisterOptionsSchema>, model.VmRegisterOptions>,
   true satisfies Same<z.input<typeof MigrationInfoSchema>, model.MigrationInfo>,
-  true satisfies Same<Omit<z.input<typeof HostSchema>, "seen" | "api" | "storageavailable">, Host>,
+  true satisfies Same<
+    Omit<z.input<typeof HostSchema>, "seen" | "api" | "storage" | "storageavailable">,
+    Host
+  >,
 ];
 
 Deno.test("schemas have the fields of the model's types, no more and no less", () => {
