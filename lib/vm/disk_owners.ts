@@ -149,8 +149,9 @@ export class DiskOwners {
     if (change !== undefined && await journal.isOpen(host, change)) {
       return `${on(host)}, whose change is still open there; it is settled when virtxd runs on that host`;
     }
-    const here = monitor.domain(vm)?.xml;
-    if (here !== undefined && mayWrite(here, path)) return on(monitor.uuid);
+    const here = monitor.domain(vm);
+    // One that libvirt does not tell the definition of now may have it still
+    if (here !== undefined && (here.xml === undefined || mayWrite(here.xml, path))) return on(monitor.uuid);
     const found = (await registry.everywhere(vm)).find(({ xml }) => mayWrite(xml, path));
     return found && `${on(found.host)}, by ${found.file}`;
   }

@@ -3,6 +3,7 @@ import { operationMetadata, showDomain } from "../../../lib/domain_xml/mod.ts";
 import { DiskProvisioning, MigrationState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { validateVmdef } from "../../../lib/model/validate.ts";
+import { diskKey } from "../../../lib/registry/ownership.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
 import { eventually } from "../../support/monitored_host.ts";
@@ -131,6 +132,26 @@ Deno.test("its disks may be any that exist, which then nobody gets, and nobody d
     vmdef: { ...SMALL_VMDEF, name: "new", osdisk: diskAt("/vms/ds/new.qcow2", { size: 8 }) },
     host: "",
   });
+});
+
+Deno.test("a record that a disk is its is in force", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared, diskRecords, host: { monitor } } = host;
+  const { path } = OS_DISK;
+  const key = diskKey(path) ?? assert.fail();
+  assert.ok(
+    await diskRecords.replace(key, 0, { path, vm: HUNG.uuid, host: monitor.uuid, change: undefined }),
+  );
+  const then = new Date(Date.now() - 3_600_000);
+  await Deno.utime(`${shared.root}/.virtxd/disks/${key}/1.json`, then, then);
+  const wanted = { vmdef: { ...SMALL_VMDEF, name: "taker", osdisk: OS_DISK }, host: "" };
+  using hung = withhold(host);
+  await withHungVm(host);
+  const error = await refusal(vms.create(wanted));
+  assert.match(error.message, new RegExp(`disk "${path}" is one of VM "hung" \\(${HUNG.uuid}\\)`));
+  hung[Symbol.dispose]();
+  await monitor.refresh(HUNG.uuid);
+  await vms.create(wanted); // it has another disk, as its definition says
 });
 
 Deno.test("what an earlier run left open of it is closed once its definition is told", async () => {
