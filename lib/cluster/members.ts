@@ -52,6 +52,8 @@ export class Members {
   readonly #log: Logger;
   /** By node name. */
   readonly #members = new Map<string, Member>();
+  /** The tags that members had while they were hosts, by node name. */
+  readonly #hostTags = new Map<string, Member["tags"]>();
   /** By UUID. */
   readonly #hosts = new Map<string, HostMember>();
   /** The node names of those that were refused. */
@@ -83,19 +85,27 @@ export class Members {
 
   /** Takes over that these have changed. */
   update(members: readonly Member[]): readonly MemberChange[] {
-    for (const member of members) this.#members.set(member.name, member);
+    for (const member of members) {
+      this.#members.set(member.name, member);
+      if (isUuid(member.tags.get(TAGS.uuid) ?? "")) this.#hostTags.set(member.name, member.tags);
+    }
     return this.#settle();
   }
 
   /** Takes over that Serf has forgotten these. */
   forget(members: readonly Member[]): readonly MemberChange[] {
-    for (const { name } of members) this.#members.delete(name);
+    for (const { name } of members) {
+      this.#members.delete(name);
+      this.#hostTags.delete(name);
+    }
     return this.#settle();
   }
 
   /** Takes over that these are all. */
   replace(members: readonly Member[]): readonly MemberChange[] {
     this.#members.clear();
+    const present = new Set(members.map(({ name }) => name));
+    for (const name of this.#hostTags.keys()) if (!present.has(name)) this.#hostTags.delete(name);
     return this.update(members);
   }
 
@@ -118,9 +128,9 @@ export class Members {
     const hosts = new Map<string, HostMember>();
     const refused = new Set<string>();
     for (const member of this.#members.values()) {
-      const uuid = member.tags.get(TAGS.uuid);
-      if (uuid === undefined || !isUuid(uuid)) continue;
-      const candidate = { peer: peerOf(uuid, member), cstate: CLUSTER_STATES[member.status] };
+      const candidate = this.#asHost(member);
+      if (candidate === undefined) continue;
+      const { uuid } = candidate.peer;
       const rival = hosts.get(uuid);
       const [chosen, other] = rival && this.#isBefore(rival, candidate)
         ? [rival, candidate]
@@ -139,6 +149,20 @@ export class Members {
     this.#refused.clear();
     for (const name of refused) this.#refused.add(name);
     return hosts;
+  }
+
+  /**
+   * A member as a host; undefined: it is none. One whose agent was started anew has no tags until its daemon has set them: that
+   * long it is a host that has failed.
+   */
+  #asHost(member: Member): HostMember | undefined {
+    const known = this.#hostTags.get(member.name);
+    const uuid = known?.get(TAGS.uuid);
+    if (known === undefined || uuid === undefined) return undefined;
+    const cstate = CLUSTER_STATES[member.status];
+    if (member.tags === known) return { peer: peerOf(uuid, member), cstate };
+    const peer = peerOf(uuid, { ...member, tags: known });
+    return { peer, cstate: cstate === HostState.active ? HostState.failed : cstate };
   }
 
   /** Whether a is to stand for its host rather than b: who is there, then who was accepted before, then by name. */

@@ -124,3 +124,23 @@ Deno.test("which storage a host has is told by a tag, also of one that is not th
   assert.equal(members.host(numberedUuid(3))?.peer.storage, undefined);
   assert.deepEqual(members.update([tagged("virt2", B, B)]).map(({ uuid }) => uuid), [B]);
 });
+
+Deno.test("a host whose agent is started anew has failed until it has its tags again, and does not vanish", () => {
+  const members = new Members(silentLogger);
+  const told = (changes: ReturnType<Members["update"]>) =>
+    changes.map(({ before, after }) => [short(before), short(after)]);
+  const host = member("virt2", B, { tags: new Map([[TAGS.uuid, B]]) });
+  const bare: Member = { ...host, tags: new Map() };
+  members.replace([host]);
+  assert.deepEqual(told(members.update([bare])), [["virt2 1", "virt2 3"]]);
+  assert.deepEqual(told(members.replace([bare])), []);
+  assert.equal(members.host(B)?.peer.prototype, true);
+  assert.deepEqual(told(members.update([{ ...bare, status: "left" }])), [["virt2 3", "virt2 2"]]);
+  assert.deepEqual(told(members.update([host])), [["virt2 2", "virt2 1"]]);
+  members.update([bare]);
+  const other = member("virt9", B);
+  assert.equal(short(told(members.update([other])).length === 1 ? members.host(B) : undefined), "virt9 1");
+  members.forget([other]);
+  assert.deepEqual(told(members.forget([bare])), [["virt2 3", undefined]]);
+  assert.deepEqual(told(members.update([bare])), []);
+});
