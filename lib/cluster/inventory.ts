@@ -102,6 +102,13 @@ export class Inventory {
     }
   }
 
+  /** What hosts say of each VM that several of them claim. */
+  *contested(): Iterable<readonly VmEntry[]> {
+    for (const [vm, hosts] of this.#rivals) {
+      yield [...hosts].flatMap((host) => this.claimsOf(host).get(vm) ?? []);
+    }
+  }
+
   /** All that a host says it has, by UUID, shown or not. */
   claimsOf(host: string): ReadonlyMap<string, VmEntry> {
     return this.#claims.get(host) ?? NO_CLAIMS;

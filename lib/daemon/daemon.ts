@@ -27,6 +27,7 @@ import { StorageMount } from "../storage/mount.ts";
 import { Storage } from "../storage/storage.ts";
 import { StorageMemory } from "../storage/storage_memory.ts";
 import { VmConsoles } from "../vm/consoles.ts";
+import { DoubleDefinitions } from "../vm/double_definitions.ts";
 import { Operations } from "../vm/operations.ts";
 import { VmService } from "../vm/service.ts";
 import { openCluster } from "./cluster.ts";
@@ -254,6 +255,8 @@ export class Daemon {
     );
     held.use(keepTrashTidy(storage, log));
     held.use(keepMemoryLow(libc));
+    const hostName = (uuid: string) => inventory.host(uuid)?.def.name ?? uuid;
+    held.use(new DoubleDefinitions({ inventory, monitor, health, hostName, clock, log }));
     return new Daemon(listeners, vms, held.move());
   }
 

@@ -17,7 +17,7 @@ export const CLUSTER_COMMANDS: readonly Command[] = [
     description:
       "Each active host is asked directly for its lists of hosts and VMs, at the addresses that --addresses gives, or by " +
       "its name. What they do not agree upon is shown, and whether they share their storage; what was changing meanwhile is looked at again. Ends with 1 if " +
-      "they disagree, or if a host could not be asked.",
+      "they disagree, if a host could not be asked, or if one says that something is wrong: a VM that two hosts have, say.",
     flags: [
       {
         name: "addresses",

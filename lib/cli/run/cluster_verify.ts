@@ -38,12 +38,15 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   }
   const { err, options, printer } = context;
   for (const { address, reason } of found.silent) err.line(`${address} cannot be asked: ${plain(reason)}`);
+  for (const { address, fault } of found.faults) err.line(`${address} says: ${plain(fault)}`);
   const isTable = options.format.kind === "table" || options.format.kind === "wide";
   if (found.differences.length > 0 || !isTable) await printer.list(DIFFERENCE_VIEW, found.differences);
-  else if (found.accounts.length > 0 && !options.quiet) {
+  else if (found.accounts.length > 0 && found.faults.length === 0 && !options.quiet) {
     context.out.line(agreement(found.accounts));
   }
-  return found.differences.length + found.silent.length > 0 ? ExitCode.refused : ExitCode.ok;
+  return found.differences.length + found.silent.length + found.faults.length > 0
+    ? ExitCode.refused
+    : ExitCode.ok;
 }
 
 interface Asked {
@@ -54,22 +57,27 @@ interface Asked {
 interface Comparison {
   readonly accounts: readonly Account[];
   readonly silent: readonly { readonly address: string; readonly reason: string }[];
+  /** What hosts say is wrong with them, such as a VM that another host has defined, too. */
+  readonly faults: readonly { readonly address: string; readonly fault: string }[];
   readonly differences: readonly Disagreement[];
 }
 
 async function compare(asked: readonly Asked[]): Promise<Comparison> {
   const silent: { address: string; reason: string }[] = [];
   const accounts: Account[] = [];
+  const faults: { address: string; fault: string }[] = [];
   await Promise.all(asked.map(async ({ address, cluster }) => {
     try {
-      const [hosts, vms] = await Promise.all([cluster.hosts(), cluster.vms()]);
+      const [hosts, vms, told] = await Promise.all([cluster.hosts(), cluster.vms(), cluster.faults()]);
       accounts.push({ address, hosts, vms });
+      faults.push(...told.map((fault) => ({ address, fault })));
     } catch (error) {
       silent.push({ address, reason: errorMessage(error) });
     }
   }));
   accounts.sort((a, b) => a.address < b.address ? -1 : 1);
-  return { accounts, silent, differences: disagreements(accounts) };
+  faults.sort((a, b) => a.address < b.address ? -1 : 1);
+  return { accounts, silent, faults, differences: disagreements(accounts) };
 }
 
 /** Where each active host can be asked. */

@@ -44,6 +44,18 @@ export class Cluster {
     return new Fields(body, "the list of hosts").list("items").map(readHostItem);
   }
 
+  /** What is wrong with the host that is asked, in its words; none, if nothing is. */
+  async faults(): Promise<readonly string[]> {
+    try {
+      const { body } = await this.server.request("GET", "/readyz");
+      const degraded = new Fields(body, "whether the host is ready").raw("degraded");
+      return Array.isArray(degraded) ? degraded.map(String) : [];
+    } catch (error) {
+      if (error instanceof VirtxError && error.kind === "unavailable") return [error.message];
+      throw error;
+    }
+  }
+
   async vm(uuid: string): Promise<VmDetails> {
     return readVm((await this.server.request("GET", `/vms/${uuid}`)).body);
   }
