@@ -10,6 +10,7 @@ const MEANINGS: Readonly<Record<ErrorKind, { readonly status: number; readonly t
   not_found: { status: 404, title: "There is no such resource" },
   cancelled: { status: 409, title: "It was cancelled" },
   duplicate: { status: 409, title: "Another has that name" },
+  stale: { status: 412, title: "It has changed since it was read" },
   conflict: { status: 422, title: "The state of the resource does not allow this" },
   refused: { status: 424, title: "libvirt refused" },
   internal: { status: 500, title: "virtxd failed" },

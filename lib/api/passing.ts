@@ -27,7 +27,7 @@ export const HOST_HEADER = "x-virtx-host";
 export const OPERATION_HEADER = "x-virtx-operation";
 
 /** What passes on its way there, and on the way back. */
-const REQUEST_HEADERS = ["accept", "prefer", "idempotency-key"];
+const REQUEST_HEADERS = ["accept", "if-match", "prefer", "idempotency-key"];
 const ANSWER_HEADERS = [
   "etag",
   "link",
@@ -121,6 +121,12 @@ export class Passing {
       throw new VirtxError(
         "unimplemented",
         `Cannot ask host "${peer.name}" what it would do: it runs the prototype`,
+      );
+    }
+    if (peer.prototype && exchange.request.headers.has("if-match")) {
+      throw new VirtxError(
+        "unimplemented",
+        `Cannot ${what}: host "${peer.name}" runs the prototype, which does not heed If-Match`,
       );
     }
     exchange.passedTo = peer.name;

@@ -4,7 +4,9 @@ import { newNameProblem, validateVmdef } from "../model/validate.ts";
 import { allDisks, type Vmdef } from "../model/vm.ts";
 import { unwiped } from "../vm/disks.ts";
 import type { ChangeOutcome, VmUseCases } from "../vm/use_cases.ts";
+import { definitionTag } from "../vm/definition_tag.ts";
 import type { Endpoints } from "./endpoints.ts";
+import { entityTag, readIfMatch } from "./if_match.ts";
 import type { Answer } from "./operation.ts";
 import { headerText, respondEmpty, respondJson } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
@@ -21,6 +23,13 @@ import type { Tracking } from "./tracking.ts";
 import { VM_CREATE_EXAMPLE } from "./vm_example.ts";
 
 const OFF = "Needs a VM that is off: poweroff or crashed.";
+
+const IF_MATCH = {
+  "If-Match": {
+    description: "The ETag of VmGet: the change is made only if the definition is still that one (412)",
+    example: '"5d41402abc4b2a76b9719d911017c592"',
+  },
+};
 
 /** Of a change that took effect. */
 const CHANGED = {
@@ -86,11 +95,22 @@ export function addVmOperations(
     path: "/vms/{uuid}",
     tag: "VMs",
     summary: "Definition, state and figures of a VM",
-    answers: { 200: { description: "The VM", schema: VmSchema } },
+    answers: {
+      200: {
+        description: "The VM",
+        schema: VmSchema,
+        headers: {
+          ETag: "Of the definition alone, whatever the state and the figures: for If-Match of a change",
+        },
+      },
+    },
     at: "vm",
     failures: ["refused", "unavailable", "timeout", "storage"],
   }, async ({ uuid }) => {
-    return respondJson(200, await vms.get(uuid));
+    const vm = await vms.get(uuid);
+    const response = respondJson(200, vm);
+    response.headers.set("etag", entityTag(definitionTag(vm.def)));
+    return response;
   });
 
   endpoints.add(
@@ -101,6 +121,7 @@ export function addVmOperations(
       tag: "VMs",
       summary: "Replace the definition of a VM",
       description: OFF,
+      headers: IF_MATCH,
       query: DefinitionQuerySchema,
       body: {
         schema: VmUpdateOptionsSchema,
@@ -118,15 +139,25 @@ export function addVmOperations(
       at: "vm",
       tracked: true,
       patience: "storage",
-      failures: ["cancelled", "duplicate", "conflict", "refused", "unavailable", "timeout", "storage"],
+      failures: [
+        "stale",
+        "cancelled",
+        "duplicate",
+        "conflict",
+        "refused",
+        "unavailable",
+        "timeout",
+        "storage",
+      ],
     },
     async (input) => {
+      const precondition = readIfMatch(input.request.headers);
       const options = { ...input.body, ...permissionsOf(input.query) };
       if (input.query.dry_run === "true") {
-        return respondJson(200, await vms.checkUpdate(input.uuid, options));
+        return respondJson(200, await vms.checkUpdate(input.uuid, options, precondition));
       }
       return await tracking.answer(input, {
-        run: (uuid, control) => vms.update(uuid, options, control),
+        run: (uuid, control) => vms.update(uuid, options, control, precondition),
         needsStorage: true,
         answer: respondChanged,
       });
@@ -141,15 +172,16 @@ export function addVmOperations(
       tag: "VMs",
       summary: "Delete a VM",
       description: `${OFF} Without a body its storage is kept.`,
+      headers: IF_MATCH,
       body: { schema: VmDeleteOptionsSchema, optional: true, example: { deletestorage: true } },
       answers: CHANGED,
       at: "vm",
       tracked: true,
-      failures: ["conflict", "refused", "unavailable", "timeout"],
+      failures: ["stale", "conflict", "refused", "unavailable", "timeout"],
     },
     (input) =>
       tracking.answer(input, {
-        run: (uuid) => vms.delete(uuid, input.body),
+        run: (uuid) => vms.delete(uuid, input.body, readIfMatch(input.request.headers)),
         needsStorage: true,
         answer: respondChanged,
       }),

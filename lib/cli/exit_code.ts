@@ -7,7 +7,7 @@ export const ExitCode = {
   refused: 1,
   /** There is no such VM, host or operation. */
   notFound: 4,
-  /** The state of the VM does not allow it, somebody else is changing it, or a name is taken or ambiguous. */
+  /** The state of the VM does not allow it, somebody else changes or has changed it, or a name is taken or ambiguous. */
   conflict: 5,
   /** EX_USAGE: the command line, or a definition, is wrong. */
   usage: 64,
@@ -45,6 +45,7 @@ const CLIENT_CODES: Readonly<Record<ErrorKind, ExitCode>> = {
   denied: ExitCode.denied,
   not_found: ExitCode.notFound,
   duplicate: ExitCode.conflict,
+  stale: ExitCode.conflict,
   conflict: ExitCode.conflict,
   refused: ExitCode.refused,
   internal: ExitCode.internal,
@@ -62,7 +63,10 @@ export const CLIENT_EXIT_CODES: readonly (readonly [code: string, meaning: strin
   ["0", "done"],
   ["1", "the cluster refused or could not do it; or some of several failed"],
   ["4", "there is no such VM, host or operation"],
-  ["5", "its state does not allow this, or a name is taken or fits several"],
+  [
+    "5",
+    "its state does not allow this, another has changed it meanwhile, or a name is taken or fits several",
+  ],
   ["64", "wrong usage, or a definition that breaks a rule"],
   ["69", "no server answers, or the host that is needed is away"],
   ["70", "a defect of virtxd"],

@@ -8,6 +8,7 @@ export type ErrorKind =
   | "not_found" // no such VM, host or operation: 404
   | "cancelled" // somebody asked for it to be given up: 409
   | "duplicate" // another has that name: 409
+  | "stale" // what was read before has changed since: 412
   | "conflict" // wrong state for this, or taken by another: 422
   | "refused" // libvirt said no: 424
   | "internal" // a defect of ours: 500

@@ -47,6 +47,7 @@ import { aftermathOf } from "./aftermath.ts";
 import { Changes } from "./change.ts";
 import { DiskClaims } from "./claims.ts";
 import { DefinitionChecker, requireNone } from "./definition_check.ts";
+import { type Precondition, requireTag } from "./definition_tag.ts";
 import { DiskOwners } from "./disk_owners.ts";
 import { ownsStorage, unwiped } from "./disks.ts";
 import { explainLease } from "./lease_failure.ts";
@@ -326,9 +327,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async checkUpdate(
     uuid: string,
     { vmdef, duplicateName }: VmUpdateOptions & DefinitionPermissions,
+    precondition?: Precondition,
   ): Promise<DefinitionVerdict> {
     return await this.#onStorage(uuid, "update", async () => {
       const domain = await this.#require(uuid, "update", OFF);
+      await this.#requireTag(uuid, precondition, "update");
       const { def: old } = readable(domain, "update");
       requireName(vmdef.name, old.name);
       const taken = this.#claims.issues(uuid, vmdef, old);
@@ -354,12 +357,14 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     uuid: string,
     { vmdef, deletestorage, duplicateName }: VmUpdateOptions & DefinitionPermissions,
     control?: OperationControl,
+    precondition?: Precondition,
   ): Promise<ChangeOutcome> {
     const { monitor, log, clock } = this.#o;
     return await this.#onStorage(uuid, "update", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "update", OFF);
       await this.#holders.require(uuid, "update");
+      await this.#requireTag(uuid, precondition, "update");
       const xml = await this.#editable(domain);
       const { def: old } = parseDomainXml(xml);
       requireName(vmdef.name, old.name);
@@ -393,12 +398,17 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     }, { signal: control?.signal });
   }
 
-  async delete(uuid: string, { deletestorage, now }: VmDeleteOptions): Promise<ChangeOutcome> {
+  async delete(
+    uuid: string,
+    { deletestorage, now }: VmDeleteOptions,
+    precondition?: Precondition,
+  ): Promise<ChangeOutcome> {
     const { log, clock } = this.#o;
     return await this.#onStorage(uuid, "delete", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "delete", OFF);
       await this.#holders.require(uuid, "delete");
+      await this.#requireTag(uuid, precondition, "delete");
       await this.#endCrashed(domain);
       const { def } = readable(domain, "delete");
       const outcome = await this.#changes.apply({
@@ -721,6 +731,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     }
     if (domain?.xml === undefined) throw unknownVm(uuid, verb);
     return domain.xml;
+  }
+
+  /** By what libvirt has now, whoever has changed it. */
+  async #requireTag(uuid: string, precondition: Precondition, verb: string): Promise<void> {
+    if (precondition === undefined) return;
+    requireTag(showDomain(uuid, await this.#o.hypervisor.definition(uuid)).def, precondition, verb);
   }
 
   #requireState(uuid: string, verb: string, runstate: Runstate, allowed: readonly Runstate[]): void {

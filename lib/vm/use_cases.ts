@@ -11,6 +11,7 @@ import type {
   VmShutdownOptions,
   VmUpdateOptions,
 } from "../model/vm.ts";
+import type { Precondition } from "./definition_tag.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { OperationControl } from "./operation_course.ts";
 
@@ -46,16 +47,21 @@ export interface VmUseCases {
   /** What {@link create} would come to; nothing is done. */
   checkCreate(options: VmCreateOptions & DefinitionPermissions): Promise<DefinitionVerdict>;
   /** What {@link update} would come to; nothing is done. */
-  checkUpdate(uuid: string, options: VmUpdateOptions & DefinitionPermissions): Promise<DefinitionVerdict>;
+  checkUpdate(
+    uuid: string,
+    options: VmUpdateOptions & DefinitionPermissions,
+    precondition?: Precondition,
+  ): Promise<DefinitionVerdict>;
   get(uuid: string): Promise<Vm>;
-  /** Needs POWEROFF or CRASHED. */
+  /** Needs POWEROFF or CRASHED, and a definition that meets the precondition (`stale`). */
   update(
     uuid: string,
     options: VmUpdateOptions & DefinitionPermissions,
     control?: OperationControl,
+    precondition?: Precondition,
   ): Promise<ChangeOutcome>;
-  /** Needs POWEROFF or CRASHED. */
-  delete(uuid: string, options: VmDeleteOptions): Promise<ChangeOutcome>;
+  /** As {@link update}. */
+  delete(uuid: string, options: VmDeleteOptions, precondition?: Precondition): Promise<ChangeOutcome>;
   boot(uuid: string, options: VmBootOptions): Promise<void>;
   shutdown(uuid: string, options: VmShutdownOptions): Promise<void>;
   pause(uuid: string): Promise<void>;

@@ -1,5 +1,8 @@
 import assert from "node:assert/strict";
+import { CliHost, DESK } from "./support/cli_host.ts";
+import { LabCluster } from "./support/lab_cluster.ts";
 import { TerminalDesk } from "./support/terminal_desk.ts";
+import { TestLab } from "./support/test_lab.ts";
 
 Deno.test("output that cannot be written is told plainly, and what was asked for is done all the same", async () => {
   await using desk = await TerminalDesk.set(["web1", "web2"]);
@@ -144,4 +147,42 @@ Deno.test("at 80 columns a list of operations says why each has failed", async (
   const told = lines.map((line) => line.slice(why).trim()).join(" ");
   assert.match(told, /VM "web1" is in state \d, not \d/);
   for (const line of lines) assert.ok(line.length <= 80, line);
+});
+
+Deno.test("of two who change a VM at once nobody is overwritten", async (t) => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  await using cluster = await LabCluster.start(lab);
+  const desk = await CliHost.set(cluster);
+  await desk.must(
+    "virtx vm create --name web1 --host virt2 --memory 64MiB --cpu-model maximum --disk size=8MiB",
+  );
+  const edit = async (meanwhile: string) => {
+    const script = `#!/bin/sh\n${meanwhile} >&2\nsed -i 's/^memory: .*/memory: 96MiB/' "$1"\n`;
+    await cluster.host(1).exec(["tee", `${DESK}/ed.sh`], { stdin: script });
+    return await desk.sh("chmod +x ed.sh; EDITOR=./ed.sh virtx vm edit web1 --yes");
+  };
+  await t.step("the other uses virtx", async () => {
+    const { code, stdout, stderr } = await edit("virtx vm update web1 --custom owner=team7");
+    assert.equal(code, 5, stderr);
+    assert.match(stdout, /Meanwhile somebody else has changed web1:\ncustom owner: added \("team7"\)/);
+    assert.match(stderr, /VM "web1": its definition has changed since it was read/);
+    const now = await desk.must("virtx vm export web1");
+    assert.match(now, /memory: 64MiB/);
+    assert.match(now, /owner: team7/);
+  });
+  await t.step("the other uses virsh on the VM's host", async () => {
+    const uuid = (await desk.must("virtx vm get web1 --state -o 'template={uuid}'")).trim();
+    await cluster.host(1).exec(["mkfifo", `${DESK}/edited`, `${DESK}/changed`]);
+    const edited = edit("echo now > edited; cat changed");
+    await desk.must("cat edited");
+    await cluster.host(2).exec(["virsh", "desc", uuid, "--config", "--title", "by-virsh"]);
+    await desk.must("echo done > changed");
+    const { code, stdout } = await edited;
+    assert.equal(code, 5);
+    assert.match(stdout, /name: web1 → by-virsh/);
+  });
+  await t.step("nobody else does", async () => {
+    await desk.must("virtx vm update by-virsh --memory 80MiB");
+    assert.match(await desk.must("virtx vm export by-virsh"), /memory: 80MiB/);
+  });
 });

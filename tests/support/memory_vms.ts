@@ -15,6 +15,7 @@ import type {
   VmUpdateOptions,
 } from "../../lib/model/vm.ts";
 import { vcpus } from "../../lib/model/vm.ts";
+import { type Precondition, requireTag } from "../../lib/vm/definition_tag.ts";
 import { NO_MIGRATION } from "../../lib/vm/migration_progress.ts";
 import { type OperationControl, unlessCancelled } from "../../lib/vm/operation_course.ts";
 import type { BegunMigration, ChangeOutcome, VmUseCases } from "../../lib/vm/use_cases.ts";
@@ -70,9 +71,14 @@ export class MemoryVms implements VmUseCases {
     return this.verdict;
   }
 
-  async checkUpdate(uuid: string, _options: VmUpdateOptions): Promise<DefinitionVerdict> {
+  async checkUpdate(
+    uuid: string,
+    _options: VmUpdateOptions,
+    precondition?: Precondition,
+  ): Promise<DefinitionVerdict> {
     await this.#begin();
     this.#find(uuid);
+    requireTag(this.#def(uuid), precondition, "update");
     return this.verdict;
   }
 
@@ -82,14 +88,25 @@ export class MemoryVms implements VmUseCases {
     return { uuid, def: this.#def(uuid), runinfo: { runstate, host }, stats: NO_STATS, ts };
   }
 
-  async update(uuid: string, { vmdef }: VmUpdateOptions): Promise<ChangeOutcome> {
+  async update(
+    uuid: string,
+    { vmdef }: VmUpdateOptions,
+    _control?: OperationControl,
+    precondition?: Precondition,
+  ): Promise<ChangeOutcome> {
     await this.#begin();
+    requireTag(this.#def(uuid), precondition, "update");
     this.#put(uuid, vmdef, this.#require(uuid, Runstate.poweroff));
     return this.outcome;
   }
 
-  async delete(uuid: string, _options: VmDeleteOptions): Promise<ChangeOutcome> {
+  async delete(
+    uuid: string,
+    _options: VmDeleteOptions,
+    precondition?: Precondition,
+  ): Promise<ChangeOutcome> {
     await this.#begin();
+    if (this.#defs.has(uuid)) requireTag(this.#def(uuid), precondition, "delete");
     this.#require(uuid, Runstate.poweroff);
     this.#defs.delete(uuid);
     this.#inventory.removeVm(uuid, Infinity);

@@ -20,6 +20,8 @@ export interface Change {
   readonly method: "POST" | "PUT" | "DELETE";
   readonly path: string;
   readonly body?: unknown;
+  /** The definition that it is meant for, as its ETag: of another it is refused (`stale`). */
+  readonly ifMatch?: string | undefined;
   /** What is said when it is done, from what the operation brought, if that is known. */
   readonly done: (result: unknown) => string;
   /** What is said if it is not waited for: "starting". */
@@ -54,13 +56,16 @@ export async function carryOut(
   change: Change,
   { context, cluster, attendance, leave }: Manner,
 ): Promise<Outcome> {
-  const { vm, title, method, path, body = null, after } = change;
+  const { vm, title, method, path, body = null, ifMatch, after } = change;
   return await attendance.attend(title, async (attended) => {
     // Not even Ctrl-C cuts the answer off at once: it comes within moments, and has the id by which to cancel.
     context.signal.throwIfAborted();
     attended.stage = { kind: "asked" };
     const reply = await cluster.change(method, path, body, {
-      headers: { prefer: leave ? "respond-async" : PREFER_SOON },
+      headers: {
+        prefer: leave ? "respond-async" : PREFER_SOON,
+        ...(ifMatch !== undefined && { "if-match": ifMatch }),
+      },
       signal: attendance.cutOff,
     });
     const operation = reply.headers.get(OPERATION_HEADER) ?? undefined;

@@ -8,7 +8,7 @@ import { carryOut } from "../changes/change.ts";
 import { showDifferences } from "../changes/definition.ts";
 import { outcomeLine } from "../changes/outcome.ts";
 import { canAsk, confirm } from "../changes/prompt.ts";
-import { updating } from "../changes/updating.ts";
+import { overtaken, updating } from "../changes/updating.ts";
 import { showVerdict } from "../changes/verdict.ts";
 import type { Context } from "../context.ts";
 import type { Format } from "../definition/format.ts";
@@ -35,25 +35,29 @@ const OURS = [
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const vm = await findVm(cluster, input.required("vm"));
-  const { def } = await cluster.vm(vm.uuid);
   const format = formatFlag(input, context);
-  const after = await edited(context, def, format);
-  if (after === undefined || !showDifferences(context, def, after)) {
-    context.err.line("Nothing changes.");
-    return ExitCode.ok;
+  let read = await cluster.vm(vm.uuid);
+  for (;;) {
+    const after = await edited(context, read.def, format);
+    if (after === undefined || !showDifferences(context, read.def, after)) {
+      context.err.line("Nothing changes.");
+      return ExitCode.ok;
+    }
+    const change = updating(vm, read, after, input);
+    if (input.flag("dry-run")) return await showVerdict(context, cluster, change);
+    if (!await confirm(context, `Change ${vm.name} so?`, input.flag("yes"))) return ExitCode.refused;
+    try {
+      await using attendance = await Attendance.begin(context, cluster, [vm.name]);
+      const outcome = await carryOut(change, { context, cluster, attendance, leave: false });
+      if (!context.options.quiet) attendance.say(outcomeLine(outcome));
+      return ExitCode.ok;
+    } catch (error) {
+      const now = await overtaken(error, vm, read, { context, cluster });
+      if (now === undefined || !canAsk(context)) throw error;
+      if (!await confirm(context, "Edit it as it is now?", false)) throw error;
+      read = now;
+    }
   }
-  const change = updating(vm, after, input);
-  if (input.flag("dry-run")) return await showVerdict(context, cluster, change);
-  if (!await confirm(context, `Change ${vm.name} so?`, input.flag("yes"))) return ExitCode.refused;
-  await using attendance = await Attendance.begin(context, cluster, [vm.name]);
-  const outcome = await carryOut(change, {
-    context,
-    cluster,
-    attendance,
-    leave: false,
-  });
-  if (!context.options.quiet) attendance.say(outcomeLine(outcome));
-  return ExitCode.ok;
 }
 
 /** The definition as it is when the user leaves the editor with one that can be read; undefined: it was given up. */

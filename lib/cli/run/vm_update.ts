@@ -4,7 +4,7 @@ import { Attendance } from "../changes/attendance.ts";
 import { carryOut, leaves } from "../changes/change.ts";
 import { definitionFile, definitionFlags, saysAnything, showDifferences } from "../changes/definition.ts";
 import { outcomeLine } from "../changes/outcome.ts";
-import { updating } from "../changes/updating.ts";
+import { overtaken, updating } from "../changes/updating.ts";
 import { showVerdict } from "../changes/verdict.ts";
 import type { Context } from "../context.ts";
 import { definitionFromFlags } from "../definition/flags.ts";
@@ -16,7 +16,8 @@ import { findVm } from "../server/find.ts";
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const vm = await findVm(cluster, input.required("vm"));
-  const { def } = await cluster.vm(vm.uuid);
+  const read = await cluster.vm(vm.uuid);
+  const { def } = read;
   const taken = allDisks(def).map(({ path }) => path);
   const file = await definitionFile(input, { name: input.string("name"), taken });
   const flags = definitionFlags(input);
@@ -31,15 +32,20 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
     if (!context.options.quiet) context.err.line("Nothing changes.");
     return ExitCode.ok;
   }
-  const change = updating(vm, after, input);
+  const change = updating(vm, read, after, input);
   if (input.flag("dry-run")) return await showVerdict(context, cluster, change);
-  await using attendance = await Attendance.begin(context, cluster, [vm.name]);
-  const outcome = await carryOut(change, {
-    context,
-    cluster,
-    attendance,
-    leave: leaves(input),
-  });
-  if (!context.options.quiet) attendance.say(outcomeLine(outcome));
-  return ExitCode.ok;
+  try {
+    await using attendance = await Attendance.begin(context, cluster, [vm.name]);
+    const outcome = await carryOut(change, {
+      context,
+      cluster,
+      attendance,
+      leave: leaves(input),
+    });
+    if (!context.options.quiet) attendance.say(outcomeLine(outcome));
+    return ExitCode.ok;
+  } catch (error) {
+    await overtaken(error, vm, read, { context, cluster });
+    throw error;
+  }
 }

@@ -57,7 +57,8 @@ export class Cluster {
   }
 
   async vm(uuid: string): Promise<VmDetails> {
-    return readVm((await this.server.request("GET", `/vms/${uuid}`)).body);
+    const { body, headers } = await this.server.request("GET", `/vms/${uuid}`);
+    return { ...readVm(body), tag: headers.get("etag") ?? undefined };
   }
 
   async host(uuid: string): Promise<HostDetails> {

@@ -53,10 +53,12 @@ export interface VmDetails {
   readonly host: string;
   readonly stats: Vmstats;
   readonly ts: number;
+  /** Of the definition, for If-Match; undefined: the VM's host is of a version without. */
+  readonly tag: string | undefined;
 }
 
 /** Reads the answer of VmGet. */
-export function readVm(body: unknown): VmDetails {
+export function readVm(body: unknown): Omit<VmDetails, "tag"> {
   const vm = new Fields(body, "VM");
   const runinfo = vm.object("runinfo");
   vm.object("def").object("osdisk");

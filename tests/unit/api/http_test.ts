@@ -14,6 +14,7 @@ Deno.test("each kind of failure has the status of interop.md", async () => {
     not_found: 404,
     cancelled: 409,
     duplicate: 409,
+    stale: 412,
     conflict: 422,
     refused: 424,
     internal: 500,

@@ -293,6 +293,16 @@ Deno.test("an editor changes a definition; what it leaves is checked, and nothin
   };
   const good = await edit("good", 'sed -i "s/memory: 128MiB/memory: 1GiB/" "$2"');
   assert.deepEqual([good.code, good.stdout], [0, "memory: 128 MiB → 1 GiB\nweb1: changed\n"]);
+  const other =
+    `${Deno.execPath()} run -A --no-check --quiet ${MAIN} vm update web1 --custom owner=team7 >&2`;
+  const late = await edit("late", `${other}\nsed -i "s/memory: 1GiB/memory: 2GiB/" "$2"`);
+  assert.deepEqual(
+    [late.code, late.stdout],
+    [5, 'memory: 1 GiB → 2 GiB\nMeanwhile somebody else has changed web1:\ncustom owner: added ("team7")\n'],
+  );
+  assert.match(late.stderr, /VM "web1": its definition has changed since it was read/);
+  const { memory, custom } = (await api.vms.get(api.uuids[0] ?? "")).def;
+  assert.deepEqual([memory.total, custom], [1024, [{ name: "owner", value: "team7" }]]);
   const same = await edit("same", ":");
   assert.deepEqual([same.code, same.stderr], [0, "Nothing changes.\n"]);
   const bad = await edit("bad", 'sed -i "s/memory:/memry:/" "$2"');

@@ -3,6 +3,7 @@ import { buildDomainXml } from "../../../lib/domain_xml/mod.ts";
 import { DiskBus, DiskDevice, DiskManagement, DiskProvisioning, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import type { Vmdef } from "../../../lib/model/vm.ts";
+import { definitionTag } from "../../../lib/vm/definition_tag.ts";
 import { OperationCourse } from "../../../lib/vm/operation_course.ts";
 import { writeLease } from "../../support/sanlock_lease.ts";
 import { diskAt } from "../../support/shared_storage.ts";
@@ -375,4 +376,19 @@ Deno.test("a deletion that ends late takes the VM's disks and no others, and tho
       assert.deepEqual(await journal.list(), []);
     });
   }
+});
+
+Deno.test("a change is made only to the definition that it was meant for, as libvirt has it now", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const tag = definitionTag((await vms.get(uuid)).def);
+  const read = (now: string) => now === tag;
+  const vmdef = { ...WEB, vlanid: 9 };
+  await vms.update(uuid, { vmdef, deletestorage: false }, undefined, read);
+  const stale = failsWith("stale", /VM "web": its definition has changed since it was read/);
+  await assert.rejects(vms.update(uuid, { vmdef: WEB, deletestorage: false }, undefined, read), stale);
+  await assert.rejects(vms.checkUpdate(uuid, { vmdef: WEB, deletestorage: false }, read), stale);
+  await assert.rejects(vms.delete(uuid, { deletestorage: true }, read), stale);
+  assert.equal((await vms.get(uuid)).def.vlanid, 9);
 });
