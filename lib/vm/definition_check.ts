@@ -9,8 +9,9 @@ import { allDisks, type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm
 import type { Storage } from "../storage/storage.ts";
 import type { DiskClaims } from "./claims.ts";
 import type { DiskOwners } from "./disk_owners.ts";
+import type { DiskUsers } from "./disk_users.ts";
 import { type DiskPlan, namedDisks, planDisks, unwiped } from "./disks.ts";
-import { isExclusive, type RegisteredDisks } from "./registered_disks.ts";
+import { isExclusive } from "./registered_disks.ts";
 
 /** Why a definition cannot be: the field that is at fault, and which kind of failure that is. */
 export interface DefinitionObstacle extends FieldIssue {
@@ -23,7 +24,7 @@ export interface DefinitionCheckerOptions {
   readonly monitor: Pick<HostMonitor, "uuid" | "context" | "hasBridge">;
   readonly inventory: Pick<Inventory, "host" | "vms">;
   readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB" | "reclaimableMiB">;
-  readonly registered: Pick<RegisteredDisks, "users">;
+  readonly diskUsers: DiskUsers;
   readonly claims: Pick<DiskClaims, "suspect">;
   readonly owners: Pick<DiskOwners, "recorded">;
 }
@@ -121,7 +122,7 @@ export class DefinitionChecker {
     const made = new Set(provision.map(({ disk }) => disk.path));
     const wanted = namedDisks(def).filter(([, disk]) => isExclusive(disk) && !had.has(disk.path));
     const existing = wanted.map(([, { path }]) => path).filter((path) => !made.has(path));
-    const users = await this.#o.registered.users(existing, vm);
+    const users = await this.#o.diskUsers.users(existing, vm);
     const suspect = this.#o.claims.suspect(vm);
     const issues: FieldIssue[] = [];
     for (const [field, { path }] of wanted) {

@@ -5,7 +5,8 @@ import type { Journal } from "../registry/journal.ts";
 import { diskKey, type DiskRecord, type DiskRecords } from "../registry/ownership.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { DiskClaims } from "./claims.ts";
-import { mayWrite, type RegisteredDisks } from "./registered_disks.ts";
+import type { DiskUsers } from "./disk_users.ts";
+import { mayWrite } from "./registered_disks.ts";
 
 /**
  * How long a record counts by itself. What it says has to show in the registry or in the journal by then, also to a host
@@ -22,7 +23,7 @@ export interface DiskOwnersOptions {
   readonly journal: Journal;
   readonly monitor: HostMonitor;
   readonly claims: DiskClaims;
-  readonly registered: RegisteredDisks;
+  readonly diskUsers: DiskUsers;
   /** What a VM and a host are called, for messages. */
   readonly vmName: (uuid: string) => string;
   readonly hostName: (uuid: string) => string;
@@ -87,8 +88,8 @@ export class DiskOwners {
 
   /** Which of the disks other VMs have, by whatever tells, each with whose it is, in words. */
   async users(paths: readonly string[], except: string): Promise<ReadonlyMap<string, string>> {
-    const { claims, registered } = this.#o;
-    const users = new Map(await registered.users(paths, except));
+    const { claims, diskUsers } = this.#o;
+    const users = new Map(await diskUsers.users(paths, except));
     for (const path of paths) {
       const here = claims.userOf(path, except);
       const user = here === undefined

@@ -5,6 +5,7 @@ import { DiskDevice } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Disk } from "../model/vm.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { DiskUsers } from "./disk_users.ts";
 
 /**
  * Which VMs of other hosts have a disk, by what these have recorded on the shared storage; what VMs of this host have,
@@ -12,7 +13,7 @@ import type { Registry } from "../registry/registry.ts";
  *
  * It does not decide between two hosts that want one disk at the same instant; see DiskOwners.
  */
-export class RegisteredDisks {
+export class RegisteredDisks implements DiskUsers {
   readonly #registry: Registry;
   readonly #hostName: (uuid: string) => string;
 

@@ -49,6 +49,7 @@ import { DiskClaims } from "./claims.ts";
 import { DefinitionChecker, requireNone } from "./definition_check.ts";
 import { type Precondition, requireTag } from "./definition_tag.ts";
 import { DiskOwners } from "./disk_owners.ts";
+import { anyOf } from "./disk_users.ts";
 import { ownsStorage, unwiped } from "./disks.ts";
 import { explainLease } from "./lease_failure.ts";
 import { Migrations } from "./migration.ts";
@@ -61,6 +62,7 @@ import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import type { TrackedOperation } from "./operation_record.ts";
 import { Oplog } from "./oplog.ts";
 import { PowerOffs } from "./power_off.ts";
+import { LocalDisks } from "./local_disks.ts";
 import { disksOf, RegisteredDisks } from "./registered_disks.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
@@ -118,7 +120,6 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #seed: Seed;
   readonly #claims: DiskClaims;
   readonly #checker: DefinitionChecker;
-  readonly #registered: RegisteredDisks;
   readonly #variables: Variables;
   readonly #owners: DiskOwners;
   readonly #holders: VmHolders;
@@ -144,14 +145,15 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
     const hostName = (uuid: string) => options.inventory.host(uuid)?.def.name ?? uuid;
-    this.#registered = new RegisteredDisks({ registry: options.registry, hostName });
+    const registered = new RegisteredDisks({ registry: options.registry, hostName });
+    const diskUsers = anyOf(new LocalDisks(options), registered);
     const names = { vmName: (vm: string) => this.#nameOf(vm), hostName };
     this.#owners = new DiskOwners({
       ...options,
       ...names,
       records: options.diskRecords,
       claims: this.#claims,
-      registered: this.#registered,
+      diskUsers,
     });
     this.#holders = new VmHolders({ ...options, ...names, records: options.vmRecords });
     this.#changes = new Changes({
@@ -162,7 +164,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     });
     this.#checker = new DefinitionChecker({
       ...options,
-      registered: this.#registered,
+      diskUsers,
       claims: this.#claims,
       owners: this.#owners,
     });

@@ -1,0 +1,81 @@
+import type { Inventory } from "../cluster/inventory.ts";
+import { escapeXml } from "../domain_xml/element.ts";
+import { heldDisks } from "../domain_xml/writable_disks.ts";
+import type { LocalDomain } from "../host/monitor.ts";
+import type { Hypervisor } from "../libvirt/hypervisor.ts";
+import { Runstate } from "../model/enums.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
+import type { DiskUsers } from "./disk_users.ts";
+
+/** What {@link LocalDisks} asks. */
+export interface LocalDisksOptions {
+  readonly hypervisor: Pick<Hypervisor, "domains" | "definitions" | "liveXml">;
+  readonly monitor: { domain(uuid: string): Pick<LocalDomain, "runstate"> | undefined };
+  readonly inventory: Pick<Inventory, "vm">;
+}
+
+/**
+ * Which VMs of this host have a disk, as libvirt says at this moment: by their definitions, which other tools change without an
+ * event, and by what runs, which may have more disks than its definition. All are read, so this is for what is seldom: to take
+ * a disk that exists, and to delete one.
+ */
+export class LocalDisks implements DiskUsers {
+  readonly #o: LocalDisksOptions;
+
+  constructor(options: LocalDisksOptions) {
+    this.#o = options;
+  }
+
+  /**
+   * Those of the disks that another VM of this host keeps from others, each with whose it is, in words. A guest about which
+   * libvirt does not answer may have any of them.
+   * @param except the VM that wants them
+   * @throws VirtxError what libvirt answers
+   */
+  async users(paths: readonly string[], except: string): Promise<ReadonlyMap<string, string>> {
+    const users = new Map<string, string>();
+    if (paths.length === 0) return users;
+    const { hypervisor } = this.#o;
+    const vms = (await hypervisor.domains()).map(({ uuid }) => uuid).filter((uuid) => uuid !== except);
+    const texts = paths.map((path) => [path, escapeXml(path)] as const);
+    const take = (xml: string, vm: string) => {
+      const named = texts.filter(([, text]) => xml.includes(text));
+      const held = named.length === 0 ? undefined : readableDisks(xml);
+      for (const [path] of named) if (held?.includes(path) ?? true) users.set(path, this.#named(vm));
+    };
+    const suspect = (vm: string, why: string) => {
+      for (const path of paths) {
+        if (!users.has(path)) users.set(path, `${this.#named(vm)}, or may be: ${why}`);
+      }
+    };
+    const { held } = await hypervisor.definitions(vms, take);
+    for (const vm of held) suspect(vm, "libvirt does not tell its definition");
+    const running = vms.filter((vm) =>
+      !held.has(vm) && this.#o.monitor.domain(vm)?.runstate !== Runstate.poweroff
+    );
+    await Promise.all(running.map(async (vm) => {
+      try {
+        take(await hypervisor.liveXml(vm), vm);
+      } catch (error) {
+        if (!(error instanceof VirtxError)) throw error;
+        if (error.kind === "not_found") return;
+        suspect(vm, errorMessage(error));
+      }
+    }));
+    return users;
+  }
+
+  #named(vm: string): string {
+    return `VM "${this.#o.inventory.vm(vm)?.name ?? vm}" (${vm})`;
+  }
+}
+
+/** Undefined: it cannot be read, and may have all that it names. */
+function readableDisks(xml: string): readonly string[] | undefined {
+  try {
+    return heldDisks(xml);
+  } catch (error) {
+    if (error instanceof VirtxError) return undefined;
+    throw error;
+  }
+}
