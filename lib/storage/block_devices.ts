@@ -18,9 +18,14 @@ export class BlockDevices {
     this.#allowed = patterns.map(toRegExp);
   }
 
+  /** Whether the configuration allows this path. */
+  allows(path: string): boolean {
+    return this.#allowed.some((pattern) => pattern.test(path));
+  }
+
   /** VirtxError: denied (not allowed), invalid (no such device, or none at all), storage. */
   inspect(path: string): DiskFacts {
-    if (!this.#allowed.some((pattern) => pattern.test(path))) {
+    if (!this.allows(path)) {
       throw new VirtxError(
         "denied",
         "the configuration of this host does not allow this block device; --block-devices of virtxd would",

@@ -105,6 +105,11 @@ export class Storage {
     return this.#files.refusal() ?? await this.#mount.check();
   }
 
+  /** Whether the configuration lets VMs have this block device. */
+  allowsDevice(path: string): boolean {
+    return this.#devices.allows(path);
+  }
+
   /** What a disk that exists already is. Throws invalid if it does not, or if it is nothing for QEMU to open. */
   async inspect(disk: Disk): Promise<DiskFacts> {
     return await onStorage(`Cannot use disk "${disk.path}"`, async () => {

@@ -17,6 +17,7 @@ import type { DiskOwners } from "./disk_owners.ts";
 import { provisioned } from "./disks.ts";
 import { type OperationControl, unlessCancelled } from "./operation_course.ts";
 import { disksOf } from "./registered_disks.ts";
+import type { SharedDefinitions } from "./shared_definitions.ts";
 import { unlessGone } from "./unless_gone.ts";
 import type { VmHolders } from "./vm_holders.ts";
 import type { ChangeOutcome } from "./use_cases.ts";
@@ -49,6 +50,7 @@ export interface ChangePlan {
 export interface ChangesOptions {
   readonly hypervisor: Hypervisor;
   readonly storage: Storage;
+  readonly shared: SharedDefinitions;
   readonly registry: Registry;
   readonly journal: Journal;
   /** This host's UUID. */
@@ -160,6 +162,7 @@ export class Changes {
       await this.#giveUp(change, holder);
       return "given up";
     }
+    await this.#requireTrusted(change);
     const others = await this.#othersOf(change);
     if (change.phase === "prepared") {
       await this.#undo(change, others);
@@ -167,6 +170,13 @@ export class Changes {
     }
     await this.#finish(change, others);
     return "finished";
+  }
+
+  /** The journal lies where others can write, too. */
+  async #requireTrusted({ vm, phase, oldXml, newXml }: Change): Promise<void> {
+    const known = await this.#definition(vm);
+    const defines = phase === "prepared" ? oldXml : known === undefined ? newXml : undefined;
+    if (defines !== undefined) this.#o.shared.require(defines, { vm, from: "journal", known });
   }
 
   /** From here on the change holds, whatever happens. */
@@ -372,11 +382,14 @@ export class Changes {
   }
 
   async #defined(vm: string): Promise<boolean> {
+    return await this.#definition(vm) !== undefined;
+  }
+
+  async #definition(vm: string): Promise<string | undefined> {
     try {
-      await this.#o.hypervisor.definition(vm);
-      return true;
+      return await this.#o.hypervisor.definition(vm);
     } catch (error) {
-      if (error instanceof VirtxError && error.kind === "not_found") return false;
+      if (error instanceof VirtxError && error.kind === "not_found") return undefined;
       throw error;
     }
   }

@@ -66,6 +66,7 @@ import { LocalDisks } from "./local_disks.ts";
 import { disksOf, RegisteredDisks } from "./registered_disks.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
+import { SharedDefinitions } from "./shared_definitions.ts";
 import { VmTurns } from "./turns.ts";
 import { Variables } from "./variables.ts";
 import { VmHolders } from "./vm_holders.ts";
@@ -115,6 +116,7 @@ const TURN_TIMEOUT_MS = 60_000;
  */
 export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisposable {
   readonly #o: VmServiceOptions;
+  readonly #shared: SharedDefinitions;
   readonly #changes: Changes;
   readonly #oplog: Oplog;
   readonly #seed: Seed;
@@ -141,6 +143,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   constructor(options: VmServiceOptions) {
     this.#o = options;
+    this.#shared = new SharedDefinitions(options);
     this.#oplog = new Oplog(options);
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
@@ -158,6 +161,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#holders = new VmHolders({ ...options, ...names, records: options.vmRecords });
     this.#changes = new Changes({
       ...options,
+      shared: this.#shared,
       host: options.monitor.uuid,
       owners: this.#owners,
       holders: this.#holders,
@@ -479,10 +483,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       }
       const registered = await registry.read(uuid);
       if (registered === undefined) throw unknownVm(uuid, "register");
-      const found = uuidIn(uuid, registered);
-      if (found !== uuid) {
-        throw new VirtxError("conflict", `Cannot register VM ${uuid}: its registry file defines ${found}`);
-      }
+      this.#shared.require(registered, { vm: uuid, from: "registry" });
       await this.#takeOver(uuid, registered);
       await this.#refresh(uuid);
       log.info("VM defined from the registry", { vm: uuid });
@@ -949,19 +950,6 @@ function readable({ uuid, xml }: DefinedDomain, verb: string): ParsedDomain {
   } catch (error) {
     if (!(error instanceof VirtxError)) throw error;
     throw unreadable(showDomain(uuid, xml).def.name, verb, error.message);
-  }
-}
-
-/** The UUID of what a registry file defines. */
-function uuidIn(uuid: string, registered: string): string {
-  try {
-    return parseDomainXml(registered).uuid;
-  } catch (error) {
-    if (!(error instanceof VirtxError)) throw error;
-    throw new VirtxError(
-      "conflict",
-      `Cannot register VM ${uuid}: its registry file cannot be read: ${error.message}`,
-    );
   }
 }
 

@@ -232,6 +232,46 @@ Deno.test("registering refreshes the registry from libvirt, or libvirt from the 
   await assert.rejects(vms.register(numberedUuid(98)), failsWith("conflict", /defines/));
 });
 
+Deno.test("what lies on shared storage defines nothing that guests are not given, and is not taken in parts", async () => {
+  await using host = await VmHost.start();
+  const { vms, registry, journal } = host;
+  const { hypervisor, monitor } = host.host;
+  const uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const xml = await hypervisor.definition(uuid);
+  const forged = xml.replace("</devices>", "<hostdev mode='subsystem' type='usb'/></devices>")
+    .replaceAll(OS_DISK.path, "/etc/shadow");
+  const refusal = /<source file="\/etc\/shadow"> is not for guests; <hostdev> is of the host/;
+  const change = {
+    id: numberedUuid(5),
+    op: "update",
+    vm: uuid,
+    startedAt: 1,
+    created: [],
+    removed: [],
+  } as const;
+  const forgeries = [
+    { ...change, phase: "prepared", oldXml: forged, newXml: xml },
+    { ...change, vm: numberedUuid(6), phase: "committed", oldXml: undefined, newXml: forged },
+  ] as const;
+  for (const forgery of forgeries) {
+    await journal.write(forgery);
+    await vms.recover();
+    assert.equal(await hypervisor.definition(uuid), xml);
+    assert.equal(
+      (await hypervisor.domains()).filter(({ uuid }) => uuid === forgery.vm).length,
+      Number(forgery.vm === uuid),
+    );
+    assert.equal((await journal.list()).length, 1, "it is not settled");
+    await journal.remove(forgery.id);
+  }
+  await hypervisor.undefine(uuid);
+  await monitor.refresh(uuid);
+  await registry.write(uuid, forged);
+  await assert.rejects(vms.register(uuid), failsWith("conflict", refusal));
+  await registry.write(uuid, xml);
+  assert.equal(await vms.register(uuid), "defined");
+});
+
 /** Every step of each change at which it can be interrupted, in order. */
 const STEPS = {
   create: ["prepared", "taken", "provisioned", "defined", "registered", "committed", "kept", "released"],
