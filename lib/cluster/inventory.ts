@@ -1,4 +1,4 @@
-import { HostState } from "../model/enums.ts";
+import { HostState, Runstate } from "../model/enums.ts";
 import type { Host } from "../model/host.ts";
 import type { VmInfo } from "../model/vm.ts";
 import { type ClaimSource, compareClaims, entryOf, isSettled, saidOf, type VmEntry } from "./claims.ts";
@@ -25,6 +25,8 @@ export interface InventoryWatcher {
   /** A host says otherwise of one of its VMs, shown or not; undefined: it has it no more. */
   claim?(host: string, uuid: string, claim: VmEntry | undefined): void;
 }
+
+const OFF: readonly Runstate[] = [Runstate.poweroff, Runstate.crashed];
 
 const NO_CLAIMS: ReadonlyMap<string, VmEntry> = new Map();
 
@@ -126,11 +128,15 @@ export class Inventory {
 
   /**
    * The host that requests for a VM are for: the one that is asked, if its libvirt has the VM and it is not on its way, whatever
-   * others say; else the one that it is shown on. Undefined: nobody knows the VM.
+   * others say; else the one that it is shown on. Undefined: nobody knows the VM. While a VM that is off migrates here it is
+   * defined here already, and the host that it comes from has the say until that is over.
    */
   hostOf(vm: string, asked: string): string | undefined {
     const own = this.claimsOf(asked).get(vm);
-    return own && isSettled(own) ? asked : this.#vms.get(vm)?.host;
+    const shown = this.#vms.get(vm);
+    if (own === undefined || !isSettled(own)) return shown?.host;
+    const arrives = OFF.includes(own.lastrunstate) && shown?.lastrunstate === Runstate.migrating;
+    return arrives ? shown.host : asked;
   }
 
   /**

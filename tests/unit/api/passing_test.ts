@@ -368,6 +368,9 @@ Deno.test("a VM that is on its way is answered for by the host that it is shown 
     inventory.putVm(vmInfo({ uuid, host: here, runstate }));
     assert.equal(inventory.hostOf(uuid, here), expected);
   }
+  inventory.putVm(vmInfo({ uuid, host: there, runstate: Runstate.migrating }));
+  inventory.putVm(vmInfo({ uuid, host: here, runstate: Runstate.poweroff })); // cold: it is defined here already
+  assert.equal(inventory.hostOf(uuid, here), there);
 });
 
 Deno.test("a client that goes away ends a read that was passed on, but not a change", async () => {
