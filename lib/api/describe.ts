@@ -35,7 +35,7 @@ const trackedHeaders = (operation: string): Readonly<Record<string, RequestHeade
   "Idempotency-Key": {
     description:
       "Chosen by the client, a UUID say, of 1 to 200 visible ASCII characters: the same request with the same " +
-      "key is carried out once and answered alike for a day, unless it failed because something was away; another request " +
+      "key is carried out once and answered alike for a day, unless it failed: then it is tried again; another request " +
       "with the key is refused (422). A key counts on the host that carries the request out: send a retry to any host if " +
       "the request names its VM or host, else to the same one; and of a migration look at its operation, as the VM may be on " +
       "another host by now",

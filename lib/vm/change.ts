@@ -20,6 +20,7 @@ import { disksOf } from "./registered_disks.ts";
 import type { SharedDefinitions } from "./shared_definitions.ts";
 import { unlessGone } from "./unless_gone.ts";
 import type { VmHolders } from "./vm_holders.ts";
+import { UnsettledChange } from "./unsettled_change.ts";
 import type { ChangeOutcome } from "./use_cases.ts";
 import { hasLocalVariables } from "./variables.ts";
 
@@ -44,6 +45,17 @@ export interface ChangePlan {
   readonly keepsFirmware?: boolean;
   /** Looks once more, now that the VM's new disks are recorded as its own, whether another VM has one that exists already. */
   readonly confirm?: () => Promise<void>;
+}
+
+/** How a change ends that had stopped half-way; given up: another host has the VM. */
+type ChangeEnd = "given up" | "undone" | "finished";
+
+/** A change that stopped half-way. */
+interface OpenChange {
+  readonly change: Change;
+  /** Why it stopped. */
+  readonly reason: VirtxError;
+  readonly end: PromiseWithResolvers<unknown>;
 }
 
 /** What {@link Changes} stands on. */
@@ -72,6 +84,8 @@ export interface ChangesOptions {
  */
 export class Changes {
   readonly #o: ChangesOptions;
+  /** The changes of this life that stopped half-way, by id, with who waits for their end. */
+  readonly #open = new Map<string, OpenChange>();
   #unsettled = false;
 
   constructor(options: ChangesOptions) {
@@ -85,8 +99,8 @@ export class Changes {
 
   /**
    * Carries the plan out. Throws what the failing step threw, after undoing the rest; if even that fails (libvirt
-   * went away), the change stays in the journal for {@link settleAll}, and the message says so. Until all disks are there it
-   * can be cancelled.
+   * went away), an UnsettledChange: the change stays in the journal for {@link settleAll}. Until all disks are there it can be
+   * cancelled.
    */
   async apply(plan: ChangePlan, control?: OperationControl): Promise<ChangeOutcome> {
     const prepared: Change = {
@@ -103,9 +117,13 @@ export class Changes {
       ...(plan.removeNow && { now: true }),
       ...(plan.keepsFirmware && { keepsFirmware: true }),
     };
-    if (plan.newXml === undefined) return await this.#decide(prepared);
+    if (plan.newXml === undefined) {
+      const committed: Change = { ...prepared, phase: "committed" };
+      await this.#begin(committed);
+      return await this.#carryOut(committed);
+    }
     control?.follow(() => provisioned(this.#o.storage, plan.provision));
-    await this.#o.journal.write(prepared);
+    await this.#begin(prepared);
     let hasFiles = false;
     try {
       await this.#reached(prepared, "prepared");
@@ -135,16 +153,22 @@ export class Changes {
    */
   async settleAll(locked: (vm: string, task: () => Promise<void>) => Promise<void>): Promise<void> {
     this.#unsettled = false;
-    for (const { id, vm } of await this.#o.journal.list()) {
+    const found = await this.#o.journal.list();
+    for (const known of [...found, ...this.#gone(found)]) {
+      const { id, vm } = known;
       await locked(vm, async () => {
         // Read again under the lock: the change may have been settled, or be of a request that was running.
         const change = (await this.#o.journal.list()).find((candidate) => candidate.id === id);
-        if (change === undefined) return;
+        if (change === undefined) {
+          return this.#ended(known, known.phase === "committed" ? "finished" : "undone", {});
+        }
         try {
-          const outcome = await this.#settle(change);
+          const { end, outcome } = await this.#settle(change);
           const { op, phase } = change;
-          this.#o.log.info("settled a change found half done", { vm, op, phase, outcome });
+          this.#o.log.info("settled a change found half done", { vm, op, phase, outcome: end });
+          this.#ended(change, end, outcome);
         } catch (error) {
+          if (calledOff(change, error)) return this.#failed(id, error);
           this.#unsettled = true;
           logFailure(this.#o.log, "warn", "cannot settle a change found half done yet", error, {
             vm,
@@ -156,20 +180,59 @@ export class Changes {
     }
   }
 
-  async #settle(change: Change): Promise<"given up" | "undone" | "finished"> {
+  async #settle(change: Change): Promise<{ readonly end: ChangeEnd; readonly outcome: ChangeOutcome }> {
     const holder = await this.#o.holders.elsewhere(change.vm);
     if (holder !== undefined) {
       await this.#giveUp(change, holder);
-      return "given up";
+      return { end: "given up", outcome: {} };
     }
     await this.#requireTrusted(change);
     const others = await this.#othersOf(change);
-    if (change.phase === "prepared") {
-      await this.#undo(change, others);
-      return "undone";
+    if (change.phase === "committed") return { end: "finished", outcome: await this.#finish(change, others) };
+    await this.#undo(change, others);
+    return { end: "undone", outcome: {} };
+  }
+
+  /** The open changes whose records are not there any more: only the removal of a record had failed. */
+  #gone(found: readonly Change[]): readonly Change[] {
+    return [...this.#open.values()].map(({ change }) => change)
+      .filter(({ id }) => found.every((other) => other.id !== id));
+  }
+
+  /** Tells who waits how a change has ended. */
+  #ended({ id, op, vm }: Change, end: ChangeEnd, outcome: ChangeOutcome): void {
+    const open = this.#open.get(id);
+    if (!open) return;
+    this.#open.delete(id);
+    if (end === "finished") return open.end.resolve(op === "create" ? vm : outcome);
+    open.end.reject(
+      VirtxError.wrap(open.reason, `The ${op} of ${named(open.change)} stopped half-way and was ${end}`),
+    );
+  }
+
+  /** Tells who waits that a change could not be, and is off. */
+  #failed(id: string, error: unknown): void {
+    this.#open.get(id)?.end.reject(error);
+    this.#open.delete(id);
+  }
+
+  /** Writes the first record of a change. If that fails, nothing has happened. */
+  async #begin(change: Change): Promise<void> {
+    try {
+      await this.#o.journal.write(change);
+    } catch (error) {
+      const failure = VirtxError.wrap(error, `The ${change.op} of ${named(change)} was not begun`);
+      try {
+        await this.#o.journal.remove(change.id); // it may have been written all the same
+      } catch (unremoved) {
+        logFailure(this.#o.log, "warn", "cannot tell yet whether a change was recorded", unremoved, {
+          vm: change.vm,
+          op: change.op,
+        });
+        throw this.#pending({ ...change, phase: "prepared" }, error);
+      }
+      throw failure;
     }
-    await this.#finish(change, others);
-    return "finished";
   }
 
   /** The journal lies where others can write, too. */
@@ -184,6 +247,14 @@ export class Changes {
     const committed: Change = { ...prepared, phase: "committed" };
     try {
       await this.#o.journal.write(committed);
+    } catch (error) {
+      throw this.#pending(prepared, error);
+    }
+    return await this.#carryOut(committed);
+  }
+
+  async #carryOut(committed: Change): Promise<ChangeOutcome> {
+    try {
       await this.#reached(committed, "committed");
       return await this.#finish(committed);
     } catch (error) {
@@ -394,13 +465,14 @@ export class Changes {
     }
   }
 
-  /** The error of a change that is neither done nor undone yet, but journalled. */
-  #pending(change: Change, error: unknown): VirtxError {
+  /** The error of a change that is neither done nor undone yet, but journalled; in which phase, if nobody knows better. */
+  #pending(change: Change, error: unknown): UnsettledChange {
     this.#unsettled = true;
-    return VirtxError.wrap(
-      error,
-      `The ${change.op} of ${named(change)} stopped half-way and will be finished or undone soon`,
-    );
+    const what = `The ${change.op} of ${named(change)} stopped half-way and will be finished or undone soon`;
+    const end = Promise.withResolvers<unknown>();
+    const reason = VirtxError.wrap(error, what);
+    this.#open.set(change.id, { change, reason: error instanceof VirtxError ? error : reason, end });
+    return new UnsettledChange(reason, end.promise);
   }
 
   async #reached(change: Change, step: string): Promise<void> {

@@ -1,4 +1,5 @@
 import type { Clock } from "../model/clock.ts";
+import { inBackground } from "../model/background.ts";
 import { isDefect, logFailure } from "../model/defect.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
@@ -19,6 +20,7 @@ import {
   toError,
   type TrackedOperation,
 } from "./operation_record.ts";
+import { UnsettledChange } from "./unsettled_change.ts";
 
 /** For how long an operation is kept once it has ended. */
 const KEPT_MS = 24 * 60 * 60 * 1000;
@@ -109,8 +111,8 @@ export class Operations implements Disposable {
   }
 
   /**
-   * Carries an operation out, unless one with the same key is known: then it is that one, under way or done. One that failed
-   * only because something was away is no reason not to try again.
+   * Carries an operation out, unless one with the same key is known: then it is that one, under way, done or cancelled. One
+   * that failed has changed nothing, and its cause may be gone: it is tried again.
    * @throws VirtxError conflict, if the key is known from another request
    */
   run<T>({ id, op, vm, key, fingerprint }: OperationStart, work: OperationWork<T>): OperationRun<T> {
@@ -164,6 +166,9 @@ export class Operations implements Disposable {
     }
     const ended = this.#entries.get(id)?.operation ?? entry.operation;
     if (ended.state === "cancelled") return ended;
+    if (ended.state === "running") {
+      throw new VirtxError("conflict", `${what}: it stopped half-way, and will be finished or undone soon`);
+    }
     const reason = ended.error ? `: ${ended.error.message}` : "";
     throw new VirtxError("conflict", `${what}: it had come to its end before (${ended.state}${reason})`);
   }
@@ -217,6 +222,10 @@ export class Operations implements Disposable {
       unlessCancelled(course, `Cannot carry ${kept.operation.op} out`);
       result = await work(course);
     } catch (error) {
+      if (error instanceof UnsettledChange) {
+        inBackground(this.#endWithChange(kept, error.settled));
+        throw error;
+      }
       const { id, op, vm } = kept.operation;
       if (isDefect(error)) {
         this.#o.log.defect("operation failed by a defect", error, { operation: id, op, vm });
@@ -226,6 +235,17 @@ export class Operations implements Disposable {
     }
     await this.#end(kept, { state: "completed", result });
     return result;
+  }
+
+  /** It goes on until its change has come to an end, though who asked for it was told that this takes longer. */
+  async #endWithChange(kept: KeptOperation, settled: Promise<unknown>): Promise<void> {
+    let outcome: Pick<TrackedOperation, "state" | "error" | "result">;
+    try {
+      outcome = { state: "completed", result: await settled };
+    } catch (error) {
+      outcome = failedBy(error);
+    }
+    await this.#end(kept, outcome);
   }
 
   async #end(
@@ -242,8 +262,7 @@ export class Operations implements Disposable {
   #known(key: string): Entry | undefined {
     this.#evict();
     const entry = this.#entries.get(this.#ids.get(key) ?? "");
-    const kind = entry?.operation.error?.kind;
-    return kind === "unavailable" || kind === "timeout" || kind === "internal" ? undefined : entry;
+    return entry?.operation.state === "failed" ? undefined : entry;
   }
 
   #put(entry: Entry): void {

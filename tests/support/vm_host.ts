@@ -37,7 +37,7 @@ export class VmHost implements AsyncDisposable {
     const { hypervisor, inventory, monitor } = host;
     const place = { tree: shared.tree, hostUuid: monitor.uuid, log };
     const registry = new Registry(place);
-    const journal = new Journal(place);
+    const journal = new Journal({ ...place, fault });
     const records = diskRecords(place);
     const holders = vmRecords(place);
     const migrations = new MigrationRecords(place);

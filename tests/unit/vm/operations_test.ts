@@ -4,6 +4,7 @@ import { silentLogger } from "../../../lib/model/log.ts";
 import { isUuid } from "../../../lib/model/uuid.ts";
 import { hostOfOperation, newOperationId } from "../../../lib/vm/operation_id.ts";
 import type { OperationControl } from "../../../lib/vm/operation_course.ts";
+import { UnsettledChange } from "../../../lib/vm/unsettled_change.ts";
 import { Operations, type OperationStart } from "../../../lib/vm/operations.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
@@ -100,10 +101,12 @@ Deno.test("a key with another request is refused and names the operation that it
   }
 });
 
-Deno.test("a failure is told again to who asks again, except one that is worth another attempt", async () => {
-  for (
-    const [kind, executed] of [["conflict", 1], ["storage", 1], ["unavailable", 2], ["timeout", 2]] as const
-  ) {
+Deno.test("what failed is tried again for who asks again; what was cancelled stays so", async () => {
+  const kinds = [["conflict", 2], ["storage", 2], ["invalid", 2], ["unavailable", 2], [
+    "cancelled",
+    1,
+  ]] as const;
+  for (const [kind, executed] of kinds) {
     const { operations } = fixture();
     let executions = 0;
     const run = () =>
@@ -118,6 +121,38 @@ Deno.test("a failure is told again to who asks again, except one that is worth a
       );
     }
     assert.equal(executions, executed, kind);
+  }
+});
+
+Deno.test("an operation whose change stopped half-way ends as the change does, and its key tells how", async () => {
+  for (const outcome of ["completed", "failed"] as const) {
+    const { operations } = fixture();
+    const end = Promise.withResolvers<unknown>();
+    let executions = 0;
+    const run = () =>
+      operations.run(start({ key: "k", fingerprint: "f" }), () => {
+        executions++;
+        return Promise.reject(
+          new UnsettledChange(new VirtxError("storage", "It stopped half-way"), end.promise),
+        );
+      });
+    const first = run();
+    for (const { done } of [first, run()]) await assert.rejects(done, /^VirtxError: It stopped half-way$/);
+    const { id } = first.operation;
+    assert.equal(operations.get(id)?.state, "running");
+    if (outcome === "completed") end.resolve("the VM");
+    else end.reject(new VirtxError("storage", "It was undone"));
+    await end.promise.catch(() => {});
+    await new Promise((resolve) => setTimeout(resolve));
+    const { state, result, error } = operations.get(id) ?? assert.fail("it is forgotten");
+    assert.deepEqual([state, result ?? error?.message], [
+      outcome,
+      outcome === "completed" ? "the VM" : "It was undone",
+    ]);
+    assert.equal(executions, 1);
+    if (outcome === "completed") assert.equal(await run().done, "the VM");
+    else await assert.rejects(run().done, /stopped half-way/); // it is tried again
+    assert.equal(executions, outcome === "completed" ? 1 : 2);
   }
 });
 
@@ -193,7 +228,7 @@ Deno.test("operations and keys outlast the daemon", async () => {
       () => Promise.resolve(VM),
     );
     await run.done;
-    const failure = new VirtxError("conflict", "Cannot", { issues: [{ field: "a", message: "b" }] });
+    const failure = new VirtxError("cancelled", "Cannot", { issues: [{ field: "a", message: "b" }] });
     await operations.run(start({ key: "l", fingerprint: "f" }), () => Promise.reject(failure)).done.catch(
       () => {},
     );
@@ -207,7 +242,7 @@ Deno.test("operations and keys outlast the daemon", async () => {
   assert.equal(await operations.run(start({ key: "k", fingerprint: "f" }), never).done, VM);
   await assert.rejects(
     operations.run(start({ key: "l", fingerprint: "f" }), never).done,
-    (error) => error instanceof VirtxError && error.kind === "conflict" && error.issues.length === 1,
+    (error) => error instanceof VirtxError && error.kind === "cancelled" && error.issues.length === 1,
   );
 });
 

@@ -6,6 +6,8 @@ import type { Vmdef } from "../../../lib/model/vm.ts";
 import { definitionTag } from "../../../lib/vm/definition_tag.ts";
 import { OperationCourse } from "../../../lib/vm/operation_course.ts";
 import { writeLease } from "../../support/sanlock_lease.ts";
+import type { ChangeOutcome } from "../../../lib/vm/use_cases.ts";
+import { UnsettledChange } from "../../../lib/vm/unsettled_change.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 import { VmHost } from "../../support/vm_host.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
@@ -307,10 +309,15 @@ for (const [op, steps] of Object.entries(STEPS)) {
         else change = () => vms.delete(uuid, { deletestorage: true });
       }
       const before = await host.state();
-      await assert.rejects(change(), failsWith("storage", /injected/));
+      const error = await change().then(() => assert.fail("it did not fail"), (error) => error);
+      failsWith("storage", /injected/)(error);
       if (UNDECIDED.has(step)) return assert.deepEqual(await host.state(), before);
 
       await vms.recover();
+      assert.ok(error instanceof UnsettledChange);
+      const { warning } = await error.settled as ChangeOutcome;
+      if (op === "create") assert.equal(await error.settled, (await domainsOf(host))[0]?.uuid);
+      else assert.equal(warning, undefined);
       assert.equal((await host.journal.list()).length, 0);
       assert.deepEqual(await shared.names(), op === "delete" ? [] : ["new.raw"]);
       assert.deepEqual(await host.owned(), op === "delete" ? [] : ["/vms/ds/new.raw"]);
@@ -318,6 +325,56 @@ for (const [op, steps] of Object.entries(STEPS)) {
         (await host.host.hypervisor.domains()).map(async ({ uuid }) => (await vms.get(uuid)).def.name),
       );
       assert.deepEqual(names, { create: ["web"], update: ["after"], delete: [] }[op]);
+    });
+  }
+}
+
+function domainsOf(host: VmHost) {
+  return host.host.hypervisor.domains();
+}
+
+Deno.test("a change that cannot be undone at once says so, and later that it was undone", async () => {
+  const armed = new Set(["create.registered", "create.reverted"]);
+  await using host = await VmHost.start((point) => {
+    if (armed.delete(point)) throw new VirtxError("storage", `injected at ${point}`);
+  });
+  const before = await host.state();
+  const error = await host.vms.create({ vmdef: WEB, ...HERE }).catch((error) => error);
+  assert.ok(error instanceof UnsettledChange);
+  assert.match(
+    error.message,
+    /^The create of VM "web" stopped half-way and will be finished or undone soon: inj/,
+  );
+  await host.vms.recover();
+  const undone = /^The create of VM "web" stopped half-way and was undone: injected at create.registered$/;
+  await assert.rejects(error.settled, failsWith("storage", undone));
+  assert.deepEqual(await host.state(), before);
+});
+
+for (const op of ["create", "update", "delete"] as const) {
+  for (const step of ["written", "renamed"]) {
+    Deno.test(`a ${op} whose record cannot be kept (${step}) has not begun, and nothing comes of it later`, async () => {
+      let armed = false;
+      await using host = await VmHost.start((point) => {
+        if (!armed || point !== `journal.${step}`) return;
+        armed = false;
+        throw new VirtxError("storage", "no space");
+      });
+      const { vms } = host;
+      const uuid = await vms.create({ vmdef: WEB, ...HERE });
+      const before = await host.state();
+      const other = { ...WEB, name: "other", osdisk: diskAt("/vms/ds/other.raw", { size: 4 }) };
+      const changes = {
+        create: () => vms.create({ vmdef: other, ...HERE }),
+        update: () => vms.update(uuid, { vmdef: other, deletestorage: true }),
+        delete: () => vms.delete(uuid, { deletestorage: true }),
+      };
+      armed = true;
+      const error = await changes[op]().then(() => assert.fail("it did not fail"), (error) => error);
+      assert.equal(error instanceof UnsettledChange, false);
+      failsWith("storage", new RegExp(`^The ${op} of VM "(web|other)" was not begun: .*no space$`))(error);
+      await vms.recover();
+      assert.deepEqual(await host.state(), before);
     });
   }
 }
