@@ -110,6 +110,10 @@ export const VmdefSchema = z.strictObject({
 export const VmruninfoSchema = z.object({
   runstate: RunstateSchema,
   host: Uuid.openapi({ description: "UUID of the host that the VM is on" }),
+  reason: z.literal("io_error").optional().openapi({
+    description:
+      "Of VmGet: QEMU has paused the guest because a disk could not be read or written, or is full",
+  }),
 }).openapi("Vmruninfo") satisfies z.ZodType<model.Vmruninfo>;
 
 /** What is said beside the prototype's fields of how much the others are worth. */

@@ -22,8 +22,9 @@ import { hostResources, type HostSample } from "./figures.ts";
 import { FlawedDefinitions } from "./flawed_definitions.ts";
 import { type LocalDomain, LocalDomains, type Moment } from "./local_domains.ts";
 import { type DomainTypeSetting, learnLocalHost, type LocalHost } from "./local_host.ts";
+import { IoErrors } from "./io_errors.ts";
 import { parseCpuTimes, parseMeminfo } from "./proc.ts";
-import { runstateAfter, runstateOf } from "./runstate.ts";
+import { isPausedByIoError, runstateAfter, runstateOf, tellsIoError } from "./runstate.ts";
 
 export type { DefinedDomain, LocalDomain } from "./local_domains.ts";
 
@@ -85,6 +86,7 @@ export class HostMonitor implements AsyncDisposable {
   /** Events and looks at everything take turns: an event that came during one is applied on top of it. */
   readonly #turns = new Mutex();
   readonly #sampling = new Mutex();
+  readonly #ioErrors: IoErrors;
   #sampler: Promise<void> | undefined;
   #state: { host: LocalHost; readonly domains: LocalDomains } | undefined;
   #before: HostSample | undefined;
@@ -92,6 +94,7 @@ export class HostMonitor implements AsyncDisposable {
 
   constructor(options: HostMonitorOptions) {
     this.#o = options;
+    this.#ioErrors = new IoErrors(options.health ?? new Health(), options.log);
   }
 
   /**
@@ -140,6 +143,11 @@ export class HostMonitor implements AsyncDisposable {
   /** A domain of this host, from memory. */
   domain(uuid: string): LocalDomain | undefined {
     return this.#here.domains.get(uuid);
+  }
+
+  /** Whether QEMU has paused the guest because a disk could not be read or written, from memory. */
+  isPausedByIoError(uuid: string): boolean {
+    return this.#ioErrors.has(uuid);
   }
 
   /** All domains of this host, from memory. */
@@ -243,6 +251,9 @@ export class HostMonitor implements AsyncDisposable {
     if (event.kind === "metadata") this.#readSoon(event.uuid);
     if (event.kind !== "lifecycle") return;
     const runstate = runstateAfter(event.event, event.detail);
+    if (runstate !== undefined) {
+      this.#noteIoError(event.uuid, tellsIoError(event.event, event.detail));
+    }
     // One that has arrived is shown with its definition at once, as libvirt tells that from now on
     const isRead = domains.definition(event.uuid)?.xml !== undefined;
     const told = isRead && runstate !== undefined && domains.hear(event.uuid, runstate, event.at);
@@ -333,11 +344,19 @@ export class HostMonitor implements AsyncDisposable {
     this.#o.inventory.putHost({ uuid, def, cstate: HostState.active, lockid: 0, resources, ts });
   }
 
+  #noteIoError(uuid: string, paused: boolean): void {
+    this.#ioErrors.note(uuid, this.#o.inventory.vm(uuid)?.name ?? uuid, paused);
+  }
+
   /** Has those domains read again that a sample shows otherwise than they were told of, and those that could not be. */
   #followUp({ asked, domains: stats }: Look): void {
     const { domains } = this.#here;
     const shown = new Map(stats.map(({ uuid, state, reason }) => [uuid, runstateOf(state, reason)]));
     const suspects = new Set(this.#unread);
+    for (const { uuid, state, reason } of stats) {
+      if (domains.heardSince(uuid, asked)) continue;
+      this.#noteIoError(uuid, isPausedByIoError(state, reason));
+    }
     for (const uuid of shown.keys()) if (!domains.get(uuid)) suspects.add(uuid);
     for (const { uuid, runstate } of domains.values()) {
       if (shown.get(uuid) !== runstate && !domains.heardSince(uuid, asked)) suspects.add(uuid);
@@ -366,10 +385,12 @@ export class HostMonitor implements AsyncDisposable {
       ]);
       const runstate = runstateOf(told.state, told.reason);
       domains.learn({ uuid, definition, runstate, arriving: isArriving(told) }, asked, clock());
+      this.#noteIoError(uuid, isPausedByIoError(told.state, told.reason));
       if (failure !== undefined) throw failure;
     } catch (error) {
       if (!(error instanceof VirtxError) || error.kind !== "not_found") throw error;
       domains.forget(uuid);
+      this.#noteIoError(uuid, false);
     }
   }
 

@@ -2,7 +2,14 @@ import { DomainState, LifecycleEvent } from "../libvirt/constants.ts";
 import { Runstate } from "../model/enums.ts";
 
 /** virDomainPausedReason, as far as it makes a difference. */
-const Paused = { migration: 2, shuttingDown: 8, crashed: 10, startingUp: 11, postcopy: 12 } as const;
+const Paused = {
+  migration: 2,
+  ioError: 5,
+  shuttingDown: 8,
+  crashed: 10,
+  startingUp: 11,
+  postcopy: 12,
+} as const;
 
 /** virDomainRunningReason and virDomainShutoffReason, likewise. */
 const Running = { postcopy: 10 } as const;
@@ -30,6 +37,11 @@ export function runstateOf(state: number, reason: number): Runstate {
   }
 }
 
+/** Whether QEMU has paused the guest because a disk could not be read or written (virDomainGetState). */
+export function isPausedByIoError(state: number, reason: number): boolean {
+  return state === DomainState.paused && reason === Paused.ioError;
+}
+
 function pausedRunstate(reason: number): Runstate {
   switch (reason) {
     case Paused.postcopy:
@@ -49,7 +61,7 @@ function pausedRunstate(reason: number): Runstate {
 /** virDomainEventStartedDetailType: of these the guest runs; the others may leave it paused. */
 const STARTED_RUNNING: readonly number[] = [0, /* booted */ 4 /* wakeup */];
 /** virDomainEventSuspendedDetailType. */
-const Suspended = { migrated: 1, postcopy: 7 } as const;
+const Suspended = { migrated: 1, ioError: 2, postcopy: 7 } as const;
 /** virDomainEventResumedDetailType. */
 const Resumed = { postcopy: 3 } as const;
 /** virDomainEventStoppedDetailType. */
@@ -80,4 +92,9 @@ export function runstateAfter(event: number, detail: number): Runstate | undefin
     default:
       return undefined;
   }
+}
+
+/** Whether a lifecycle event says that QEMU has paused the guest because a disk could not be read or written. */
+export function tellsIoError(event: number, detail: number): boolean {
+  return event === LifecycleEvent.suspended && detail === Suspended.ioError;
 }

@@ -79,7 +79,12 @@ export interface Vmruninfo {
   readonly runstate: Runstate;
   /** UUID of the host. */
   readonly host: string;
+  /** Why it is in that state, where that is no user's doing. */
+  readonly reason?: RunstateReason | undefined;
 }
+
+/** `io_error`: QEMU has paused the guest because a disk could not be read or written, or is full. */
+export type RunstateReason = "io_error";
 
 export interface Vmstats {
   /** 100 = one CPU fully used. */

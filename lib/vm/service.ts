@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import { v4 as newUuid } from "uuid";
 import type { Inventory } from "../cluster/inventory.ts";
 import { buildDomainXml } from "../domain_xml/build.ts";
@@ -7,7 +8,7 @@ import { outline, showDomain } from "../domain_xml/show.ts";
 import { variablesFile } from "../domain_xml/variables.ts";
 import { readDefinition } from "../host/definition.ts";
 import type { DefinedDomain, HostMonitor, LocalDomain } from "../host/monitor.ts";
-import { runstateOf } from "../host/runstate.ts";
+import { isPausedByIoError, runstateOf } from "../host/runstate.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
@@ -104,6 +105,9 @@ const ACTIVE = [
 /** How long a look at a VM waits for the sizes of its images. */
 const SIZE_TIMEOUT_MS = 1_000;
 
+/** How often a guest is looked at that was paused by an I/O error and resumed, and how long it is between two looks. */
+const GOING_ON_LOOKS = 5;
+const GOING_ON_LOOK_MS = 200;
 /** How long until changes that could not be settled (libvirt is away, say) are tried again. */
 const SETTLE_RETRY_MS = 5_000;
 
@@ -353,7 +357,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return {
       uuid,
       def: await this.#sized(def),
-      runinfo: { runstate: domain.runstate, host: this.#o.monitor.uuid },
+      runinfo: {
+        runstate: domain.runstate,
+        host: this.#o.monitor.uuid,
+        ...(this.#o.monitor.isPausedByIoError(uuid) && { reason: "io_error" }),
+      },
       stats: { ...domain.stats, oplog: { items: operations } },
       ts: domain.ts,
     };
@@ -468,7 +476,23 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   async resume(uuid: string): Promise<void> {
-    await this.#operate("VmResume", uuid, "resume", [Runstate.paused], () => this.#o.hypervisor.resume(uuid));
+    const { hypervisor } = this.#o;
+    await this.#operate("VmResume", uuid, "resume", [Runstate.paused], async () => {
+      const before = await hypervisor.state(uuid);
+      await hypervisor.resume(uuid);
+      if (isPausedByIoError(before.state, before.reason)) await this.#requireGoingOn(uuid);
+    });
+  }
+
+  /** A guest whose disk is still full or broken is paused again by its next write. */
+  async #requireGoingOn(uuid: string): Promise<void> {
+    for (let looks = GOING_ON_LOOKS; looks > 0; looks--) {
+      await delay(GOING_ON_LOOK_MS);
+      const { state, reason } = await this.#o.hypervisor.state(uuid);
+      if (!isPausedByIoError(state, reason)) continue;
+      const why = "it was paused again by an I/O error: is its storage full, or away?";
+      throw new VirtxError("conflict", `Cannot resume VM "${this.#nameOf(uuid)}": ${why}`);
+    }
   }
 
   async register(uuid: string): Promise<"refreshed" | "defined"> {

@@ -49,6 +49,8 @@ export interface VmDetails {
   readonly uuid: string;
   readonly def: Vmdef;
   readonly runstate: Runstate;
+  /** Why it is so; empty: nothing is to be said. */
+  readonly reason: string;
   /** UUID of its host. */
   readonly host: string;
   readonly stats: Vmstats;
@@ -67,6 +69,7 @@ export function readVm(body: unknown): Omit<VmDetails, "tag"> {
     // Completed and not taken apart: a server that sends a definition of another shape would refuse ours as well.
     def: normaliseVmdef(vm.raw("def") as Vmdef),
     runstate: oneOf(Runstate, runinfo.number("runstate")),
+    reason: runinfo.textOr("reason", ""),
     host: runinfo.text("host"),
     stats: readStats(vm.object("stats")),
     ts: vm.number("ts"),

@@ -30,7 +30,12 @@ export async function vmSheet(
       lines: [
         ["Name", def.name],
         ["UUID", vm.uuid],
-        ["State", runstateWord(vm.runstate), runstateStyle(vm.runstate)],
+        [
+          "State",
+          runstateWord(vm.runstate) +
+          (vm.reason === "io_error" ? " by an I/O error: see to its storage" : ""),
+          vm.reason === "io_error" ? "red" : runstateStyle(vm.runstate),
+        ],
         ["Host", o.hostName(vm.host)],
         ["CPUs", cpuText(def.cpudef)],
         ["Memory", `${formatSize(def.memory.total)}${def.memory.hp ? " of hugepages" : ""}`],
@@ -78,6 +83,7 @@ export function vmRecord(
     uuid: vm.uuid,
     name: vm.def.name,
     state: runstateWord(vm.runstate),
+    reason: vm.reason || null,
     host: hostName(vm.host),
     hostuuid: vm.host,
     def: definitionTree(vm.def),
