@@ -1,10 +1,11 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import type { Clock } from "../model/clock.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Responsive } from "../posix/files.ts";
 import type { ConsoleUseCases } from "../vm/consoles.ts";
 import type { Operations } from "../vm/operations.ts";
-import type { MigrationTargetUseCases, VmUseCases } from "../vm/use_cases.ts";
+import type { MigrationTargetUseCases, TrashUseCases, VmUseCases } from "../vm/use_cases.ts";
 import { addClusterOperations } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
 import { ConsoleDesk } from "./console_desk.ts";
@@ -26,6 +27,7 @@ import { addRunstateOperations } from "./runstate_operations.ts";
 import { addServiceOperations, type ServiceOptions } from "./service_operations.ts";
 import { Tracking } from "./tracking.ts";
 import type { Transport } from "./transport.ts";
+import { addTrashOperations } from "./trash_operations.ts";
 import { addVmOperations } from "./vm_operations.ts";
 
 /** How long another host may take to answer a read, and to make a change that writes no disk. */
@@ -37,6 +39,8 @@ const PROVISION_MS = 3_600_000;
 /** What the API stands on. */
 export interface ApiOptions extends ServiceOptions {
   readonly vms: VmUseCases;
+  /** Left out: nothing that is deleted can be had back. */
+  readonly trash?: TrashUseCases;
   /** For the other hosts; left out: no migration leads here. */
   readonly arrivals?: MigrationTargetUseCases;
   /** Left out: there are none. */
@@ -97,6 +101,10 @@ export function createApp(o: ApiOptions): Api {
       ...(peer?.storage !== undefined && { storage: peer.storage }),
     };
   };
+  const requireHost = (host: string) => {
+    if (host === hostUuid || inventory.host(host) || cluster?.member(host)) return;
+    throw new VirtxError("not_found", `Cannot ask host ${host}: there is no such host; GET /hosts has all`);
+  };
   const endpoints = new Endpoints({ routing, hostOf, bodies: new BodyReader(o.bodies) });
   const tracking = new Tracking(o);
   const feed = new EventFeed({
@@ -112,6 +120,8 @@ export function createApp(o: ApiOptions): Api {
   addInventoryOperations(endpoints, { ...o, memberOf, isPrototype, unsure });
   addEventOperations(endpoints, feed);
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
+  const { trash, storage } = o;
+  if (trash) addTrashOperations(endpoints, { trash, storage, requireHost });
   addServiceOperations(endpoints, o);
   if (cluster) addClusterOperations(endpoints, cluster);
   if (cluster && o.arrivals) addMigrationOperations(endpoints, o.arrivals);

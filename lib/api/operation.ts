@@ -14,7 +14,7 @@ export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
   readonly method: "get" | "post" | "put" | "delete";
   /** An OpenAPI path template; the only parameter that paths have is {uuid}. */
   readonly path: string;
-  readonly tag: "VMs" | "Hosts" | "Operations" | "Service" | "Between hosts";
+  readonly tag: "VMs" | "Hosts" | "Operations" | "Trash" | "Service" | "Between hosts";
   readonly summary: string;
   readonly description?: string;
   /** Query parameters, each from a string; others than these are refused. */

@@ -25,6 +25,8 @@ export const HOST_HEADER = "x-virtx-host";
 
 /** On an answer: the id of the operation that was begun. On a request that is passed on: the id that it is to have. */
 export const OPERATION_HEADER = "x-virtx-operation";
+/** Of an answer: until when what was deleted can be restored. */
+export const TRASH_HEADER = "x-virtx-trash-until";
 
 /** What passes on its way there, and on the way back. */
 const REQUEST_HEADERS = ["accept", "if-match", "prefer", "idempotency-key"];
@@ -38,6 +40,7 @@ const ANSWER_HEADERS = [
   "x-virtx-stale",
   HOST_HEADER,
   OPERATION_HEADER,
+  TRASH_HEADER,
 ];
 
 /** The longest answer that is passed back, and how long all that are being read may be together, in bytes. */

@@ -8,6 +8,7 @@ import { definitionTag } from "../vm/definition_tag.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { entityTag, readIfMatch } from "./if_match.ts";
 import type { Answer } from "./operation.ts";
+import { TRASH_HEADER } from "./passing.ts";
 import { headerText, respondEmpty, respondJson } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
 import { DefinitionQuerySchema, permissionsOf } from "./schema_query.ts";
@@ -31,13 +32,18 @@ const IF_MATCH = {
   },
 };
 
+const TRASH_HEADERS = {
+  "X-VirtX-Trash-Until":
+    "Until when what was deleted of its storage can be restored (GET /trash), UTC milliseconds; left out: nothing can",
+};
+
 /** Of a change that took effect. */
 const CHANGED = {
   200: {
     description: "Done, but some storage could not be removed",
-    headers: { Warning: "What was left, and why" },
+    headers: { Warning: "What was left, and why", ...TRASH_HEADERS },
   },
-  204: { description: "Done" },
+  204: { description: "Done", headers: TRASH_HEADERS },
 } as const satisfies Readonly<Record<number, Answer>>;
 
 const DRY_RUN: Answer = {
@@ -171,7 +177,8 @@ export function addVmOperations(
       path: "/vms/{uuid}",
       tag: "VMs",
       summary: "Delete a VM",
-      description: `${OFF} Without a body its storage is kept.`,
+      description:
+        `${OFF} Without a body its storage is kept. Storage that is deleted waits in the trash (GET /trash) for a while.`,
       headers: IF_MATCH,
       body: { schema: VmDeleteOptionsSchema, optional: true, example: { deletestorage: true } },
       answers: CHANGED,
@@ -228,9 +235,9 @@ function respondCreated(uuid: string, def: Vmdef): Response {
   return response;
 }
 
-function respondChanged({ warning }: ChangeOutcome): Response {
-  if (warning === undefined) return respondEmpty(204);
-  const response = respondEmpty(200);
+function respondChanged({ warning, trash }: ChangeOutcome): Response {
+  const response = respondEmpty(warning === undefined ? 204 : 200);
+  if (trash !== undefined) response.headers.set(TRASH_HEADER, String(trash.until));
   warn(response, warning);
   return response;
 }

@@ -3,7 +3,7 @@ import type { ExitCode } from "./exit_code.ts";
 import type { Input } from "./input.ts";
 
 /** What a word of the command line stands for; completion offers what there is of it. */
-export type Kind = "vm" | "host" | "operation" | "file" | "word";
+export type Kind = "vm" | "host" | "operation" | "trash" | "file" | "word";
 
 /** A word of a command line that is no flag. */
 export interface Argument {

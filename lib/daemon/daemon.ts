@@ -27,6 +27,7 @@ import { StorageMount } from "../storage/mount.ts";
 import { Storage } from "../storage/storage.ts";
 import { StorageMemory } from "../storage/storage_memory.ts";
 import { VmConsoles } from "../vm/consoles.ts";
+import { DeletedVms } from "../vm/deleted_vms.ts";
 import { DoubleDefinitions } from "../vm/double_definitions.ts";
 import { Operations } from "../vm/operations.ts";
 import { VmService } from "../vm/service.ts";
@@ -222,6 +223,13 @@ export class Daemon {
     const api = createApp({
       vms,
       operations,
+      trash: new DeletedVms({
+        trash: storage.trash,
+        inventory,
+        registry,
+        define: (vm, xml) => vms.redefine(vm, xml),
+        log,
+      }),
       arrivals: vms,
       consoles: new VmConsoles({ hypervisor, monitor, inventory }),
       inventory,

@@ -1,14 +1,14 @@
-import type {
-  DiskBus,
+import {
+  type DiskBus,
   DiskDevice,
   DiskManagement,
-  DiskProvisioning,
-  Firmware,
-  MigrationState,
-  MigrationType,
-  NetModel,
-  NetType,
-  Runstate,
+  type DiskProvisioning,
+  type Firmware,
+  type MigrationState,
+  type MigrationType,
+  type NetModel,
+  type NetType,
+  type Runstate,
 } from "./enums.ts";
 import type { FieldIssue } from "./error.ts";
 import type { Operation } from "./operation.ts";
@@ -254,6 +254,11 @@ export interface MigrationInfo {
 /** The disks of a VM, the OS disk first. */
 export function allDisks(def: Vmdef): readonly Disk[] {
   return [def.osdisk, ...def.disks];
+}
+
+/** Whether deleting the VM with its storage deletes this disk's: a managed one that is no CD-ROM. */
+export function ownsStorage(disk: Disk): boolean {
+  return disk.man === DiskManagement.managed && disk.device === DiskDevice.disk;
 }
 
 /** How many virtual CPUs a topology has. */

@@ -1,6 +1,6 @@
 import { DiskDevice, DiskManagement, DiskProvisioning } from "../model/enums.ts";
 import { type ErrorKind, VirtxError } from "../model/error.ts";
-import { allDisks, type Disk, type Vmdef } from "../model/vm.ts";
+import { allDisks, type Disk, ownsStorage, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { PlannedDisk } from "./change.ts";
 import type { DefinitionObstacle } from "./definition_check.ts";
@@ -102,9 +102,4 @@ export async function provisioned(
     thick.map(async ({ disk, created }) => Math.min(disk.size, await storage.writtenMiB(created))),
   );
   return { total, done: written.reduce((sum, mib) => sum + mib, 0), rate: 0, timeleft: 0 };
-}
-
-/** Whether deleting the VM with its storage deletes this disk's: a managed one that is no CD-ROM. */
-export function ownsStorage(disk: Disk): boolean {
-  return disk.man === DiskManagement.managed && disk.device === DiskDevice.disk;
 }

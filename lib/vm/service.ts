@@ -28,6 +28,7 @@ import {
   type Disk,
   type MigrationInfo,
   type MigrationVerdict,
+  ownsStorage,
   type Vm,
   type VmBootOptions,
   type VmCreateOptions,
@@ -51,7 +52,7 @@ import { DefinitionChecker, requireNone } from "./definition_check.ts";
 import { type Precondition, requireTag } from "./definition_tag.ts";
 import { DiskOwners } from "./disk_owners.ts";
 import { anyOf } from "./disk_users.ts";
-import { ownsStorage, unwiped } from "./disks.ts";
+import { unwiped } from "./disks.ts";
 import { explainLease } from "./lease_failure.ts";
 import { Migrations } from "./migration.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
@@ -534,6 +535,39 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       await held.giveBack();
       throw VirtxError.wrap(error, `Cannot register VM ${uuid}`);
     }
+  }
+
+  /**
+   * Defines a VM again that was deleted, by the definition that it had; its disks are there.
+   * @throws VirtxError invalid, conflict, storage: what stands against it here
+   */
+  async redefine(uuid: string, xml: string): Promise<void> {
+    this.#shared.require(xml, { vm: uuid, from: "trash" });
+    const { def } = parseDomainXml(xml);
+    const verb = `define VM "${def.name}" again`;
+    await this.#exclusively(uuid, verb, async () => {
+      using claim = this.#claims.take(uuid, def);
+      const checked = await this.#checker.check({
+        vm: uuid,
+        def,
+        old: undefined,
+        tag: uuid,
+        taken: claim.issues,
+        duplicateName: true,
+      });
+      requireNone(checked.obstacles, verb);
+      await this.#changes.apply({
+        op: "create",
+        vm: uuid,
+        oldXml: undefined,
+        newXml: xml,
+        provision: [],
+        remove: new Map(),
+        confirm: async () => requireNone(await this.#checker.taken(uuid, def, undefined, checked.plan), verb),
+      });
+      await this.#refresh(uuid);
+      this.#o.log.info("VM defined again", { vm: uuid, name: def.name });
+    });
   }
 
   async migrate(

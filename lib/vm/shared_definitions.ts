@@ -29,7 +29,7 @@ export class SharedDefinitions {
     xml: string,
     { vm, from, known }: {
       readonly vm: string;
-      readonly from: "registry" | "journal";
+      readonly from: "registry" | "journal" | "trash";
       readonly known?: string | undefined;
     },
   ): void {

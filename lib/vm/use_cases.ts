@@ -11,6 +11,7 @@ import type {
   VmShutdownOptions,
   VmUpdateOptions,
 } from "../model/vm.ts";
+import type { TrashedState } from "../storage/trash.ts";
 import type { Precondition } from "./definition_tag.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { OperationControl } from "./operation_course.ts";
@@ -94,4 +95,53 @@ export interface MigrationTargetUseCases {
    * @throws VirtxError conflict, if it runs here, or is no leftover
    */
   discardLeftover(uuid: string): Promise<void>;
+}
+
+/** What one change has deleted, as far as can be told. */
+export interface TrashedVm {
+  readonly id: string;
+  /** UUIDs of the VM and of the host that deleted it, and the VM's name; empty: unknown. */
+  readonly vm: string;
+  readonly name: string;
+  readonly host: string;
+  /** UTC milliseconds by the storage's clock; 0: unknown. */
+  readonly deleted: number;
+  /** From when on it may be emptied. */
+  readonly until: number;
+  /** Whether the VM itself was deleted, rather than some of its disks. */
+  readonly definition: boolean;
+  /** MiB. */
+  readonly size: number;
+  readonly files: readonly { readonly path: string; readonly state: TrashedState }[];
+  /** A host is at work on it. */
+  readonly busy: boolean;
+  /** Why not all of it can be told; empty: nothing is wrong. */
+  readonly damage: string;
+}
+
+/** What came back. */
+export interface RestoredVm {
+  /** The UUID of the VM that is defined again; empty: none is. */
+  readonly vm: string;
+  readonly files: readonly string[];
+  readonly warnings: readonly string[];
+}
+
+/** What is gone for good, by the ids, and what is left. */
+export interface EmptiedTrash {
+  readonly emptied: readonly string[];
+  readonly left: readonly { readonly id: string; readonly reason: string }[];
+}
+
+/** What can be done with what was deleted; the trash is on the shared storage, so any host can. */
+export interface TrashUseCases {
+  /** How long this host keeps what is deleted on it; 0: not at all. */
+  readonly hours: number;
+  list(): Promise<readonly TrashedVm[]>;
+  /** Puts all files back, or none, and defines the VM on this host if it was deleted and is nowhere. */
+  restore(id: string): Promise<RestoredVm>;
+  /** @param options force: also files that nobody meant to delete, and what cannot be read */
+  empty(id: string, options: { readonly force?: boolean | undefined }): Promise<void>;
+  /** Empties all that can be emptied without force. */
+  emptyAll(): Promise<EmptiedTrash>;
 }

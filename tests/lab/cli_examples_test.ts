@@ -25,6 +25,9 @@ const PREPARATIONS: Readonly<Record<string, readonly string[]>> = {
   "vm resume": ["virtx vm start web1", "virtx vm pause web1"],
   "vm migrate": ["virtx vm start web1", "virtx vm resume web1", "virtx vm migrate web1 --host virt1"],
   "vm wait": ["virtx vm start web1", "virtx vm resume web1"],
+  "trash list": ["virtx trash empty --all -y"],
+  "trash restore": ["virtx vm kill -y web2", "virtx vm delete -y -s web2"],
+  "trash empty": ["virtx vm delete -y -s web2"],
   "operation wait": ["virtx vm kill -y web1"],
   "operation cancel": [
     "virtx vm kill -y web1",
@@ -82,7 +85,7 @@ Deno.test("every example works as it stands, from top to bottom", async (t) => {
     await t.step(path, async () => {
       await run(command);
       // From here on web2 is a guest that listens, as the examples have it.
-      if (path === "vm create" || path === "vm delete") {
+      if (path === "vm create" || path === "vm delete" || path === "trash empty") {
         await desk.sh("virtx vm delete -y -s web2");
         await desk.sh("virtx vm delete -y -s web5");
         guests.web2 = await desk.createGuest("web2");

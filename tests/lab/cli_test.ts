@@ -79,12 +79,15 @@ Deno.test("what a person sees of a cluster", async (t) => {
     );
     assert.ok(!migrated.includes("Migrating"), "what was shown of the way is gone");
     await step("virtx vm stop web2 --force", /^web2: stopped$/m);
-    await step("virtx vm delete web2 --storage", /Delete web2 and its disks\? \[y\/N\]/);
+    await step(
+      "virtx vm delete web2 --storage",
+      /^ +\/vms\/ds\/.*\nDelete web2 and its disks, which can be restored for 1d\? \[y\/N\]/m,
+    );
     await terminal.line("n");
     await seen(terminal, "--storage", /^\[1\] \$ $/m);
     await step("virtx vm delete web2 -s", /\[y\/N\]/);
     await terminal.line("y");
-    await seen(terminal, "web2 -s", /^web2: deleted$/m);
+    await seen(terminal, "web2 -s", /^web2: deleted; its disks can be restored until \d{4}-/m);
     assert.equal((await desk.sh("virtx vm get web2")).code, 4);
   });
 

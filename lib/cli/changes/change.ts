@@ -9,6 +9,8 @@ import type { Outcome } from "./outcome.ts";
 
 /** On an answer: the id of the operation. */
 const OPERATION_HEADER = "x-virtx-operation";
+/** On an answer: until when what was deleted can be restored, UTC milliseconds. */
+const TRASH_HEADER = "x-virtx-trash-until";
 /** A change that is done within a second is answered when it is done, which spares a question. */
 const PREFER_SOON = "respond-async, wait=1";
 
@@ -96,8 +98,10 @@ function isUnwaited(error: unknown, ...signals: readonly AbortSignal[]): boolean
 
 /** What an answer says that came when all was done: as an operation's result does. */
 function resultOf({ body, headers }: Reply): unknown {
-  const warning = /^199 \S+ "(.*)"$/.exec(headers.get("warning") ?? "")?.[1];
-  return warning === undefined || body !== undefined ? body : { warning: warning.replaceAll(/\\(.)/g, "$1") };
+  const warning = /^199 \S+ "(.*)"$/.exec(headers.get("warning") ?? "")?.[1]?.replaceAll(/\\(.)/g, "$1");
+  const until = headers.get(TRASH_HEADER);
+  if (body !== undefined || (warning === undefined && until === null)) return body;
+  return { warning, ...(until !== null && { trash: { until: Number(until) } }) };
 }
 
 /** What a change left undone, as its result says; empty: nothing. */

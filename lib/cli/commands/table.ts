@@ -3,6 +3,7 @@ import { CLUSTER_COMMANDS, EVENT_COMMANDS } from "./cluster.ts";
 import { CONFIG_COMMANDS, GENERAL_COMMANDS } from "./general.ts";
 import { HOST_COMMANDS } from "./host.ts";
 import { OPERATION_COMMANDS } from "./operation.ts";
+import { TRASH_COMMANDS } from "./trash.ts";
 import { VM_COMMANDS } from "./vm.ts";
 
 /** All that the client can do, in the order of help. */
@@ -13,6 +14,11 @@ export const NOUNS: readonly Noun[] = [
     name: "operation",
     summary: "Changes that were asked for, and what became of them",
     commands: OPERATION_COMMANDS,
+  },
+  {
+    name: "trash",
+    summary: "What was deleted with its disks, and can be restored",
+    commands: TRASH_COMMANDS,
   },
   { name: "event", summary: "What changes in the cluster, as it happens", commands: EVENT_COMMANDS },
   { name: "cluster", summary: "The cluster as a whole", commands: CLUSTER_COMMANDS },

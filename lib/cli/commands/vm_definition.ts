@@ -170,10 +170,14 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
     path: ["vm", "delete"],
     summary: "Delete VMs that are off",
     description:
-      "Their storage, UEFI variables included, is kept, unless you ask for it to go. On a terminal you are asked first.",
+      "Their storage, UEFI variables included, is kept, unless you ask for it to go. On a terminal you are asked first.\n\n" +
+      "Disks that go are away from their paths at once, and wait in the trash for as long as the host keeps it (a day, unless " +
+      "it is configured otherwise), or until a new disk needs their room: virtx trash restore puts the VM back with them. " +
+      "UEFI variables that the host kept itself go for good.",
     arguments: [VMS],
     flags: [
       DELETE_STORAGE,
+      { name: "now", summary: "With --storage: remove the disks for good at once, past the trash" },
       SELECTOR_FLAG,
       YES_FLAG,
       { name: "dry-run", summary: "Only show which" },

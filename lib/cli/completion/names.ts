@@ -1,5 +1,6 @@
 import type { Kind } from "../command.ts";
 import { cachePath } from "../server/config_path.ts";
+import { instant } from "../output/human.ts";
 import { hostStateWord, runstateWord } from "../views/words.ts";
 import { hostNames } from "../server/host_names.ts";
 import { openCluster } from "../server/open.ts";
@@ -31,7 +32,7 @@ interface Kept {
 
 /** The names of one kind that the cluster knows. From memory if it was asked just now; none while it is away. */
 export async function namesOf(kind: Kind, o: NameOptions): Promise<readonly Candidate[]> {
-  if (kind !== "vm" && kind !== "host" && kind !== "operation") return [];
+  if (kind === "file" || kind === "word") return [];
   const directory = cachePath(o.env);
   if (directory === undefined) return await ask(kind, o);
   const path = `${directory}/names-${kind}.json`;
@@ -61,6 +62,12 @@ async function ask(kind: Kind, o: NameOptions): Promise<readonly Candidate[]> {
       return (await cluster.operations()).items.map(({ id, op, state }) => ({
         word: id,
         about: `${op}, ${state}`,
+      }));
+    }
+    if (kind === "trash") {
+      return (await cluster.trash()).items.map(({ id, name, deleted }) => ({
+        word: id,
+        about: `${name}, deleted ${instant(deleted)}`,
       }));
     }
     const [vms, hosts] = await Promise.all([cluster.vms(), cluster.hosts()]);

@@ -7,6 +7,7 @@ import { type HostDetails, type HostItem, readHost, readHostItem } from "./hosts
 import { readMigration, readVerdict } from "./migrations.ts";
 import { type OperationItem, readOperation } from "./operations.ts";
 import type { Server } from "./server.ts";
+import { readRestored, readTrashItem, type Restored, type TrashList } from "./trash.ts";
 import { oneOf, readVm, readVmItem, type VmDetails, type VmItem } from "./vms.ts";
 
 /** Query parameters; those that are undefined are left out. */
@@ -101,6 +102,30 @@ export class Cluster {
       items: list.list("items").map(readOperation),
       missing: list.list("missing").map((host) => ({ name: host.text("name"), reason: host.text("reason") })),
     };
+  }
+
+  /**
+   * What was deleted and can be restored.
+   * @param query host: the one that is to answer
+   * @throws VirtxError not_found: that host is of an earlier version, which has no trash
+   */
+  async trash(query: Query = {}): Promise<TrashList> {
+    const { body } = await this.server.request("GET", withQuery("/trash", query));
+    const list = new Fields(body, "the trash");
+    return { hours: list.number("hours"), items: list.list("items").map(readTrashItem) };
+  }
+
+  /** Puts back what was deleted; the VM is defined on that host (empty: the server's). */
+  async restore(id: string, host: string, options: RequestOptions = {}): Promise<Restored> {
+    const path = `/trash/${id}/restore`;
+    const { body } = await this.server.request("POST", path, { host }, { timeoutMs: CHANGE_MS, ...options });
+    return readRestored(new Fields(body, "what was restored"));
+  }
+
+  /** Removes for good what was deleted. */
+  async emptyTrash(id: string, force: boolean, options: RequestOptions = {}): Promise<void> {
+    const path = withQuery(`/trash/${id}`, { force: force ? "true" : undefined });
+    await this.server.request("DELETE", path, undefined, { timeoutMs: CHANGE_MS, ...options });
   }
 
   /** Has an operation given up; resolves when it has ended. */

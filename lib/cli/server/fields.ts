@@ -54,6 +54,14 @@ export class Fields {
     return value.map((item, at) => new Fields(item, `${this.#where}, ${name}[${at}]`));
   }
 
+  texts(name: string): readonly string[] {
+    const value = this.#object[name];
+    if (!Array.isArray(value) || !value.every((item) => typeof item === "string")) {
+      throw unexpected(`${this.#where}, ${name}`, "a list of texts");
+    }
+    return value;
+  }
+
   /** Whatever is there, unchecked. */
   raw(name: string): unknown {
     return this.#object[name];

@@ -1,0 +1,105 @@
+import { parseDomainXml } from "../domain_xml/parse.ts";
+import type { Inventory } from "../cluster/inventory.ts";
+import { isDefect } from "../model/defect.ts";
+import { Firmware } from "../model/enums.ts";
+import { errorMessage } from "../model/error.ts";
+import type { Logger } from "../model/log.ts";
+import { variablesPath } from "../model/paths.ts";
+import type { Registry } from "../registry/registry.ts";
+import type { Trash } from "../storage/trash.ts";
+import type { TrashInfo } from "../storage/trash_info.ts";
+import type { EmptiedTrash, RestoredVm, TrashedVm, TrashUseCases } from "./use_cases.ts";
+
+const HOUR_MS = 3_600_000;
+
+export interface DeletedVmsOptions {
+  readonly trash: Trash;
+  readonly inventory: Inventory;
+  readonly registry: Registry;
+  /** Defines a VM on this host, whose disks are there. */
+  readonly define: (vm: string, xml: string) => Promise<void>;
+  readonly log: Logger;
+}
+
+/** What was deleted and can still be had back: the trash on the shared storage, as any host finds it. */
+export class DeletedVms implements TrashUseCases {
+  readonly #o: DeletedVmsOptions;
+
+  constructor(options: DeletedVmsOptions) {
+    this.#o = options;
+  }
+
+  get hours(): number {
+    return this.#o.trash.graceMs / HOUR_MS;
+  }
+
+  async list(): Promise<readonly TrashedVm[]> {
+    const entries = await this.#o.trash.list();
+    return entries.map(({ id, info, damage, busy, files, bytes }) => ({
+      id,
+      vm: info?.vm ?? "",
+      name: info?.name ?? "",
+      host: info?.host ?? "",
+      deleted: info?.deletedAt ?? 0,
+      until: info?.until ?? 0,
+      definition: info?.xml !== undefined,
+      size: Math.ceil(bytes / (1 << 20)),
+      files,
+      busy,
+      damage,
+    }));
+  }
+
+  async restore(id: string): Promise<RestoredVm> {
+    const { trash, define, log } = this.#o;
+    const warnings: string[] = [];
+    let vm = "";
+    let isUefi = false;
+    const files = await trash.restore(id, async (info) => {
+      if (info.xml === undefined) return;
+      const keeper = await this.#hostOf(info);
+      if (keeper !== undefined) {
+        warnings.push(`VM "${info.name}" is there, on host ${keeper}, so it is not defined again`);
+        return;
+      }
+      await define(info.vm, info.xml);
+      vm = info.vm;
+      isUefi = parseDomainXml(info.xml).def.firmware === Firmware.uefi;
+    });
+    if (isUefi && !files.includes(variablesPath(vm))) {
+      warnings.push("its UEFI variables are not among what was kept: the firmware starts with new ones");
+    }
+    log.info("restored from the trash", { entry: id, vm: vm || undefined, files: files.join(", ") });
+    return { vm, files, warnings };
+  }
+
+  async empty(id: string, options: { readonly force?: boolean | undefined }): Promise<void> {
+    await this.#o.trash.empty(id, { force: options.force === true });
+    this.#o.log.info("the trash is emptied as asked", { entry: id });
+  }
+
+  async emptyAll(): Promise<EmptiedTrash> {
+    const emptied: string[] = [];
+    const left: { id: string; reason: string }[] = [];
+    for (const { id } of await this.#o.trash.list()) {
+      try {
+        await this.empty(id, {});
+        emptied.push(id);
+      } catch (error) {
+        if (isDefect(error)) throw error;
+        left.push({ id, reason: errorMessage(error) });
+      }
+    }
+    return { emptied, left };
+  }
+
+  /** The host that has a VM, by what is known and by what all have recorded; undefined: none. */
+  async #hostOf({ vm }: TrashInfo): Promise<string | undefined> {
+    const { inventory, registry } = this.#o;
+    const nameOf = (host: string) => inventory.host(host)?.def.name ?? host;
+    const known = inventory.vm(vm)?.host;
+    if (known !== undefined) return nameOf(known);
+    for await (const recorded of registry.ofOthers()) if (recorded.vm === vm) return nameOf(recorded.host);
+    return undefined;
+  }
+}

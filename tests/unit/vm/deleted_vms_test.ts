@@ -1,0 +1,122 @@
+import assert from "node:assert/strict";
+import { Firmware } from "../../../lib/model/enums.ts";
+import { silentLogger } from "../../../lib/model/log.ts";
+import { Registry } from "../../../lib/registry/registry.ts";
+import { DeletedVms } from "../../../lib/vm/deleted_vms.ts";
+import { diskAt } from "../../support/shared_storage.ts";
+import { VmHost } from "../../support/vm_host.ts";
+import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
+import { numberedUuid } from "../../support/vm_info.ts";
+
+const PATH = "/vms/ds/web/os.qcow2";
+const WEB = { ...SMALL_VMDEF, name: "web", osdisk: diskAt(PATH) };
+
+function deletedOf({ shared, host, registry, vms }: VmHost): DeletedVms {
+  return new DeletedVms({
+    trash: shared.storage().trash,
+    inventory: host.inventory,
+    registry,
+    define: (vm, xml) => vms.redefine(vm, xml),
+    log: silentLogger,
+  });
+}
+
+Deno.test("a deleted VM comes back with its definition and disks, and is then like any other", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const uuid = await vms.create({ vmdef: WEB, host: "" });
+  const before = await host.state();
+  await vms.delete(uuid, { deletestorage: true });
+  const deleted = deletedOf(host);
+  const [entry] = await deleted.list();
+  assert.deepEqual([entry?.vm, entry?.name, entry?.host, entry?.definition], [
+    uuid,
+    "web",
+    host.host.monitor.uuid,
+    true,
+  ]);
+  assert.ok((entry?.until ?? 0) > (entry?.deleted ?? 0));
+
+  assert.deepEqual(await deleted.restore(entry?.id ?? ""), { vm: uuid, files: [PATH], warnings: [] });
+  assert.deepEqual(await host.state(), before);
+  assert.equal(host.host.inventory.vm(uuid)?.name, "web");
+  assert.deepEqual(await deleted.list(), []);
+});
+
+Deno.test("disks that an update dropped come back alone", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  const data = diskAt("/vms/ds/web/data.raw");
+  const uuid = await vms.create({ vmdef: { ...WEB, disks: [data] }, host: "" });
+  await vms.update(uuid, { vmdef: WEB, deletestorage: true });
+  const deleted = deletedOf(host);
+  const [entry] = await deleted.list();
+  assert.equal(entry?.definition, false);
+  assert.deepEqual(await deleted.restore(entry?.id ?? ""), { vm: "", files: [data.path], warnings: [] });
+  assert.deepEqual(await shared.names(), ["web/", "web/data.raw", "web/os.qcow2"]);
+});
+
+Deno.test("a VM that is there, be it only in another host's registry, is not defined again, and its files come back", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  const uuid = await vms.create({ vmdef: WEB, host: "" });
+  const xml = await host.registry.read(uuid) ?? "";
+  await vms.delete(uuid, { deletestorage: true });
+  await new Registry({ tree: shared.tree, hostUuid: numberedUuid(9) }).write(uuid, xml);
+  const deleted = deletedOf(host);
+  const [entry] = await deleted.list();
+  const { vm, files, warnings } = await deleted.restore(entry?.id ?? "");
+  assert.deepEqual([vm, files], ["", [PATH]]);
+  assert.match(warnings.join(), /VM "web" is there, on host .*, so it is not defined again/);
+  assert.equal(host.host.inventory.vm(uuid), undefined);
+});
+
+Deno.test("what cannot be defined stays in the trash, with its files", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  const uuid = await vms.create({ vmdef: WEB, host: "" });
+  await vms.delete(uuid, { deletestorage: true });
+  const deleted = deletedOf(host);
+  const [{ id = "" } = {}] = await deleted.list();
+  const failing = new DeletedVms({
+    trash: shared.storage().trash,
+    inventory: host.host.inventory,
+    registry: host.registry,
+    define: (_vm, xml) => vms.redefine(numberedUuid(5), xml),
+    log: silentLogger,
+  });
+  await assert.rejects(failing.restore(id), {
+    kind: "conflict",
+    message: /^Cannot restore .*: Cannot define VM .*: its file in the trash defines/,
+  });
+  assert.deepEqual(await shared.names(), []);
+  assert.equal((await deleted.list()).length, 1);
+  assert.equal((await deleted.restore(id)).vm, uuid);
+});
+
+Deno.test("of a VM with UEFI whose variables were not kept, that is told", async () => {
+  await using host = await VmHost.start();
+  const { vms } = host;
+  const uuid = await vms.create({ vmdef: { ...WEB, firmware: Firmware.uefi }, host: "" });
+  await vms.delete(uuid, { deletestorage: true });
+  const deleted = deletedOf(host);
+  const [{ id = "" } = {}] = await deleted.list();
+  assert.match((await deleted.restore(id)).warnings.join(), /UEFI variables are not among what was kept/);
+});
+
+Deno.test("all is emptied but what cannot be without force, which is told", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  for (const n of [1, 2]) {
+    const uuid = await vms.create({ vmdef: WEB, host: "" }, numberedUuid(n));
+    await vms.delete(uuid, { deletestorage: true });
+  }
+  const deleted = deletedOf(host);
+  const [{ id: bad = "" } = {}, { id: good = "" } = {}] = await deleted.list();
+  await Deno.writeTextFile(shared.at(`/vms/ds/.virtxd/trash/${bad}/info.json`), "{");
+  const { emptied, left } = await deleted.emptyAll();
+  assert.deepEqual([emptied, left.map(({ id }) => id)], [[good], [bad]]);
+  assert.match(left[0]?.reason ?? "", /with force/);
+  await deleted.empty(bad, { force: true });
+  assert.deepEqual(await deleted.list(), []);
+});
