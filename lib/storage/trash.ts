@@ -34,6 +34,9 @@ const BLOCK_BYTES = 512;
 /** The name of an entry that a host works on: `.<id>.<UUID of the claim>.claimed`. */
 const CLAIMED = /^\.([0-9a-f-]{36})\.[0-9a-f-]{36}\.claimed$/;
 
+/** The name of a file that is written to learn the time. */
+const PROBE = /^\.now\.[0-9a-f-]{36}\.tmp$/;
+
 /** What a change takes away from storage, as it was decided. */
 export interface Removal {
   /** The change, a UUID. */
@@ -538,9 +541,10 @@ export class Trash {
   }
 
   async #tidy(): Promise<void> {
+    if ((await this.#tree.missing(TRASH)).length > 0) return;
     const entries = await this.#entries();
-    if (entries.length === 0) return this.#report([]);
     await this.#giveBack(entries);
+    if (entries.length === 0) return this.#report([]);
     const now = await this.#now();
     for (const { id, info, busy, files } of entries) {
       const isExpired = info !== undefined && info.until <= now && !busy;
@@ -562,7 +566,11 @@ export class Trash {
     for (const id of bare.filter((id) => this.#unfinished.has(id))) {
       await this.#files.rmdirIfEmpty(this.#tree.at(entryName(id)));
     }
-    this.#unfinished = new Set([...claims, ...bare]);
+    const probes = (await this.#files.names(this.#tree.at(TRASH))).filter((name) => PROBE.test(name));
+    for (const name of probes.filter((name) => this.#unfinished.has(name))) {
+      await this.#files.unlink(this.#tree.at(`${TRASH}/${name}`));
+    }
+    this.#unfinished = new Set([...claims, ...bare, ...probes]);
   }
 
   /** Removes what is left of an entry whose files are gone. */

@@ -237,7 +237,11 @@ Deno.test("what has expired is emptied, what has not stays, and without a grace 
   await shared.storage({ trashMs: 1 }).discard(await decide(storage, [OS], now));
   await storage.discard(await decide(storage, [DATA], never));
   await new Promise((resolve) => setTimeout(resolve, 20));
+  const probe = shared.at(`/vms/ds/.virtxd/trash/.now.${ID}.tmp`); // of a host that was cut off
+  await Deno.writeTextFile(probe, "");
   await Promise.all([storage.trash.tidy(), shared.storage().trash.tidy()]);
+  await storage.trash.tidy();
+  await assert.rejects(Deno.lstat(probe), Deno.errors.NotFound);
   assert.deepEqual((await storage.trash.list()).map(({ id }) => id), [never]);
 });
 
