@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { VirtxError } from "../../lib/model/error.ts";
 import type { Vmdef } from "../../lib/model/vm.ts";
+import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
 import { LabCluster } from "./support/lab_cluster.ts";
 import { TestLab } from "./support/test_lab.ts";
@@ -12,9 +13,20 @@ function vmdef(path: string, but: { man: 1; prov?: 1; size?: number } = MADE): V
   return { ...SMALL_VMDEF, name: "own1", osdisk: disk(path, but) };
 }
 
-/** The files below /vms/ds, with their inodes. */
+/** The files below /vms/ds that are not in the trash, with their inodes. */
 async function images(cluster: LabCluster): Promise<Map<string, string>> {
-  const printed = await cluster.host(1).exec(["find", "/vms/ds", "-type", "f", "-printf", "%p %i\\n"]);
+  const printed = await cluster.host(1).exec([
+    "find",
+    "/vms/ds",
+    "-name",
+    ".virtxd",
+    "-prune",
+    "-o",
+    "-type",
+    "f",
+    "-printf",
+    "%p %i\\n",
+  ]);
   const lines = printed.trim().split("\n").filter(Boolean);
   return new Map(lines.map((line) => line.split(" ")).map(([path = "", inode = ""]) => [path, inode]));
 }
@@ -99,5 +111,97 @@ Deno.test("a host that finishes a deletion late deletes nothing that another hos
   assert.deepEqual(await images(cluster), before);
   await two.json("DELETE", `/vms/${vm}/runstate/boot`, { force: 2 });
   await two.json("DELETE", `/vms/${vm}`, { deletestorage: true });
+  assert.deepEqual([...(await images(cluster)).keys()], []);
+});
+
+/** Has a VM's registry file lie in the directories of these hosts, as after a copy by hand. */
+async function putInRegistryOf(
+  cluster: LabCluster,
+  vm: string,
+  hosts: readonly number[],
+  xml: string,
+): Promise<void> {
+  for (const n of hosts) {
+    const file = `/vms/xml/${cluster.uuid(n)}/${vm}.xml`;
+    await cluster.host(n).exec([
+      "sh",
+      "-c",
+      `mkdir -p "$(dirname "$1")" && printf %s "$2" > "$1"`,
+      "sh",
+      file,
+      xml,
+    ]);
+  }
+}
+
+async function definedOn(cluster: LabCluster, vm: string): Promise<number[]> {
+  const found = await Promise.all(cluster.numbers.map(async (n) => {
+    const printed = await cluster.host(n).exec(["virsh", "list", "--all", "--uuid"]);
+    return printed.includes(vm) ? [n] : [];
+  }));
+  return found.flat();
+}
+
+Deno.test("a VM is registered on one host only: not on two at the same instant, and not while another has it", async () => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  await using cluster = await LabCluster.start(lab);
+  const one = cluster.daemon(1);
+  const vm = await one.json<string>("POST", "/vms", {
+    vmdef: vmdef("/vms/ds/own1.qcow2"),
+    host: cluster.uuid(1),
+  });
+  const xml = await cluster.host(1).exec(["virsh", "dumpxml", "--inactive", vm]);
+  const register = (n: number) =>
+    cluster.daemon(n).json("PUT", `/vms/${vm}/register`, { host: cluster.uuid(n) });
+
+  await putInRegistryOf(cluster, vm, [2], xml);
+  await assert.rejects(register(2), { kind: "conflict", message: /host virt1 has it, off/ });
+  await cluster.host(1).exec(["rm", "-r", "/vms/.virtxd/vms"]); // as before there were records
+  await assert.rejects(register(2), { kind: "conflict", message: /host virt1 has it, off/ });
+  assert.deepEqual(await definedOn(cluster, vm), [1]);
+
+  for (let round = 0; round < 5; round++) {
+    for (const n of await definedOn(cluster, vm)) await cluster.host(n).exec(["virsh", "undefine", vm]);
+    await putInRegistryOf(cluster, vm, [1, 2], xml);
+    await age(cluster);
+    await until("both daemons to know that nobody has the VM", async () => {
+      const known = await Promise.all(cluster.numbers.map((n) => cluster.vm(n, vm)));
+      return known.every((entry) => entry === undefined) || undefined;
+    }, 30_000);
+    const answers = await Promise.allSettled(cluster.numbers.map(register));
+    const won = answers.flatMap(({ status }, at) => status === "fulfilled" ? [at + 1] : []);
+    assert.equal(
+      won.length,
+      1,
+      answers.map((answer) => answer.status === "rejected" ? String(answer.reason) : "").join(),
+    );
+    assert.deepEqual(await definedOn(cluster, vm), won);
+  }
+});
+
+Deno.test("a VM that two hosts have defined is reported by both until that is settled", async () => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  await using cluster = await LabCluster.start(lab);
+  const [one, two] = [cluster.daemon(1), cluster.daemon(2)];
+  const vm = await one.json<string>("POST", "/vms", {
+    vmdef: vmdef("/vms/ds/own1.qcow2"),
+    host: cluster.uuid(1),
+  });
+  const xml = await cluster.host(1).exec(["virsh", "dumpxml", "--inactive", vm]);
+  await cluster.host(2).exec([
+    "sh",
+    "-c",
+    `printf %s "$1" > /tmp/twin.xml && virsh define /tmp/twin.xml`,
+    "sh",
+    xml,
+  ]);
+  for (const daemon of [one, two]) {
+    await until("both hosts to report it", async () => {
+      const { degraded } = await daemon.json<{ degraded: string[] }>("GET", "/readyz");
+      return degraded.some((reason) => reason.includes("is defined on hosts virt1 and virt2")) || undefined;
+    }, 90_000);
+  }
+  await cluster.host(2).exec(["virsh", "undefine", vm]);
+  await one.json("DELETE", `/vms/${vm}`, { deletestorage: true });
   assert.deepEqual([...(await images(cluster)).keys()], []);
 });
