@@ -126,15 +126,16 @@ async function stateOf(host: LabHost): Promise<State> {
   return {
     domains: xmls.flatMap(titles),
     registry: registered.flatMap(titles),
-    files: files.filter((name) => name !== "" && !registry.includes(name) && !name.startsWith(RECORDS)),
-    owned: await ownedOn(host, files),
+    files: files.filter((name) => name !== "" && !registry.includes(name)),
+    owned: await ownedOn(host),
   };
 }
 
-async function ownedOn(host: LabHost, files: readonly string[]): Promise<string[]> {
+async function ownedOn(host: LabHost): Promise<string[]> {
+  const { stdout } = await host.run(["find", `/vms/${RECORDS}disks`, "-name", "*.json", "-printf", "%P\\n"]);
   const current = new Map<string, number>();
-  for (const name of files) {
-    const [, key = "", generation] = /^\.virtxd\/disks\/(.*)\/(\d+)\.json$/.exec(name) ?? [];
+  for (const name of stdout.split("\n")) {
+    const [, key = "", generation] = /^(.*)\/(\d+)\.json$/.exec(name) ?? [];
     if (generation !== undefined) current.set(key, Math.max(current.get(key) ?? 0, Number(generation)));
   }
   const paths = await Promise.all(Array.from(current, async ([key, generation]) => {

@@ -68,7 +68,10 @@ Deno.test("of two hosts that want one disk at the same instant exactly one gets 
     const wanted = vmdef(path, exists ? { man: 1 } : MADE);
     const answers = await Promise.allSettled(
       cluster.numbers.map((n) =>
-        cluster.daemon(n).json<string>("POST", "/vms", { vmdef: wanted, host: cluster.uuid(n) })
+        cluster.daemon(n).json<string>("POST", "/vms", {
+          vmdef: { ...wanted, name: `own${n}` },
+          host: cluster.uuid(n),
+        })
       ),
     );
     const made = answers.flatMap((answer) => answer.status === "fulfilled" ? [answer.value] : []);
