@@ -36,7 +36,7 @@ export class Routing {
     const { exchange } = request;
     const host = find();
     if (host === undefined) return await this.#hereIfAnywhere(here);
-    if (this.#isHere(host)) return await here();
+    if (this.#isHere(host)) return await this.#hereUnlessMoved(request, find, here, there);
     if (exchange.request.headers.has(LOOP_HEADER)) return refuseLoop(host, exchange);
     const answer = await there(host);
     if (!MISDIRECTED.includes(answer.status)) return toResponse(answer);
@@ -45,6 +45,27 @@ export class Routing {
     if (next === host) return toResponse(answer);
     if (this.#isHere(next)) return this.#isHere(find()) ? await here() : toResponse(answer);
     return toResponse(await there(next));
+  }
+
+  /**
+   * Answers a request here. A VM may have moved while the request waited for its migration to end: then nothing was done, and it
+   * is for the host that has the VM now.
+   */
+  async #hereUnlessMoved(
+    { exchange }: PassedRequest,
+    find: () => string | undefined,
+    here: () => Response | Promise<Response>,
+    there: (host: string) => Promise<PassedAnswer | Response>,
+  ): Promise<Response> {
+    try {
+      return await here();
+    } catch (error) {
+      const next = error instanceof VirtxError && error.kind === "not_found" ? find() : undefined;
+      if (this.#isHere(next)) throw error;
+      exchange.tracked = undefined; // what failed here is not the operation that is answered
+      if (exchange.request.headers.has(LOOP_HEADER)) return refuseLoop(next, exchange);
+      return toResponse(await there(next));
+    }
   }
 
   /** That something is nowhere is said only if that can be known. */

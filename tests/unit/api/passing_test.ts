@@ -336,6 +336,34 @@ Deno.test("a VM that has just moved is found where it is: once more, and no furt
   assert.deepEqual([asked(a), asked(b), asked(c)], [1, 1, 1]);
 });
 
+Deno.test("a VM that has moved while a request waited for it is asked for where it is, of whichever host", async () => {
+  await using cluster = await ApiCluster.start(3);
+  const [a, b, c] = [cluster.host(0), cluster.host(1), cluster.host(2)];
+  for (const asked of [a, b]) {
+    const uuid = await createOn(cluster, b, b);
+    const arrived = Promise.withResolvers<void>();
+    const moved = Promise.withResolvers<void>();
+    b.vms.boot = async () => {
+      arrived.resolve();
+      await moved.promise;
+      throw new VirtxError("not_found", "Cannot start VM: there is no such VM");
+    };
+    const answer = asked.send("POST", `/vms/${uuid}/runstate/boot`, null);
+    await arrived.promise;
+    // It has gone to the third host, of which those two know that it concerns.
+    await c.vms.create({ vmdef: SMALL_VMDEF, host: "" }, uuid);
+    b.inventory.removeVm(uuid, Infinity, b.uuid);
+    b.inventory.putVm(vmInfo({ uuid, host: c.uuid, runstate: Runstate.poweroff }));
+    moved.resolve();
+    const booted = await answer;
+    assert.equal(booted.status, 204, await booted.text());
+    assert.equal(c.inventory.vm(uuid)?.runstate, Runstate.running);
+    const id = booted.headers.get("x-virtx-operation");
+    const operation = await a.send("GET", `/operations/${id}`);
+    assert.equal((await operation.json()).state, "completed");
+  }
+});
+
 Deno.test("a request for a VM that this host's libvirt has is not passed on, whatever others say", async () => {
   await using cluster = await ApiCluster.start(2);
   const [a, b] = [cluster.host(0), cluster.host(1)];
