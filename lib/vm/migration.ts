@@ -408,13 +408,13 @@ export class Migrations implements AsyncDisposable {
   async #close(run: Run, state: MigrationState, reason: string): Promise<void> {
     const { records, monitor, log } = this.#o;
     const { vm } = run.record;
-    if (!this.#leftovers.has(vm)) this.#finish(run, state, reason);
     await records.remove(vm);
     await this.#reached("settled");
-    this.#leftovers.delete(vm);
-    if (this.#runs.get(vm) === run) this.#runs.delete(vm);
     monitor.leaving(vm, false); // from now on, who asks for the VM is sent to where it is
     await monitor.refresh(vm).catch(unlessDefect(log, "cannot refresh VM", { vm })); // the next sample shows it
+    // Last of all, since who is told of the end may ask for the VM at once.
+    if (!this.#leftovers.delete(vm)) this.#finish(run, state, reason);
+    if (this.#runs.get(vm) === run) this.#runs.delete(vm);
     run.ended.resolve();
   }
 

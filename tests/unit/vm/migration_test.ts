@@ -407,6 +407,19 @@ Deno.test("a guest that is off here and is at the target: the definition here go
   await assert.rejects(vms.get(vm), failsWith("not_found", /no such VM/));
 });
 
+Deno.test("while a VM is still shown as migrating, the end of that is not told", async () => {
+  const seen: [runstate: Runstate | undefined, told: MigrationState][] = [];
+  const fault: FaultHook = async (point) => {
+    if (point !== "migrate.settled") return;
+    seen.push([fixture.runstate(), (await fixture.host.vms.migration(fixture.vm)).state]);
+  };
+  await using fixture = await Fixture.create({ off: true, fault });
+  fixture.peers.there = "off";
+  await fixture.afterCrash({ options: COLD, running: false });
+  await fixture.settled();
+  assert.deepEqual(seen, [[Runstate.migrating, MigrationState.setup]]);
+});
+
 Deno.test("a paused guest that arrived at the target is ended here", async () => {
   await using fixture = await Fixture.create();
   await fixture.host.vms.pause(fixture.vm);
