@@ -243,8 +243,11 @@ Deno.test("any host answers for all", async (t) => {
     await create(cluster, "web", 1, 2);
     // The reason is that of the host that refused, whoever was asked.
     await assert.rejects(
-      create(cluster, "web", 3, 2),
-      /Cannot create VM "web": disk "\/vms\/ds\/web\.qcow2" is one of VM "web" .* of host virt1/,
+      cluster.daemon(2).json("POST", "/vms", {
+        vmdef: { ...vmdef("thief"), osdisk: vmdef("web").osdisk },
+        host: cluster.uuid(3),
+      }),
+      /Cannot create VM "thief": disk "\/vms\/ds\/web\.qcow2" is one of VM "web" .* of host virt1/,
     );
     await cluster.settled();
   });
