@@ -58,6 +58,19 @@ Deno.test("a deletion that is finished late takes nothing from the VM that has t
       await one.run(["virsh", "undefine", old]);
       await one.run(["rm", "-f", PATH]);
       await one.run(["rm", "-f", `/vms/xml/${cluster.uuid(1)}/${old}.xml`]);
+      // The host has been off for long: the record of its disk is no longer young.
+      await one.exec([
+        "find",
+        "/vms/.virtxd/disks",
+        "-type",
+        "f",
+        "-exec",
+        "touch",
+        "-d",
+        "-1 hour",
+        "{}",
+        "+",
+      ]);
       const fresh = await cluster.daemon(2).json<string>("POST", "/vms", {
         vmdef: vmdef("new"),
         host: cluster.uuid(2),
