@@ -67,7 +67,7 @@ export interface ChangesOptions {
   readonly journal: Journal;
   /** This host's UUID. */
   readonly host: string;
-  readonly owners: Pick<DiskOwners, "take" | "release" | "users">;
+  readonly owners: Pick<DiskOwners, "take" | "hold" | "release" | "users">;
   readonly holders: Pick<VmHolders, "take" | "release" | "elsewhere">;
   readonly clock: Clock;
   readonly log: Logger;
@@ -276,10 +276,9 @@ export class Changes {
     }
     for (const created of change.created) await storage.commit(created);
     await this.#reached(change, "kept");
-    const outcome = await this.#discard({
-      ...change,
-      removed: this.#unlessTaken(change, change.removed, others),
-    });
+    const taken = await owners.hold(change.vm, lost(change).filter((path) => change.removed.includes(path)));
+    const removed = this.#unlessTaken(change, change.removed, new Map([...others, ...taken]));
+    const outcome = await this.#discard({ ...change, removed });
     await this.#reached(change, "deleted");
     if (change.newXml === undefined) await storage.deleteSeed(change.vm);
     if (change.newXml === undefined) await holders.release(change.vm);

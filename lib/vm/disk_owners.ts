@@ -59,16 +59,24 @@ export class DiskOwners {
   }
 
   /**
-   * Makes sure of disks of the VM that are to be deleted: no other VM has them, and none gets them from now on.
+   * Makes sure of disks of the VM that are to be deleted: no other VM has them, and none gets them before they are {@link hold}.
    * @returns those that another VM has, each with whose it is, in words
    */
   async secure(vm: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    return new Map([...await this.hold(vm, paths), ...await this.users(paths, vm)]);
+  }
+
+  /**
+   * Records anew that disks are the VM's, so that nobody gets them for a while though no definition has them any more.
+   * @returns those that another VM has got meanwhile, each with whose it is, in words
+   */
+  async hold(vm: string, paths: readonly string[]): Promise<ReadonlyMap<string, string>> {
     const users = new Map<string, string>();
     for (const path of paths) {
-      const user = await unlessUnreadable(this.#take(vm, path, undefined));
+      const user = await unlessUnreadable(this.#take(vm, path, undefined, { anew: true }));
       if (user !== undefined) users.set(path, user);
     }
-    return new Map([...users, ...await this.users(paths, vm)]);
+    return users;
   }
 
   /**
@@ -109,14 +117,20 @@ export class DiskOwners {
   }
 
   /** Whose the disk is, in words, if it is not to be had. */
-  async #take(vm: string, path: string, change: string | undefined): Promise<string | undefined> {
+  async #take(
+    vm: string,
+    path: string,
+    change: string | undefined,
+    { anew = false } = {},
+  ): Promise<string | undefined> {
     const { records, monitor } = this.#o;
     const key = diskKey(path);
     if (key === undefined) return undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const now = await records.read(key);
       const record = now?.value;
-      if (record?.vm === vm && (change === undefined || record.change === change)) return undefined;
+      const isOwn = record?.vm === vm && (change === undefined || record.change === change);
+      if (isOwn && !anew) return undefined;
       if (now && record && record.vm !== vm) {
         const user = await this.#inForce(record, now.ageMs);
         if (user !== undefined) return user;

@@ -31,9 +31,14 @@ async function recordTheirs(
   const { generation = 0 } = await host.diskRecords.read(KEY) ?? {};
   const value = { path: PATH, vm: OTHER_VM, host: OTHER_HOST, change };
   assert.ok(await host.diskRecords.replace(KEY, generation, value));
+  if (!young) await age(host);
+}
+
+/** Makes the record of the disk an hour old. */
+async function age({ diskRecords, shared }: VmHost) {
   const then = new Date(Date.now() - 3_600_000);
-  const file = `${host.shared.root}/.virtxd/disks/${KEY}/${generation + 1}.json`;
-  if (!young) await Deno.utime(file, then, then);
+  const { generation } = await diskRecords.read(KEY) ?? {};
+  await Deno.utime(`${shared.root}/.virtxd/disks/${KEY}/${generation}.json`, then, then);
 }
 
 function isTaken(error: unknown): boolean {
@@ -90,6 +95,44 @@ Deno.test("a record is in force while it is young, its change is open, or a regi
     assert.deepEqual(verdict.obstacles.map(({ field }) => field), ["vmdef.osdisk.path"]);
     await assert.rejects(host.vms.create({ vmdef: WEB, host: "" }), isTaken);
     assert.deepEqual(await host.state(), before);
+    assert.equal((await host.diskRecords.read(KEY))?.value?.vm, OTHER_VM);
+  }
+});
+
+/** The steps at which no definition has the disk any more, and the file is still there. */
+const DELETIONS: Record<string, (vms: VmHost["vms"], vm: string) => Promise<unknown>> = {
+  "delete.unregistered": (vms, vm) => vms.delete(vm, { deletestorage: true }),
+  "update.committed": (vms, vm) => vms.update(vm, { vmdef: { ...WEB, osdisk: NEXT }, deletestorage: true }),
+};
+const NEXT = diskAt("/vms/ds/next.raw", { size: 4 });
+
+Deno.test("until a disk is deleted nobody gets it, though no definition has it any more", async () => {
+  for (const [step, remove] of Object.entries(DELETIONS)) {
+    let look = () => Promise.resolve();
+    await using host = await VmHost.start((point) => point === step ? look() : undefined);
+    const vm = await host.vms.create({ vmdef: WEB, host: "" });
+    await age(host);
+    let fields: string[] = [];
+    look = async () => {
+      await host.host.monitor.refresh(vm);
+      const { obstacles } = await host.vms.checkCreate({ vmdef: { ...FOUND, name: "new" }, host: "" });
+      fields = obstacles.map(({ field }) => field);
+    };
+    await remove(host.vms, vm);
+    assert.deepEqual(fields, ["vmdef.osdisk.path"], step);
+    assert.ok(!(await host.shared.names()).includes("web.qcow2"));
+    await host.vms.create({ vmdef: { ...WEB, name: "new" }, host: "" });
+  }
+});
+
+Deno.test("a disk that another VM gets while its deletion takes very long stays", async () => {
+  for (const [step, remove] of Object.entries(DELETIONS)) {
+    let take = () => Promise.resolve();
+    await using host = await VmHost.start((point) => point === step ? take() : undefined);
+    const vm = await host.vms.create({ vmdef: WEB, host: "" });
+    take = () => recordTheirs(host, { young: true });
+    await remove(host.vms, vm);
+    assert.ok((await host.shared.names()).includes("web.qcow2"), step);
     assert.equal((await host.diskRecords.read(KEY))?.value?.vm, OTHER_VM);
   }
 });
