@@ -528,7 +528,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       await hypervisor.define(xml);
       if (await this.#holders.holds(uuid)) return;
       // It took so long that another host could not know that this one was about to.
-      await hypervisor.undefine(uuid);
+      await hypervisor.undefine(uuid, { keepVariables: true, keepTpm: true });
       throw new VirtxError("conflict", "another host has taken it meanwhile; try again");
     } catch (error) {
       await this.#owners.release(uuid, disks, taking);

@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
+import { Hypervisor, type UndefineOptions } from "../../../lib/libvirt/hypervisor.ts";
 import type { Vmdef, VmMigrateOptions } from "../../../lib/model/vm.ts";
 import { vmRecords } from "../../../lib/registry/ownership.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
@@ -185,6 +186,27 @@ Deno.test("a registration that fails gives back the VM and its disks", async () 
   assert.equal(await holder(host, vm), OTHER_HOST);
   assert.deepEqual(await host.owned(), [data.path]);
   assert.deepEqual(await host.host.hypervisor.domains(), []);
+});
+
+Deno.test("a registration that comes too late leaves the other host the VM's UEFI variables and disks", async () => {
+  const { host, vm, take } = await withVmOfOther(true);
+  await using _host = host;
+  await forget(host, vm);
+  const { hypervisor } = host.host;
+  const removals: UndefineOptions[] = [];
+  hypervisor.define = async (xml) => {
+    const defined = await Hypervisor.prototype.define.call(hypervisor, xml);
+    await take();
+    return defined;
+  };
+  hypervisor.undefine = (uuid, options = {}) => {
+    removals.push(options);
+    return Hypervisor.prototype.undefine.call(hypervisor, uuid, options);
+  };
+  await assert.rejects(host.vms.register(vm), isTold("conflict", /another host has taken it meanwhile/));
+  assert.deepEqual(removals, [{ keepVariables: true, keepTpm: true }]);
+  assert.equal(await holder(host, vm), OTHER_HOST);
+  assert.deepEqual(await host.shared.names(), ["web.raw"]);
 });
 
 Deno.test("of two hosts that register a VM at the same instant one gets it", async () => {
