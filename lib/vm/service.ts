@@ -378,7 +378,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#onStorage(uuid, "update", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "update", OFF);
-      await this.#holders.require(uuid, "update");
+      await this.#holders.requireIdle(uuid, "update");
       await this.#requireTag(uuid, precondition, "update");
       const xml = await this.#editable(domain);
       const { def: old } = parseDomainXml(xml);
@@ -422,7 +422,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#onStorage(uuid, "delete", async () => {
       const started = clock();
       const domain = await this.#require(uuid, "delete", OFF);
-      await this.#holders.require(uuid, "delete");
+      await this.#holders.requireIdle(uuid, "delete");
       await this.#requireTag(uuid, precondition, "delete");
       await this.#endCrashed(domain);
       const { def } = readable(domain, "delete");
@@ -452,7 +452,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#operate("VmBoot", uuid, "start", OFF, async (domain) => {
       await this.#endCrashed(domain);
       if (domain.xml.includes(variablesPath(uuid))) await this.#o.storage.variables.prepare();
-      await this.#holders.require(uuid, "start");
+      await this.#holders.requireIdle(uuid, "start");
       await this.#secureDisks(domain, "start");
       await this.#seed.around(domain, options, () => this.#start(domain));
     });
@@ -579,7 +579,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return await this.#onStorage(uuid, "migrate", async () => {
       const domain = await this.#require(uuid, "migrate", migratable(options));
       const { def: { name } } = readable(domain, "migrate");
-      await this.#holders.require(uuid, "migrate");
+      const isLive = options.migration_type === MigrationType.live;
+      await (isLive ? this.#holders.require(uuid, "migrate") : this.#holders.requireIdle(uuid, "migrate"));
       await this.#secureDisks(domain, "migrate");
       const { target, unlocked, autostart } = await this.#planner.plan(
         uuid,

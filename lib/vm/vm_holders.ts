@@ -1,5 +1,6 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import type { HostMonitor } from "../host/monitor.ts";
+import { Runstate } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Generation } from "../registry/generations.ts";
@@ -60,6 +61,16 @@ export class VmHolders {
   }
 
   /**
+   * The same, of a VM that is off here: nor may another host have its guest, whatever is recorded. One that writes no records
+   * may have taken the VM over, or have had it before there were any.
+   */
+  async requireIdle(vm: string, verb: string): Promise<void> {
+    const what = `${verb} VM "${this.#o.vmName(vm)}"`;
+    for (const host of this.#mayHave(vm, [])) await this.#requireNoGuest(vm, host, what);
+    await this.require(vm, verb);
+  }
+
+  /**
    * Begins to hold a VM that this host's libvirt does not have.
    * @param others hosts that may have it, beside those that the record and the inventory name
    * @throws VirtxError `conflict`: another host has it, or is just getting it; `unavailable`: it cannot be told now
@@ -83,11 +94,7 @@ export class VmHolders {
   async insist(vm: string, verb: string): Promise<void> {
     const what = `${verb} VM "${this.#o.vmName(vm)}"`;
     await this.#become(vm, what, async ({ value }) => {
-      if (value === undefined) return;
-      const found = await this.#look(vm, value.host, what);
-      if (found !== undefined && found !== "absent" && found !== "off") {
-        throw this.#taken(vm, value.host, found, what);
-      }
+      if (value !== undefined) await this.#requireNoGuest(vm, value.host, what);
     });
   }
 
@@ -170,6 +177,14 @@ export class VmHolders {
     );
   }
 
+  /** @throws if another host has the VM with a guest, rather than defined only */
+  async #requireNoGuest(vm: string, host: string, what: string): Promise<void> {
+    const found = await this.#look(vm, host, what);
+    if (found !== undefined && found !== "absent" && found !== "off") {
+      throw this.#taken(vm, host, found, what);
+    }
+  }
+
   /** The other hosts that may have a VM: these, and those that say so. */
   #mayHave(vm: string, told: readonly string[]): ReadonlySet<string> {
     const { inventory, monitor } = this.#o;
@@ -189,7 +204,11 @@ export class VmHolders {
       throw new VirtxError("unavailable", message, { retryAfterS: 5 });
     }
     if (peers.address(host) === undefined) return undefined;
-    if (peers.isPrototype(host)) return inventory.claimsOf(host).has(vm) ? "off" : "absent";
+    if (peers.isPrototype(host)) {
+      const claim = inventory.claimsOf(host).get(vm);
+      if (claim === undefined) return "absent";
+      return claim.lastrunstate === Runstate.poweroff ? "off" : "running";
+    }
     try {
       return (await peers.look(host, vm, AbortSignal.timeout(PEER_TIMEOUT_MS))).presence;
     } catch (error) {

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
+import { Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { Hypervisor, type UndefineOptions } from "../../../lib/libvirt/hypervisor.ts";
@@ -13,7 +14,7 @@ import { diskAt, SharedStorage } from "../../support/shared_storage.ts";
 import { testDomainXml } from "../../support/test_driver.ts";
 import { VmHost } from "../../support/vm_host.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
-import { numberedUuid } from "../../support/vm_info.ts";
+import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
 const OTHER_HOST = numberedUuid(2);
 const PATH = "/vms/ds/web.raw";
@@ -104,6 +105,39 @@ Deno.test("what another host has by record and in its libvirt is not changed her
   assert.equal((await host.vms.get(vm)).def.name, "web");
   assert.equal(await host.host.hypervisor.isActive(vm), false);
   assert.equal(await holder(host, vm), OTHER_HOST);
+});
+
+let told = 0;
+
+/** Has another host tell that it has the VM. */
+function claim({ host }: VmHost, vm: string, runstate: Runstate) {
+  host.inventory.putHost(hostEntry({ uuid: OTHER_HOST }));
+  host.inventory.putVm(vmInfo({ uuid: vm, host: OTHER_HOST, runstate, ts: ++told }));
+}
+
+Deno.test("a guest that runs on another host is not started again, nor its disks changed, whatever is recorded", async () => {
+  const records: ((host: VmHost) => Promise<unknown>)[] = [
+    () => Promise.resolve(), // the other host, which writes no records, has taken the VM over from this one
+    ({ shared }) => Deno.remove(`${shared.root}/.virtxd`, { recursive: true }), // it has not been started since there are any
+  ];
+  for (const record of records) {
+    for (const isPrototype of [false, true]) {
+      const { host, vm, peers } = await withVmOfOther(true);
+      await using _host = host;
+      await record(host);
+      if (isPrototype) peers.prototypes.add(OTHER_HOST);
+      claim(host, vm, Runstate.running);
+      peers.there = "running";
+      for (const change of Object.values(changesOf(host, vm))) {
+        await assert.rejects(change(), isTold("conflict", /host .* has it, running/));
+      }
+      assert.deepEqual(await host.shared.names(), ["web.raw"]);
+      claim(host, vm, Runstate.poweroff);
+      peers.there = "off";
+      await changesOf(host, vm).start?.();
+      assert.equal(await holder(host, vm), host.host.monitor.uuid);
+    }
+  }
 });
 
 Deno.test("a record that names a host which does not have the VM is put right, and bars nothing", async () => {
