@@ -81,7 +81,7 @@ const EACH_ALONE = ["tests/lab", "tests/fresh", "tests/long"];
 async function runTests(path: string): Promise<Outcome> {
   if (!EACH_ALONE.includes(path)) return await runProcess(path);
   let all = NOTHING_RUN;
-  for (const file of await testFilesIn(path)) all = sum(all, await runProcess(file));
+  for (const file of await testFilesIn(path)) all = sum(all, await stage(file, () => runProcess(file)));
   return all;
 }
 
