@@ -55,13 +55,25 @@ export class QemuImg {
    * qemu-img create, into a file that is there and ours, as it would truncate any other too. Thick images use
    * fallocate(2) rather than zeros written one by one; where the file system lacks it, libc writes to each block.
    * VirtxError: storage (with qemu-img's words), timeout, cancelled (the signal aborted).
+   *
+   * @param look is called when its turn has come, to throw if the file is not there any more: qemu-img would make another
    */
-  async create({ path, format, sizeMiB, thick }: NewImage, signal?: AbortSignal): Promise<void> {
+  async create(
+    { path, format, sizeMiB, thick }: NewImage,
+    look: () => Promise<void>,
+    signal?: AbortSignal,
+  ): Promise<void> {
     const preallocation = `preallocation=${thick ? "falloc" : "off"}`;
-    await this.#run(["create", "-q", "-f", format, "-o", preallocation, path, `${sizeMiB}M`], path, signal);
+    const args = ["create", "-q", "-f", format, "-o", preallocation, path, `${sizeMiB}M`];
+    await this.#run(args, path, look, signal);
   }
 
-  async #run(args: string[], path: string, signal: AbortSignal | undefined): Promise<void> {
+  async #run(
+    args: string[],
+    path: string,
+    look: () => Promise<void>,
+    signal: AbortSignal | undefined,
+  ): Promise<void> {
     const stop = new AbortController();
     const timer = setTimeout(
       () => stop.abort(new VirtxError("timeout", `qemu-img took longer than ${this.#timeoutMs} ms`)),
@@ -73,6 +85,8 @@ export class QemuImg {
     try {
       if (signal?.aborted) cancel();
       const { ended } = await this.#places.run(async () => {
+        await look();
+        stop.signal.throwIfAborted();
         const ended = this.#spawn(args, path, stop.signal);
         await this.#endedOrStuck(ended, path, stop.signal);
         return { ended };

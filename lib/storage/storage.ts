@@ -159,7 +159,7 @@ export class Storage {
         const image = newImage(disk);
         await this.#makingRoom(
           image,
-          () => this.#creation.create(created, (path) => this.#qemuImg.create({ ...image, path }, signal)),
+          () => this.#creation.create(created, (path) => this.#fill({ ...image, path }, signal)),
         );
       });
     } catch (error) {
@@ -170,6 +170,14 @@ export class Storage {
       mib: disk.size,
       ms: Math.round(performance.now() - began),
     });
+  }
+
+  /** Waiting for its turn may take long, and the storage may have been unmounted meanwhile. */
+  async #fill(image: NewImage & { readonly path: string }, signal: AbortSignal | undefined): Promise<void> {
+    await this.#qemuImg.create(image, async () => {
+      if (await this.#files.lstat(image.path)) return;
+      throw new VirtxError("unavailable", "its file is not there any more: is the storage still mounted?");
+    }, signal);
   }
 
   /** How much space a disk that is being provisioned has by now, in MiB. */
