@@ -227,6 +227,7 @@ export class Daemon {
         trash: storage.trash,
         inventory,
         registry,
+        settle: (vm) => vms.settle(vm),
         define: (vm, xml) => vms.redefine(vm, xml),
         log,
       }),

@@ -79,14 +79,15 @@ export interface ChangesOptions {
  *
  * The plan is journalled before anything is done ("prepared"). A change is decided when the journal says "committed":
  * a creation or update once disks, libvirt and registry have the new state; a deletion at once, since what it
- * takes away (UEFI variables, disks) cannot be brought back. What is found prepared is undone, what is found
- * committed is finished; both are idempotent, so they may be interrupted too.
+ * takes away (UEFI variables, disks) cannot be brought back. What is found prepared is undone, unless a guest has it
+ * by then, what is found committed is finished; both are idempotent, so they may be interrupted too.
  */
 export class Changes {
   readonly #o: ChangesOptions;
   /** The changes of this life that stopped half-way, by id, with who waits for their end. */
   readonly #open = new Map<string, OpenChange>();
-  #unsettled = false;
+  /** The VMs with a change in the journal that could not be settled, with why. */
+  readonly #unsettled = new Map<string, unknown>();
 
   constructor(options: ChangesOptions) {
     this.#o = options;
@@ -94,7 +95,7 @@ export class Changes {
 
   /** Whether the journal holds a change that could not be settled; {@link settleAll} tries again. */
   get unsettled(): boolean {
-    return this.#unsettled;
+    return this.#unsettled.size > 0;
   }
 
   /**
@@ -152,31 +153,49 @@ export class Changes {
    * settled yet stay there, and {@link unsettled} says so.
    */
   async settleAll(locked: (vm: string, task: () => Promise<void>) => Promise<void>): Promise<void> {
-    this.#unsettled = false;
-    const found = await this.#o.journal.list();
-    for (const known of [...found, ...this.#gone(found)]) {
-      const { id, vm } = known;
-      await locked(vm, async () => {
-        // Read again under the lock: the change may have been settled, or be of a request that was running.
-        const change = (await this.#o.journal.list()).find((candidate) => candidate.id === id);
-        if (change === undefined) {
-          return this.#ended(known, known.phase === "committed" ? "finished" : "undone", {});
+    const vms = new Set(this.#unsettled.keys());
+    for (const { vm } of await this.#o.journal.list()) vms.add(vm);
+    for (const vm of vms) await locked(vm, () => this.#settleAllOf(vm));
+  }
+
+  /**
+   * Settles what has stopped half-way of a VM, whose lock is held, before anything else is done with it: undone later, it would
+   * take that along.
+   * @returns whether there was anything
+   * @throws VirtxError why it cannot be settled yet
+   */
+  async settle(vm: string): Promise<boolean> {
+    if (!this.#unsettled.has(vm)) return false;
+    await this.#settleAllOf(vm);
+    if (!this.#unsettled.has(vm)) return true;
+    const what = "an earlier change of it stopped half-way and cannot be settled yet";
+    throw VirtxError.wrap(this.#unsettled.get(vm), what);
+  }
+
+  async #settleAllOf(vm: string): Promise<void> {
+    const found = (await this.#o.journal.list()).filter((change) => change.vm === vm);
+    this.#unsettled.delete(vm);
+    for (const gone of this.#gone(vm, found)) {
+      this.#ended(gone, gone.phase === "committed" ? "finished" : "undone", {});
+    }
+    for (const change of found) {
+      const { id, op, phase } = change;
+      try {
+        const { end, outcome } = await this.#settle(change);
+        this.#o.log.info("settled a change found half done", { vm, op, phase, outcome: end });
+        this.#ended(change, end, outcome);
+      } catch (error) {
+        if (calledOff(change, error)) {
+          this.#failed(id, error);
+          continue;
         }
-        try {
-          const { end, outcome } = await this.#settle(change);
-          const { op, phase } = change;
-          this.#o.log.info("settled a change found half done", { vm, op, phase, outcome: end });
-          this.#ended(change, end, outcome);
-        } catch (error) {
-          if (calledOff(change, error)) return this.#failed(id, error);
-          this.#unsettled = true;
-          logFailure(this.#o.log, "warn", "cannot settle a change found half done yet", error, {
-            vm,
-            op: change.op,
-            phase: change.phase,
-          });
-        }
-      });
+        this.#unsettled.set(vm, error);
+        logFailure(this.#o.log, "warn", "cannot settle a change found half done yet", error, {
+          vm,
+          op,
+          phase,
+        });
+      }
     }
   }
 
@@ -188,15 +207,29 @@ export class Changes {
     }
     await this.#requireTrusted(change);
     const others = await this.#othersOf(change);
-    if (change.phase === "committed") return { end: "finished", outcome: await this.#finish(change, others) };
-    await this.#undo(change, others);
-    return { end: "undone", outcome: {} };
+    if (change.phase === "prepared" && !await this.#hasStarted(change)) {
+      await this.#undo(change, others);
+      return { end: "undone", outcome: {} };
+    }
+    if (change.phase === "prepared") {
+      await this.#o.journal.write({ ...change, phase: "committed" });
+      await this.#register(change.vm);
+    }
+    return { end: "finished", outcome: await this.#finish(change, others) };
   }
 
-  /** The open changes whose records are not there any more: only the removal of a record had failed. */
-  #gone(found: readonly Change[]): readonly Change[] {
+  /** Whether a guest has what an undecided change made: started by other tools, or by libvirt when its host came up. */
+  async #hasStarted({ vm, op, created }: Change): Promise<boolean> {
+    const { hypervisor } = this.#o;
+    if (!await this.#defined(vm) || !await hypervisor.isActive(vm)) return false;
+    const disks = disksOf(await hypervisor.liveXml(vm));
+    return op === "create" || disks === undefined || created.some(({ path }) => disks.includes(path));
+  }
+
+  /** The open changes of a VM whose records are not there any more: only the removal of a record had failed. */
+  #gone(vm: string, found: readonly Change[]): readonly Change[] {
     return [...this.#open.values()].map(({ change }) => change)
-      .filter(({ id }) => found.every((other) => other.id !== id));
+      .filter((change) => change.vm === vm && found.every(({ id }) => id !== change.id));
   }
 
   /** Tells who waits how a change has ended. */
@@ -466,7 +499,7 @@ export class Changes {
 
   /** The error of a change that is neither done nor undone yet, but journalled; in which phase, if nobody knows better. */
   #pending(change: Change, error: unknown): UnsettledChange {
-    this.#unsettled = true;
+    this.#unsettled.set(change.vm, error);
     const what = `The ${change.op} of ${named(change)} stopped half-way and will be finished or undone soon`;
     const end = Promise.withResolvers<unknown>();
     const reason = VirtxError.wrap(error, what);

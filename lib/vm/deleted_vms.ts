@@ -16,6 +16,8 @@ export interface DeletedVmsOptions {
   readonly trash: Trash;
   readonly inventory: Inventory;
   readonly registry: Registry;
+  /** Ends what stopped half-way of a VM on this host: it would take away again what is put back. */
+  readonly settle: (vm: string) => Promise<void>;
   /** Defines a VM on this host, whose disks are there. */
   readonly define: (vm: string, xml: string) => Promise<void>;
   readonly log: Logger;
@@ -51,7 +53,9 @@ export class DeletedVms implements TrashUseCases {
   }
 
   async restore(id: string): Promise<RestoredVm> {
-    const { trash, define, log } = this.#o;
+    const { trash, settle, define, log } = this.#o;
+    const entry = (await trash.list()).find((candidate) => candidate.id === id);
+    if (entry?.info !== undefined) await settle(entry.info.vm);
     const warnings: string[] = [];
     let vm = "";
     let isUefi = false;

@@ -537,6 +537,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     }
   }
 
+  /** Ends what stopped half-way of a VM, be it there or not. @throws VirtxError why that cannot be yet */
+  async settle(uuid: string): Promise<void> {
+    const verb = "settle what is half done with";
+    await this.#exclusively(uuid, verb, () => this.#settled(uuid, verb));
+  }
+
   /**
    * Defines a VM again that was deleted, by the definition that it had; its disks are there.
    * @throws VirtxError invalid, conflict, storage: what stands against it here
@@ -683,6 +689,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     work: (domain: DefinedDomain) => Promise<void>,
   ): Promise<void> {
     await this.#exclusively(uuid, verb, async () => {
+      if (allowed === OFF) await this.#settled(uuid, verb);
       const domain = await this.#require(uuid, verb, allowed);
       try {
         await this.#oplog.around(op, uuid, () => work(domain));
@@ -710,6 +717,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   ): Promise<T> {
     return await this.#exclusively(uuid, verb, async () => {
       await this.#requireStorage(this.#what(uuid, verb));
+      await this.#settled(uuid, verb);
       return await task();
     }, options);
   }
@@ -938,6 +946,15 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async #published(uuid: string): Promise<void> {
     const domain = await this.#refresh(uuid);
     if (domain?.xml !== undefined) this.#keeper.record(uuid, domain.xml);
+  }
+
+  /** Sees to it that no change of a VM is half done. @throws VirtxError why one is */
+  async #settled(uuid: string, verb: string): Promise<void> {
+    try {
+      if (await this.#changes.settle(uuid)) await this.#refresh(uuid);
+    } catch (error) {
+      throw VirtxError.wrap(error, `Cannot ${this.#what(uuid, verb)}`);
+    }
   }
 
   async #settle(): Promise<void> {

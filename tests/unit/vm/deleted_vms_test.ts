@@ -1,8 +1,10 @@
 import assert from "node:assert/strict";
 import { Firmware } from "../../../lib/model/enums.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
 import { DeletedVms } from "../../../lib/vm/deleted_vms.ts";
+import { UnsettledChange } from "../../../lib/vm/unsettled_change.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 import { VmHost } from "../../support/vm_host.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
@@ -16,6 +18,7 @@ function deletedOf({ shared, host, registry, vms }: VmHost): DeletedVms {
     trash: shared.storage().trash,
     inventory: host.inventory,
     registry,
+    settle: (vm) => vms.settle(vm),
     define: (vm, xml) => vms.redefine(vm, xml),
     log: silentLogger,
   });
@@ -82,6 +85,7 @@ Deno.test("what cannot be defined stays in the trash, with its files", async () 
     trash: shared.storage().trash,
     inventory: host.host.inventory,
     registry: host.registry,
+    settle: (vm) => vms.settle(vm),
     define: (_vm, xml) => vms.redefine(numberedUuid(5), xml),
     log: silentLogger,
   });
@@ -119,4 +123,23 @@ Deno.test("all is emptied but what cannot be without force, which is told", asyn
   assert.match(left[0]?.reason ?? "", /with force/);
   await deleted.empty(bad, { force: true });
   assert.deepEqual(await deleted.list(), []);
+});
+
+Deno.test("what is restored while its deletion is not over stays", async () => {
+  let armed = true;
+  await using host = await VmHost.start((point) => {
+    if (!armed || point !== "delete.released") return;
+    armed = false;
+    throw new VirtxError("unavailable", "injected");
+  });
+  const { vms, shared } = host;
+  const vm = await vms.create({ vmdef: WEB, host: "" });
+  await assert.rejects(vms.delete(vm, { deletestorage: true }), UnsettledChange);
+  const deleted = deletedOf(host);
+  const [{ id } = assert.fail()] = await deleted.list();
+  assert.deepEqual((await deleted.restore(id)).files, [PATH]);
+  await vms.recover();
+  assert.equal((await vms.get(vm)).def.name, "web");
+  assert.deepEqual(await shared.names(), ["web/", "web/os.qcow2"]);
+  assert.deepEqual(await host.journal.list(), []);
 });
