@@ -37,14 +37,27 @@ export class Routing {
     const host = find();
     if (host === undefined) return await this.#hereIfAnywhere(here);
     if (this.#isHere(host)) return await this.#hereUnlessMoved(request, find, here, there);
-    if (exchange.request.headers.has(LOOP_HEADER)) return refuseLoop(host, exchange);
+    if (exchange.request.headers.has(LOOP_HEADER)) {
+      return await this.#hasCome(host, find) ? await here() : refuseLoop(host, exchange);
+    }
     const answer = await there(host);
     if (!MISDIRECTED.includes(answer.status)) return toResponse(answer);
     // A VM may have moved just now: who was asked may know where to, and this host may have heard of it meanwhile.
     const next = answer.headers.get(HOST_HEADER) ?? find();
     if (next === host) return toResponse(answer);
-    if (this.#isHere(next)) return this.#isHere(find()) ? await here() : toResponse(answer);
+    if (this.#isHere(next)) return await this.#hasCome(host, find) ? await here() : toResponse(answer);
     return toResponse(await there(next));
+  }
+
+  /**
+   * Whether a request that is for another host, as far as this one knows, is for this one. Of a VM that has just come from there
+   * others may know it, while that host's word has not arrived here.
+   */
+  async #hasCome(from: string, find: () => string | undefined): Promise<boolean> {
+    if (this.#isHere(find())) return true;
+    await this.#passing.seeChangeAt(from);
+    const host = find();
+    return host !== undefined && this.#isHere(host);
   }
 
   /**

@@ -364,6 +364,18 @@ Deno.test("a VM that has moved while a request waited for it is asked for where 
   }
 });
 
+Deno.test("a VM that has come while it was off is asked for here, though its source's word has not arrived", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [source, target] = [cluster.host(0), cluster.host(1)];
+  for (const asked of [source, target]) {
+    const uuid = await createOn(cluster, target, target);
+    target.inventory.putVm(vmInfo({ uuid, host: source.uuid, runstate: Runstate.migrating }));
+    const booted = await asked.send("POST", `/vms/${uuid}/runstate/boot`, null);
+    assert.equal(booted.status, 204, await booted.text());
+    assert.equal(target.inventory.claimsOf(source.uuid).size, 0);
+  }
+});
+
 Deno.test("a request for a VM that this host's libvirt has is not passed on, whatever others say", async () => {
   await using cluster = await ApiCluster.start(2);
   const [a, b] = [cluster.host(0), cluster.host(1)];
