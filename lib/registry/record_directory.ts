@@ -120,12 +120,13 @@ export class RecordDirectory<T> {
   }
 
   #report(broken: readonly string[]): void {
-    const { called, directory, health } = this.#o;
+    const { called, directory, health, tree } = this.#o;
     const cause = `broken records in ${directory}`;
-    if (broken.length === 0) return void health?.clear(cause);
-    const reason = `${called} had ${broken.length} records that cannot be read, set aside in ${directory}: ${
-      broken[0]
-    }, …`;
+    const [first, ...others] = broken;
+    if (first === undefined) return void health?.clear(cause);
+    const more = others.length > 0 ? ` and ${others.length} more beside it` : "";
+    const reason = `${called} has what could not be read, set aside as ` +
+      `${tree.at(`${directory}/${first}`)}${more}: see to what it tells of, then remove it`;
     health?.report(cause, { reason, blocking: false });
   }
 
