@@ -20,6 +20,7 @@ import {
   Members,
   ownTags,
   requireUnique,
+  TAGS,
   toldStorages,
 } from "./members.ts";
 import type { Peer, PeerPort, SerfEvent, SerfPort } from "./ports.ts";
@@ -199,7 +200,7 @@ export class Cluster implements Disposable {
     requireUnique(members, own.name, self);
     inBackground(this.#followEvents(serf));
     this.#joined = true;
-    await serf.setTags(this.#tags());
+    await this.#setTags(serf);
     await this.#reconcile(serf);
     this.#joinedAt = this.#o.timers.now();
     this.#gossip.start();
@@ -227,15 +228,15 @@ export class Cluster implements Disposable {
     return serf ? toldStorages(await serf.members(), self) : [];
   }
 
-  /** Tells the others which storage this host has, now or when it joins. */
-  async tellStorage(id: string): Promise<void> {
+  /** Tells the others which storage this host has, now or when it joins; undefined: none that it knows. */
+  async tellStorage(id: string | undefined): Promise<void> {
     if (this.#storage === id) return;
     this.#storage = id;
     this.#compareStorages();
     const { serf, log } = this.#o;
     if (!this.#joined || !serf) return;
     // Where the agent is away, all is told when it is back.
-    await serf.setTags(this.#tags()).catch(unlessDefect(log, "cannot tell the others of the storage"));
+    await this.#setTags(serf).catch(unlessDefect(log, "cannot tell the others of the storage"));
   }
 
   /** UTC milliseconds since when Serf is away, and with it the news of who is there; undefined: it is there. */
@@ -313,9 +314,13 @@ export class Cluster implements Disposable {
     }
   }
 
-  #tags(): Readonly<Record<string, string>> {
+  /** The agent keeps what an earlier life has told. */
+  async #setTags(serf: SerfPort): Promise<void> {
     const { self, apiPort } = this.#o;
-    return ownTags(self, apiPort, this.#storage);
+    await serf.setTags(
+      ownTags(self, apiPort, this.#storage),
+      this.#storage === undefined ? [TAGS.storage] : [],
+    );
   }
 
   #compareStorages(): void {
@@ -390,7 +395,7 @@ export class Cluster implements Disposable {
   /** Everything that the agent may have forgotten, or that was missed, after it was away. */
   async #rejoin(serf: SerfPort): Promise<void> {
     try {
-      await serf.setTags(this.#tags());
+      await this.#setTags(serf);
       await this.#reconcile(serf);
       this.#staleSince = undefined;
       this.#gossip.start();

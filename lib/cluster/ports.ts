@@ -13,8 +13,8 @@ export interface SerfPort {
   members(): Promise<readonly Member[]>;
   /** The member that the agent itself is. */
   self(): Promise<Member>;
-  /** Adds to the agent's tags. */
-  setTags(tags: Readonly<Record<string, string>>): Promise<void>;
+  /** Adds to the agent's tags, and removes others. */
+  setTags(tags: Readonly<Record<string, string>>, remove?: readonly string[]): Promise<void>;
   /** Tells all agents, this one too; never coalesced. */
   userEvent(name: string, payload: Uint8Array): Promise<void>;
 }

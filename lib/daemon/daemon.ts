@@ -156,6 +156,7 @@ export class Daemon {
         restrictWrites: (to) => files.restrictWrites(to),
         memory,
         told: () => cluster.toldStorages(),
+        tell: (id) => inBackground(cluster.tellStorage(id)),
         clock,
         health,
         log,
@@ -206,18 +207,13 @@ export class Daemon {
         fault,
       }),
     );
-    const tellStorage = () => {
-      if (mount.id !== undefined) inBackground(cluster.tellStorage(mount.id));
-    };
     held.use(files.onReturn(() => vms.storageReturned()));
     held.use(mount.onReturn(() => vms.storageReturned()));
-    held.use(mount.onReturn(tellStorage));
     await step(`can ${root} be read and written?`, () =>
       recovery.begin(async () => {
         await files.whileAnswering(vms.recover());
         await operations.settle((operation, control) => vms.takeUp(operation, control));
       }));
-    tellStorage();
     signal.throwIfAborted();
 
     const api = createApp({

@@ -93,6 +93,8 @@ export interface StorageMountOptions {
   readonly memory: StorageMemory;
   /** What the other hosts have, whether they are alive or not; none: this host is alone. */
   readonly told: () => Promise<readonly ToldStorage[]>;
+  /** Has the others told which storage this host remembers; undefined: none, so that it does not stand in the way of a new one. */
+  readonly tell: (id: string | undefined) => void;
   readonly clock: Clock;
   readonly health: Health;
   readonly log: Logger;
@@ -145,7 +147,7 @@ export class StorageMount implements Mounted, Disposable {
     const { root, files, clock, memory } = this.#o;
     try {
       // Somebody may have removed the file, so that another storage is taken.
-      if (this.#isKept && (this.#id === undefined || this.#refusal)) this.#remembered = await memory.read();
+      if (this.#isKept && (this.#id === undefined || this.#refusal)) this.#expect(await memory.read());
       let found = await this.#find();
       let verdict = await this.#judge(found);
       if ("isNew" in verdict) {
@@ -215,16 +217,22 @@ export class StorageMount implements Mounted, Disposable {
     this.#refusal = refusal;
     restrictWrites(refusal);
     if (health.report(CAUSE, { reason: `${reason}; VMs that run go on`, blocking: true })) {
-      const hint = `if it was replaced on purpose, remove ${memory.path}`;
+      const hint = `if it was replaced on purpose, remove ${memory.path} on every host`;
       log.error("the storage is not there, changing nothing on it", { storage: root, reason, hint });
     }
     return refusal;
   }
 
+  #expect(storage: RememberedStorage | undefined): void {
+    const isNews = storage?.id !== this.#remembered?.id;
+    this.#remembered = storage;
+    if (isNews) this.#o.tell(storage?.id);
+  }
+
   async #remember(storage: RememberedStorage): Promise<void> {
     const { memory, health, log } = this.#o;
     const known = this.#remembered;
-    this.#remembered = storage;
+    this.#expect(storage);
     const isKnown = known?.id === storage.id && known.mounted === storage.mounted &&
       known.imagesMounted === storage.imagesMounted;
     if (isKnown && this.#isKept) return;

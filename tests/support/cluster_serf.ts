@@ -197,8 +197,9 @@ export class SimAgent implements SerfPort {
     return Promise.resolve(this.member);
   }
 
-  setTags(tags: Readonly<Record<string, string>>): Promise<void> {
-    this.#tags = new Map([...this.#tags, ...Object.entries(tags)]);
+  setTags(tags: Readonly<Record<string, string>>, remove: readonly string[] = []): Promise<void> {
+    const kept = [...this.#tags].filter(([name]) => !remove.includes(name));
+    this.#tags = new Map([...kept, ...Object.entries(tags)]);
     this.#serf.announce(this, "alive", 0);
     return Promise.resolve();
   }

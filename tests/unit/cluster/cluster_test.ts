@@ -540,3 +540,21 @@ Deno.test("while Serf is away, or a host was, what others have is not known for 
   await sim.time.pass(1_000);
   assert.match(one.cluster?.unsure ?? "", /Serf is away/);
 });
+
+Deno.test("a host that knows no storage takes back what its agent has told of an earlier one", async () => {
+  using sim = new ClusterSim({ hosts: 2, vmsPerHost: 0 });
+  await sim.start();
+  const [host, other] = sim.hosts;
+  assert.ok(host?.cluster && other);
+  const told = async () => (await other.cluster?.toldStorages())?.map(({ id }) => id);
+  const [one, two] = [numberedUuid(1), numberedUuid(2)];
+  await host.cluster.tellStorage(one);
+  assert.deepEqual(await told(), [one]);
+  await host.cluster.tellStorage(undefined);
+  assert.deepEqual(await told(), []);
+  await host.cluster.tellStorage(two);
+  host.stop();
+  assert.deepEqual(await told(), [two], "the agent tells it on");
+  await host.startAs(host.uuid);
+  assert.deepEqual(await told(), []);
+});

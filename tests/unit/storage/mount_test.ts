@@ -63,6 +63,8 @@ class Host implements AsyncDisposable {
   readonly machine = new Machine();
   readonly health = new Health();
   told: readonly ToldStorage[] = [];
+  /** What the others know of it. */
+  telling: string | undefined;
   writes: WriteGuard | VirtxError | undefined;
   returns = 0;
   mount: StorageMount;
@@ -102,6 +104,7 @@ class Host implements AsyncDisposable {
       restrictWrites: (to) => this.writes = to,
       memory: this.memory,
       told: () => Promise.resolve(this.told),
+      tell: (id) => this.telling = id,
       clock: () => 1,
       health: this.health,
       log: silentLogger,
@@ -235,6 +238,25 @@ Deno.test("who has replaced the storage removes what the host remembers", async 
   const id = await host.good();
   await host.show("two");
   await host.refused(/is not the storage/);
+  assert.equal(host.telling, id);
   await Deno.remove(host.memory.path);
-  assert.notEqual(await host.good(), id);
+  // On another host nobody has removed it yet; so that the two do not wait for each other, this one stops telling of it.
+  host.told = [{ host: "virt2", id }];
+  await host.refused(/is not the cluster's storage/);
+  assert.equal(host.telling, undefined);
+  host.told = [];
+  const other = await host.good();
+  assert.notEqual(other, id);
+  assert.equal(host.telling, other);
+});
+
+Deno.test("a host whose mount fails at its start tells the others which storage it remembers", async () => {
+  await using host = await Host.create();
+  await host.show("one");
+  const id = await host.good();
+  host.telling = undefined;
+  await host.show("empty");
+  host.start();
+  await host.refused(/is not the storage/);
+  assert.equal(host.telling, id);
 });
