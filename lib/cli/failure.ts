@@ -63,6 +63,14 @@ function requestOf(error: unknown): string {
   return ` (request ${plain(error.requestId)})`;
 }
 
+/** What is named by words, see resolve, and the command that lists it. */
+const NOUNS: Readonly<Record<string, string>> = {
+  VM: "vm",
+  host: "host",
+  operation: "operation",
+  "entry of the trash": "trash",
+};
+
 /** What the user may do next. */
 function hintFor({ kind, message, retryAfterS, libvirt }: VirtxError, program: string): string | undefined {
   if (kind === "unavailable" && message.startsWith("No server answers")) {
@@ -73,10 +81,8 @@ function hintFor({ kind, message, retryAfterS, libvirt }: VirtxError, program: s
       "(usermod --append --groups virtx NAME), and log in anew.";
   }
   if (retryAfterS !== undefined) return `Try again in ${retryAfterS} s.`;
-  if (kind === "not_found" && /^There is no (VM|host) "/.test(message)) {
-    const noun = message.startsWith("There is no VM") ? "vm" : "host";
-    return `${program} ${noun} list shows all there are.`;
-  }
+  const noun = kind === "not_found" && NOUNS[/^There is no ([^"]+) "/.exec(message)?.[1] ?? ""];
+  if (noun) return `${program} ${noun} list shows all there are.`;
   for (const [pattern, hint] of LIBVIRT_HINTS) {
     const [found, name = ""] = pattern.exec(libvirt?.message ?? "") ?? [];
     if (found !== undefined) return hint(plain(name), program);

@@ -82,11 +82,14 @@ async function compare(asked: readonly Asked[]): Promise<Comparison> {
 
 /** Where each active host can be asked. */
 async function addressesOf(cluster: Cluster, given: string | undefined): Promise<readonly string[]> {
-  const addresses = given !== undefined
-    ? parseEndpoints(given)
-    : (await cluster.hosts({ cstate: "active" })).flatMap(({ name, api }) => parseEndpoints(api || name));
-  if (addresses.length > 0) return addresses;
-  throw new VirtxError("unavailable", `No host is active, so there is none to ask`);
+  if (given !== undefined) return parseEndpoints(given);
+  const active = await cluster.hosts({ cstate: "active" });
+  if (active.length === 0) {
+    throw new VirtxError("unavailable", `No host is active, so there is none to ask`);
+  }
+  // The one that has answered; where a host is alone it may listen at nothing but its socket.
+  if (active.length === 1) return [cluster.server.endpoint];
+  return active.flatMap(({ name, api }) => parseEndpoints(api || name));
 }
 
 function keyOf({ what, uuid, field }: Disagreement): string {

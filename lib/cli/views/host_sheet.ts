@@ -28,9 +28,9 @@ export async function hostSheet(
         ["UUID", host.uuid],
         ["State", hostStateWord(host.cstate), hostStateStyle(host.cstate)],
         ["Last heard of", host.seen > 0 ? `${age(host.seen, now)} ago` : "-"],
-        ["CPUs", `${cpuText(def.cpudef)}, ${def.cpuarch.vendor}, ${def.cpuarch.arch}`],
+        ["CPUs", listed(cpuText(def.cpudef), def.cpuarch.vendor, def.cpuarch.arch)],
         ["System", `${def.osid} ${def.osv}`.trim()],
-        ["Firmware", [def.sysinfo.version, def.sysinfo.date].filter((text) => text !== "").join(", ")],
+        ["Firmware", listed(def.sysinfo.version, def.sysinfo.date)],
         ...def.tscfreq > 0 ? [["TSC", frequency(def.tscfreq / 1e6)] as const] : [],
         ...host.storageAvailable !== undefined
           ? [["Storage left", `${amount(host.storageAvailable)}, shared by all hosts`] as const]
@@ -103,3 +103,8 @@ const VM_COLUMNS = [
     style: ({ runstate }: VmItem) => runstateStyle(runstate),
   },
 ];
+
+/** What is known of these, separated by commas. */
+function listed(...texts: readonly string[]): string {
+  return texts.filter((text) => text !== "").join(", ");
+}

@@ -89,6 +89,11 @@ Deno.test("a failure says what and why, with the request, and its kind decides t
   const unknown = await api.virtx("vm get nope");
   assert.deepEqual([unknown.code, unknown.stdout], [4, ""]);
   assert.equal(unknown.stderr, 'virtx: There is no VM "nope"\nvirtx vm list shows all there are.\n');
+  const operation = await api.virtx("operation get nope");
+  assert.equal(
+    operation.stderr,
+    'virtx: There is no operation "nope"\nvirtx operation list shows all there are.\n',
+  );
   const ambiguous = await api.virtx("vm get web1");
   assert.equal(ambiguous.code, 5);
   for (const uuid of api.uuids) assert.ok(ambiguous.stderr.includes(`  ${uuid}  virt1/web1  poweroff\n`));
@@ -385,6 +390,8 @@ Deno.test("the cluster is summed up, and what its hosts say is compared", async 
   const [here, there] = await Promise.all(
     [api, other].map(async ({ virtx }) => (await virtx("config show -o name")).stdout.trim()),
   );
+  const alone = await api.virtx("cluster verify");
+  assert.deepEqual([alone.code, alone.stdout], [0, "Only one host was asked; it knows 1 host and 2 VMs.\n"]);
   const same = await api.virtx(`cluster verify --addresses ${here},${here}`);
   assert.deepEqual([same.code, same.stdout], [0, "2 hosts agree upon 1 host and 2 VMs.\n"]);
   const different = await api.virtx(`cluster verify --addresses ${here},${there}`);
