@@ -33,7 +33,11 @@ export interface FoundStorage {
 }
 
 /** What to make of it: it is a storage, it is a new one that is to get an id, or it is not to be written to. */
-export type StorageVerdict = { readonly id: string } | { readonly isNew: true } | { readonly reason: string };
+export type StorageVerdict =
+  | { readonly id: string }
+  | { readonly isNew: true }
+  /** `isOther`: it is not what this host or others remember, which may be on purpose. */
+  | { readonly reason: string; readonly isOther?: true };
 
 /**
  * Whether what is found is the storage. An empty directory where a mount has failed must not pass for it: neither where this
@@ -56,13 +60,17 @@ export function judgeStorage(
     const what = found.id === undefined ? "" : `, but ${found.id}`;
     return {
       reason: `${root} is not the storage ${remembered.id} that this host used${what}: is it mounted?`,
+      isOther: true,
     };
   }
   if (remembered?.mounted && !found.mounted) {
-    return { reason: `the storage ${remembered.id} is not mounted at ${root} any more: mount it` };
+    return {
+      reason: `the storage ${remembered.id} is not mounted at ${root} any more: mount it`,
+      isOther: true,
+    };
   }
   if (remembered?.imagesMounted && !found.imagesMounted) {
-    return { reason: `nothing is mounted at ${root}/ds any more: mount it` };
+    return { reason: `nothing is mounted at ${root}/ds any more: mount it`, isOther: true };
   }
   if (found.readOnly) return { reason: `the storage at ${root} is mounted read-only` };
   if (found.id !== undefined) return { id: found.id };
@@ -70,6 +78,7 @@ export function judgeStorage(
   if (other === undefined) return { isNew: true };
   return {
     reason: `${root} is not the cluster's storage, which is ${other.id} on ${other.host}: is it mounted?`,
+    isOther: true,
   };
 }
 
@@ -156,7 +165,9 @@ export class StorageMount implements Mounted, Disposable {
         verdict = await this.#judge(found);
       }
       if (found && "id" in verdict) return await this.#accept({ ...found, id: verdict.id });
-      return this.#refuse("reason" in verdict ? verdict.reason : `${this.#idFile} does not stay`);
+      if (!("reason" in verdict)) return this.#refuse(`${this.#idFile} does not stay`);
+      const hint = `if it was replaced on purpose, remove ${memory.path} on each host that had the other one`;
+      return this.#refuse(verdict.isOther ? `${verdict.reason} (${hint})` : verdict.reason);
     } catch (error) {
       if (isDefect(error)) throw error;
       // That it hangs is known elsewhere, and says nothing about what it is.
@@ -212,13 +223,12 @@ export class StorageMount implements Mounted, Disposable {
   }
 
   #refuse(reason: string): VirtxError {
-    const { root, memory, health, log, restrictWrites } = this.#o;
+    const { root, health, log, restrictWrites } = this.#o;
     const refusal = new VirtxError("unavailable", reason, { retryAfterS: RETRY_AFTER_S });
     this.#refusal = refusal;
     restrictWrites(refusal);
     if (health.report(CAUSE, { reason: `${reason}; VMs that run go on`, blocking: true })) {
-      const hint = `if it was replaced on purpose, remove ${memory.path} on every host`;
-      log.error("the storage is not there, changing nothing on it", { storage: root, reason, hint });
+      log.error("the storage is not there, changing nothing on it", { storage: root, reason });
     }
     return refusal;
   }
