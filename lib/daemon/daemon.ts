@@ -25,7 +25,7 @@ import { Registry } from "../registry/registry.ts";
 import { StorageRoom } from "../storage/room.ts";
 import { StorageMount } from "../storage/mount.ts";
 import { Storage } from "../storage/storage.ts";
-import { StorageMemory } from "../storage/storage_memory.ts";
+import { type RememberedStorage, StorageMemory } from "../storage/storage_memory.ts";
 import { VmConsoles } from "../vm/consoles.ts";
 import { DeletedVms } from "../vm/deleted_vms.ts";
 import { DoubleDefinitions } from "../vm/double_definitions.ts";
@@ -130,9 +130,10 @@ export class Daemon {
     const memory = new StorageMemory(
       hooks.root ? `${hooks.root}/${hostUuid}.storage` : `${STATE_DIRECTORY}/storage.json`,
     );
+    const remembered = await step(`can root read and write ${STATE_DIRECTORY}?`, () => memory.read());
     await step(
       "is the shared storage mounted at /vms? On new storage, and on a host on its own: mkdir -p /vms/ds",
-      () => requireStorage(tree, memory),
+      () => requireStorage(tree, remembered),
     );
     signal.throwIfAborted();
 
@@ -303,8 +304,7 @@ function readiness({ hypervisor, monitor, cluster, health }: {
 }
 
 /** On a host that never had storage; one that had knows what to expect, see StorageMount. */
-async function requireStorage(tree: Tree, memory: StorageMemory): Promise<void> {
-  const remembered = await memory.read();
+async function requireStorage(tree: Tree, remembered: RememberedStorage | undefined): Promise<void> {
   const found = await tree.files.lstat(tree.at("ds")).catch((error) => {
     if (remembered && errnoCode(error) !== undefined) return undefined;
     throw error;

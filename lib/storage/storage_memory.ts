@@ -1,4 +1,5 @@
 import { z } from "zod";
+import { errorMessage, VirtxError } from "../model/error.ts";
 import { isUuid } from "../model/uuid.ts";
 
 /** Which storage a host used last, and how it was mounted there. */
@@ -24,14 +25,20 @@ export class StorageMemory {
   /** @param path of a file whose directory is made if need be */
   constructor(readonly path: string) {}
 
-  /** Undefined: there is nothing, or nothing that can be understood. Throws what Deno's file functions throw. */
+  /**
+   * Undefined: there is nothing, or nothing that can be understood.
+   * @throws VirtxError `unavailable`: it cannot be read
+   */
   async read(): Promise<RememberedStorage | undefined> {
     let text;
     try {
       text = await Deno.readTextFile(this.path);
     } catch (error) {
       if (error instanceof Deno.errors.NotFound) return undefined;
-      throw error;
+      const message = `Cannot read ${this.path}, which says what storage this host has: ${
+        errorMessage(error)
+      }`;
+      throw new VirtxError("unavailable", message, { cause: error });
     }
     try {
       return Stored.safeParse(JSON.parse(text)).data;

@@ -262,3 +262,11 @@ Deno.test("a host whose mount fails at its start tells the others which storage 
   await host.refused(/is not the storage/);
   assert.equal(host.telling, id);
 });
+
+Deno.test("what the host remembers of its storage cannot be read: that is told, and nothing is changed", async () => {
+  await using host = await Host.create();
+  await Deno.mkdir(host.memory.path, { recursive: true });
+  await host.refused(/cannot be used: Cannot read .*storage\.json, which says what storage this host has: /);
+  await Deno.remove(host.memory.path);
+  await host.good();
+});
