@@ -37,6 +37,9 @@ const CLAIMED = /^\.([0-9a-f-]{36})\.[0-9a-f-]{36}\.claimed$/;
 /** The name of a file that is written to learn the time. */
 const PROBE = /^\.now\.[0-9a-f-]{36}\.tmp$/;
 
+/** How long what is to be gone at once is left to the host that is moving it; if that is cut off, others empty it then. */
+const MOVING_MS = 600_000;
+
 /** What a change takes away from storage, as it was decided. */
 export interface Removal {
   /** The change, a UUID. */
@@ -138,7 +141,7 @@ export class Trash {
     if (files.length === 0) return { failures, until: undefined };
     const { graceMs, log } = this.#o;
     const isKept = graceMs > 0 && !removal.now;
-    const info = known ?? await this.#record(removal, files, isKept ? graceMs : 0);
+    const info = known ?? await this.#record(removal, files, isKept ? graceMs : MOVING_MS);
     for (const file of files) {
       try {
         await onStorage(`Cannot delete disk "${file.path}"`, async () => {

@@ -245,6 +245,25 @@ Deno.test("what has expired is emptied, what has not stays, and without a grace 
   assert.deepEqual((await storage.trash.list()).map(({ id }) => id), [never]);
 });
 
+Deno.test("what is to be gone at once is not expired for other hosts while its files are still moved", async () => {
+  await using shared = await SharedStorage.create();
+  const other = shared.storage();
+  let looks = 0;
+  const storage = shared.storage({
+    fault: async (point) => {
+      if (point !== "trash.renamed") return;
+      looks++;
+      await other.trash.tidy();
+    },
+  });
+  await make(shared, "old", OS, DATA);
+  const removal = { ...await decide(storage, [OS, DATA]), now: true };
+  assert.deepEqual(await storage.discard(removal), { failures: [], until: undefined });
+  assert.equal(looks, 2);
+  assert.deepEqual(await shared.names(), []);
+  assert.deepEqual(await other.trash.list(), []);
+});
+
 Deno.test("what cannot be read in the trash is shown and left alone, and leads nowhere", async () => {
   await using shared = await SharedStorage.create();
   const storage = shared.storage();
