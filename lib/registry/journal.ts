@@ -70,11 +70,12 @@ export class Journal {
     await this.#records.remove(id);
   }
 
-  /** Whether a change of any host is open. */
-  async isOpen(host: string, id: string): Promise<boolean> {
+  /** The record of a change of any host, by its path; undefined: it is not open. */
+  async openRecord(host: string, id: string): Promise<string | undefined> {
     return await onStorage(`Cannot look into the journal of host ${host}`, async () => {
-      if ((await this.#tree.missing(directoryOf(host))).length > 0) return false;
-      return await this.#tree.files.lstat(this.#tree.at(`${directoryOf(host)}/${id}.json`)) !== undefined;
+      if ((await this.#tree.missing(directoryOf(host))).length > 0) return undefined;
+      const path = this.#tree.at(`${directoryOf(host)}/${id}.json`);
+      return await this.#tree.files.lstat(path) && path;
     });
   }
 

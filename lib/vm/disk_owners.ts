@@ -161,8 +161,12 @@ export class DiskOwners {
       const seconds = Math.ceil((YOUNG_MS - ageMs) / 1_000);
       return `${on(host)}, which has just got it; if that has failed, try again in ${seconds} s`;
     }
-    if (change !== undefined && await journal.isOpen(host, change)) {
-      return `${on(host)}, whose change is still open there; it is settled when virtxd runs on that host`;
+    const open = change === undefined ? undefined : await journal.openRecord(host, change);
+    if (open !== undefined) {
+      return `${
+        on(host)
+      }, whose change is still open there; it is settled when virtxd runs on that host, or if ` +
+        `that is gone for good, once ${open} is removed`;
     }
     const here = monitor.domain(vm);
     // One that libvirt does not tell the definition of now may have it still

@@ -99,6 +99,17 @@ Deno.test("a record is in force while it is young, its change is open, or a regi
   }
 });
 
+Deno.test("what a host that is gone for good has left open can be removed by hand, as is told", async () => {
+  await using host = await VmHost.start();
+  await recordTheirs(host, { change: CHANGE });
+  await otherJournal(host).write(changeOf({ newXml: THEIRS }));
+  const { obstacles } = await host.vms.checkCreate({ vmdef: WEB, host: "" });
+  const [, file = assert.fail()] =
+    /gone for good, once (\S+) is removed$/.exec(obstacles[0]?.message ?? "") ?? [];
+  await Deno.remove(file);
+  await host.vms.create({ vmdef: WEB, host: "" });
+});
+
 /** The steps at which no definition has the disk any more, and the file is still there. */
 const DELETIONS: Record<string, (vms: VmHost["vms"], vm: string) => Promise<unknown>> = {
   "delete.unregistered": (vms, vm) => vms.delete(vm, { deletestorage: true }),
