@@ -26,7 +26,7 @@ export interface Generation<T> {
   readonly generation: number;
   /** Undefined: the key had a value, and is free. */
   readonly value: T | undefined;
-  /** How long it has had it, by the clock of the storage. */
+  /** How long it has had it, by the clock of the storage; if that was put back since, how far from now it was made by it. */
   readonly ageMs: number;
 }
 
@@ -147,7 +147,7 @@ export class Generations<T> {
     const content = await this.#content(path);
     if (!facts || !content) return "changing"; // a later one has come
     const { value } = this.#parse(path, content);
-    return { generation, value: value ?? undefined, ageMs: Math.max(0, now - facts.modifiedAt) };
+    return { generation, value: value ?? undefined, ageMs: Math.abs(now - facts.modifiedAt) };
   }
 
   /** Whether a key has a directory, whatever a cache says. */

@@ -34,9 +34,9 @@ async function recordTheirs(
   if (!young) await age(host);
 }
 
-/** Makes the record of the disk an hour old. */
-async function age({ diskRecords, shared }: VmHost) {
-  const then = new Date(Date.now() - 3_600_000);
+/** Makes the record of the disk an hour old, unless told. */
+async function age({ diskRecords, shared }: VmHost, ms = 3_600_000) {
+  const then = new Date(Date.now() - ms);
   const { generation } = await diskRecords.read(KEY) ?? {};
   await Deno.utime(`${shared.root}/.virtxd/disks/${KEY}/${generation}.json`, then, then);
 }
@@ -151,6 +151,10 @@ Deno.test("a disk that another VM gets while its deletion takes very long stays"
 Deno.test("a record that nothing speaks for bars nobody", async () => {
   const histories: ((host: VmHost) => Promise<unknown>)[] = [
     (host) => recordTheirs(host, { change: CHANGE }), // it was undone by a host that then died
+    async (host) => { // it was made while the storage's clock was a year ahead
+      await recordTheirs(host);
+      await age(host, -31_536_000_000);
+    },
     async (host) => { // the disk was taken from the VM by other tools
       await recordTheirs(host);
       const without = testDomainXml({ uuid: OTHER_VM, name: "other" });
