@@ -54,18 +54,6 @@ export class DiskClaims {
     return this.#user({ what: "disk", value: path }, except);
   }
 
-  /**
-   * Another VM of this host than `except` that may have any disk that exists, in words: libvirt does not tell its definition now.
-   * Of one that arrives, the host that it comes from has it on record.
-   */
-  suspect(except: string): string | undefined {
-    for (const { uuid, xml, arriving } of this.#monitor.domains()) {
-      if (xml !== undefined || arriving || uuid === except) continue;
-      return `${this.#named(uuid)}, of which libvirt does not tell as long as it is busy with it`;
-    }
-    return undefined;
-  }
-
   /** What a VM of this host is called, with its UUID. */
   #named(vm: string): string {
     const name = this.#monitor.domain(vm)?.summary.name;

@@ -7,7 +7,6 @@ import { type ErrorKind, type FieldIssue, VirtxError } from "../model/error.ts";
 import { didYouMean } from "../model/suggest.ts";
 import { allDisks, type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { DiskClaims } from "./claims.ts";
 import type { DiskOwners } from "./disk_owners.ts";
 import type { DiskUsers } from "./disk_users.ts";
 import { type DiskPlan, namedDisks, planDisks, unwiped } from "./disks.ts";
@@ -25,7 +24,6 @@ export interface DefinitionCheckerOptions {
   readonly inventory: Pick<Inventory, "host" | "vms">;
   readonly storage: Pick<Storage, "plan" | "inspect" | "freeMiB" | "reclaimableMiB">;
   readonly diskUsers: DiskUsers;
-  readonly claims: Pick<DiskClaims, "suspect">;
   readonly owners: Pick<DiskOwners, "recorded">;
 }
 
@@ -123,14 +121,11 @@ export class DefinitionChecker {
     const wanted = namedDisks(def).filter(([, disk]) => isExclusive(disk) && !had.has(disk.path));
     const existing = wanted.map(([, { path }]) => path).filter((path) => !made.has(path));
     const users = await this.#o.diskUsers.users(existing, vm);
-    const suspect = this.#o.claims.suspect(vm);
     const issues: FieldIssue[] = [];
     for (const [field, { path }] of wanted) {
       const user = users.get(path) ?? await this.#o.owners.recorded(path, vm);
-      const maybe = made.has(path) ? undefined : suspect;
-      if (user === undefined && maybe === undefined) continue;
-      const message = user === undefined ? `may be one of ${maybe}` : `is one of ${user}`;
-      issues.push({ field: `${field}.path`, message: `disk "${path}" ${message}` });
+      if (user === undefined) continue;
+      issues.push({ field: `${field}.path`, message: `disk "${path}" is one of ${user}` });
     }
     return issues;
   }

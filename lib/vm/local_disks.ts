@@ -10,7 +10,7 @@ import type { DiskUsers } from "./disk_users.ts";
 /** What {@link LocalDisks} asks. */
 export interface LocalDisksOptions {
   readonly hypervisor: Pick<Hypervisor, "domains" | "definitions" | "liveXml">;
-  readonly monitor: { domain(uuid: string): Pick<LocalDomain, "runstate"> | undefined };
+  readonly monitor: { domain(uuid: string): Pick<LocalDomain, "runstate" | "arriving"> | undefined };
   readonly inventory: Pick<Inventory, "vm">;
 }
 
@@ -28,7 +28,7 @@ export class LocalDisks implements DiskUsers {
 
   /**
    * Those of the disks that another VM of this host keeps from others, each with whose it is, in words. A guest about which
-   * libvirt does not answer may have any of them.
+   * libvirt does not answer may have any of them; but of one that arrives, the host that it comes from has them on record.
    * @param except the VM that wants them
    * @throws VirtxError what libvirt answers
    */
@@ -44,6 +44,7 @@ export class LocalDisks implements DiskUsers {
       for (const [path] of named) if (held?.includes(path) ?? true) users.set(path, this.#named(vm));
     };
     const suspect = (vm: string, why: string) => {
+      if (this.#o.monitor.domain(vm)?.arriving) return;
       for (const path of paths) {
         if (!users.has(path)) users.set(path, `${this.#named(vm)}, or may be: ${why}`);
       }

@@ -13,8 +13,8 @@ import { errorMessage, VirtxError } from "../model/error.ts";
 import { IMAGES_ROOT, isBelow } from "../model/paths.ts";
 import type { MigrationObstacle, MigrationVerdict } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { DiskClaims } from "./claims.ts";
 import type { DiskOwners } from "./disk_owners.ts";
+import type { DiskUsers } from "./disk_users.ts";
 import type { TargetCheck } from "./migration_exchange.ts";
 
 /**
@@ -64,7 +64,8 @@ export interface TargetCheckerOptions {
   readonly monitor: Pick<HostMonitor, "uuid" | "hasBridge">;
   readonly inventory: Pick<Inventory, "host">;
   readonly storage: Pick<Storage, "id" | "identify" | "refusal">;
-  readonly claims: Pick<DiskClaims, "userOf" | "suspect">;
+  /** Of this host alone: those of others are the source's to know. */
+  readonly localDisks: DiskUsers;
   readonly owners: Pick<DiskOwners, "recorded">;
 }
 
@@ -101,7 +102,8 @@ export class TargetChecker {
         guest && this.#machine(request, guest, obstacles),
         this.#networks(request, obstacles),
         this.#storage(request, obstacles),
-        ...request.disks.map((disk) => this.#disk(request.vm, disk, obstacles)),
+        ...request.disks.map((disk) => this.#disk(disk, obstacles)),
+        this.#disksFree(request, obstacles),
       ]);
     } catch (error) {
       if (!(error instanceof VirtxError)) throw error;
@@ -233,10 +235,9 @@ export class TargetChecker {
    * The same path is not yet the same disk: a directory of that name on a local file system is found out by the inode,
    * which is a file's own wherever shared storage is mounted.
    */
-  async #disk(vm: string, disk: TargetCheck["disks"][number], obstacles: Obstacles): Promise<void> {
-    const { storage, claims, owners } = this.#o;
+  async #disk(disk: TargetCheck["disks"][number], obstacles: Obstacles): Promise<void> {
     const { path } = disk;
-    const here = await orRefusal(storage.identify(path));
+    const here = await orRefusal(this.#o.storage.identify(path));
     if (here instanceof VirtxError) {
       obstacles.unless(false, "disk_missing", here.message);
       return;
@@ -253,17 +254,17 @@ export class TargetChecker {
         `disk "${path}" has ${here.sizeMiB} MiB here, not ${disk.sizeMiB}`,
       );
     }
-    const user = claims.userOf(path, vm);
-    const isFree = obstacles.unless(
-      user === undefined,
-      "disk_taken",
-      `disk "${path}" is used by VM ${user} here`,
-    );
-    const suspect = claims.suspect(vm);
-    obstacles.unless(suspect === undefined, "disk_taken", `disk "${path}" may be one of ${suspect} here`);
-    if (!isFree) return;
-    const owner = await owners.recorded(path, vm);
-    obstacles.unless(owner === undefined, "disk_taken", `disk "${path}" is one of ${owner}`);
+  }
+
+  /** No disk is one of another VM. */
+  async #disksFree({ vm, disks }: TargetCheck, obstacles: Obstacles): Promise<void> {
+    const { localDisks, owners } = this.#o;
+    const paths = disks.map(({ path }) => path);
+    const users = await localDisks.users(paths, vm);
+    for (const path of paths) {
+      const user = users.get(path) ?? await owners.recorded(path, vm);
+      obstacles.unless(user === undefined, "disk_taken", `disk "${path}" is one of ${user}`);
+    }
   }
 }
 

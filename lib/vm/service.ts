@@ -154,7 +154,8 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#claims = new DiskClaims(options.monitor);
     const hostName = (uuid: string) => options.inventory.host(uuid)?.def.name ?? uuid;
     const registered = new RegisteredDisks({ registry: options.registry, hostName });
-    const diskUsers = anyOf(new LocalDisks(options), registered);
+    const localDisks = new LocalDisks(options);
+    const diskUsers = anyOf(localDisks, registered);
     const names = { vmName: (vm: string) => this.#nameOf(vm), hostName };
     this.#owners = new DiskOwners({
       ...options,
@@ -174,7 +175,6 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#checker = new DefinitionChecker({
       ...options,
       diskUsers,
-      claims: this.#claims,
       owners: this.#owners,
     });
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
@@ -195,6 +195,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     });
     this.#target = new MigrationTarget({
       ...parts,
+      localDisks,
       isLeaving: (vm) => this.#migrations.isUnderWay(vm),
     });
     this.#keeper = new RegistryKeeper({ ...parts, isOpen: (vm) => this.#migrations.isUnderWay(vm) });
@@ -866,10 +867,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const { log, storage } = this.#o;
     const paths = disks.map((disk) => disk.path);
     const others = await this.#owners.secure(uuid, paths);
-    const suspect = this.#claims.suspect(uuid);
     const files = new Map<string, FileMark | undefined>();
     for (const path of paths) {
-      const user = others.get(path) ?? suspect;
+      const user = others.get(path);
       if (user !== undefined) {
         log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
         continue;

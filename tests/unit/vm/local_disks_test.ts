@@ -15,7 +15,9 @@ function xml(...paths: readonly string[]): string {
 }
 
 /** VMs by what libvirt has of them: the definition, which it may not tell, and what runs; undefined: it is off. */
-function localDisks(vms: Readonly<Record<string, { inactive?: string; live?: string | Error }>>) {
+function localDisks(
+  vms: Readonly<Record<string, { inactive?: string; live?: string | Error; arriving?: true }>>,
+) {
   const inventory = new Inventory();
   const asked: string[] = [];
   for (const uuid of Object.keys(vms)) inventory.putVm(vmInfo({ uuid, name: `vm${uuid.at(-1)}` }));
@@ -24,6 +26,7 @@ function localDisks(vms: Readonly<Record<string, { inactive?: string; live?: str
     monitor: {
       domain: (uuid) => ({
         runstate: vms[uuid]?.live === undefined ? Runstate.poweroff : Runstate.running,
+        arriving: vms[uuid]?.arriving ?? false,
       }),
     },
     hypervisor: {
@@ -74,6 +77,8 @@ Deno.test("a guest about which libvirt does not answer may have any disk; one th
     ["/vms/ds/a", `VM "vm3" (${HUNG}), or may be: libvirt does not tell its definition`],
   ]);
   assert.deepEqual(untold.asked, []);
+  const arriving = localDisks({ [HUNG]: { live: HANGS, arriving: true } });
+  assert.equal((await arriving.disks.users(["/vms/ds/a"], OFF)).size, 0);
   assert.deepEqual([...await disks.users(["/vms/ds/a", "/vms/ds/b"], numberedUuid(9))], [
     ["/vms/ds/a", `VM "vm3" (${HUNG})`],
     ["/vms/ds/b", `VM "vm3" (${HUNG}), or may be: libvirt did not answer for 5 s`],

@@ -80,7 +80,10 @@ class Target implements AsyncDisposable {
       monitor: { uuid: HERE, hasBridge: (name) => name === "br0" },
       inventory: { host: () => host },
       storage: this.shared.storage({ mount: MOUNT }),
-      claims: { userOf: () => user, suspect: () => undefined },
+      localDisks: {
+        users: (paths) =>
+          Promise.resolve(new Map(user === undefined ? [] : paths.map((path) => [path, user]))),
+      },
       owners: { recorded: () => Promise.resolve(owner) },
     });
     const verdict = await checker.check(parseTargetCheck(JSON.parse(JSON.stringify(request))));
@@ -235,7 +238,7 @@ const SEEDED: readonly {
   {
     what: "a disk that a VM there uses",
     code: "disk_taken",
-    says: new RegExp(`used by VM ${numberedUuid(9)}`),
+    says: new RegExp(`is one of ${numberedUuid(9)}`),
     user: numberedUuid(9),
   },
   {
