@@ -55,7 +55,7 @@ const Cpudef = z.strictObject({
   nodes: int16("NUMA nodes; 0: 1", VCPUS_MAX).optional(),
   sockets: int16("Sockets in each node; 0: 1", VCPUS_MAX).optional(),
   cores: int16("Cores in each socket; 0: 1", VCPUS_MAX).optional(),
-  threads: int16("Threads of each core: 1; 0: 1", 1).optional(),
+  threads: int16("Threads of each core: 1, but for a VM that has more already; 0: 1", VCPUS_MAX).optional(),
 }).openapi("Cpudef", { description: "CPU model and topology" });
 
 const Disk = z.strictObject({

@@ -101,6 +101,9 @@ export function addVmOperations(
     path: "/vms/{uuid}",
     tag: "VMs",
     summary: "Definition, state and figures of a VM",
+    description:
+      "Of a VM that other tools have made, what this API has no word for is told as kind:what, such as the disk rbd:pool/image " +
+      "or the bridge direct:eth0: VmUpdate keeps it as it is, or removes it.",
     answers: {
       200: {
         description: "The VM",
@@ -126,12 +129,11 @@ export function addVmOperations(
       path: "/vms/{uuid}",
       tag: "VMs",
       summary: "Replace the definition of a VM",
-      description: OFF,
+      description: `${OFF} What the VM has already may stay, even where no other VM could get it: see VmGet.`,
       headers: IF_MATCH,
       query: DefinitionQuerySchema,
       body: {
         schema: VmUpdateOptionsSchema,
-        rules: checkVmdef,
         example: { vmdef: VM_CREATE_EXAMPLE.vmdef, deletestorage: false },
       },
       answers: {
@@ -218,14 +220,10 @@ export function addVmOperations(
     }));
 }
 
-function checkVmdef({ vmdef }: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
-  return validateVmdef(vmdef).map(({ field, message }) => ({ field: `vmdef.${field}`, message }));
-}
-
-/** Names that VMs have already stay; new ones are looked at more closely. */
-function checkNewVmdef(body: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
-  const message = newNameProblem(body.vmdef.name);
-  return [...checkVmdef(body), ...message === undefined ? [] : [{ field: "vmdef.name", message }]];
+function checkNewVmdef({ vmdef }: { readonly vmdef: Vmdef }): readonly FieldIssue[] {
+  const issues = validateVmdef(vmdef).map(({ field, message }) => ({ field: `vmdef.${field}`, message }));
+  const message = newNameProblem(vmdef.name);
+  return [...issues, ...message === undefined ? [] : [{ field: "vmdef.name", message }]];
 }
 
 function respondCreated(uuid: string, def: Vmdef): Response {

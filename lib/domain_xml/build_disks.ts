@@ -75,7 +75,7 @@ export function diskElement(disk: Disk, place: DiskPlace): XmlElement {
       cache: lun ? "directsync" : "none",
       iothread: place.iothread,
     }),
-    sourceElement(disk),
+    disk.path === "" ? undefined : sourceElement(disk),
     element("target", { dev: targetName(bus, place.position), bus }),
     disk.device === DiskDevice.cdrom ? element("readonly") : undefined,
     place.boot === undefined ? undefined : element("boot", { order: place.boot }),

@@ -1,3 +1,5 @@
+import { isDeepStrictEqual } from "node:util";
+import { isKeptNet } from "../model/kept.ts";
 import type { Net } from "../model/vm.ts";
 import { interfaceElement } from "./build.ts";
 import type { XmlNode } from "./document.ts";
@@ -37,20 +39,24 @@ export function editNets(edit: Edit): void {
     }
     all.push(last);
   }
-  if (from.vlanid !== to.vlanid) { for (const node of all) setVlan(edit, node); }
+  if (from.vlanid === to.vlanid) return;
+  for (const [index, node] of all.entries()) {
+    if (!isKeptNet(to.nets[index] as Net)) setVlan(edit, node);
+  }
 }
 
 /**
  * For each interface that is wanted, which of the old ones it is; -1: none. By address, else by all that it is, else by its
- * position: then it gets another address or network.
+ * position: then it gets another address or network. What the model has no word for is itself, or is replaced.
  */
 function matchNets(old: readonly Net[], wanted: readonly Net[]): number[] {
   return matchDevices(old, wanted, [
-    (before, after) => after.mac !== "" && before.mac === after.mac,
+    isDeepStrictEqual,
+    (before, after) => !isKeptNet(before) && after.mac !== "" && before.mac === after.mac,
     (before, after) =>
       after.mac === "" && before.name === after.name && before.nettype === after.nettype &&
       before.model === after.model,
-    (_before, _after, at, index) => at === index,
+    (before, _after, at, index) => !isKeptNet(before) && at === index,
   ]);
 }
 

@@ -75,8 +75,10 @@ function sourcePath(disk: XmlElement): string {
   const source = child(disk, "source");
   const path = attribute(source, "file") ?? attribute(source, "dev") ?? attribute(source, "dir");
   if (path !== undefined) return path;
-  const kind = attribute(source, "protocol") ?? attribute(source, "pool");
-  const name = attribute(source, "name") ?? attribute(source, "volume") ?? "";
+  const type = attribute(disk, "type") ?? "file";
+  const kind = attribute(source, "protocol") ?? attribute(source, "pool") ??
+    (["file", "block", "dir"].includes(type) ? undefined : type);
+  const name = attribute(source, "name") ?? attribute(source, "volume") ?? attribute(source, "path") ?? "";
   return kind === undefined ? "" : `${kind}:${name}`;
 }
 
@@ -93,22 +95,28 @@ function parseBus(bus: string, scsiModel: string | undefined): DiskBus {
 }
 
 /**
- * One interface. Kinds other than network and bridge are told by the host device that they use, or without a name. In live
+ * One interface. Kinds other than network and bridge are told as the model has them (see isKeptNet), with what they use. In live
  * XML an interface of a network has the type of what the network connects to, but still names the network.
  */
 export function parseInterface(entry: XmlElement): Net {
   const source = child(entry, "source");
   const network = attribute(source, "network");
-  const type = attribute(entry, "type");
+  const type = attribute(entry, "type") ?? "";
   const model = attribute(child(entry, "model"), "type") ?? "virtio";
   return {
-    name: network ?? attribute(source, "bridge") ?? attribute(source, "dev") ?? "",
-    nettype: network === undefined && (type === "bridge" || type === "direct")
-      ? NetType.bridge
-      : NetType.network,
+    name: network ?? (type === "bridge" ? attribute(source, "bridge") ?? "" : `${type}:${usedBy(source)}`),
+    nettype: network === undefined ? NetType.bridge : NetType.network,
     model: parseNetModel(model),
     mac: (attribute(child(entry, "mac"), "address") ?? "").toLowerCase(),
   };
+}
+
+/** What of the host an interface uses: a device, a socket, a PCI address; empty: nothing that has a name. */
+function usedBy(source: XmlElement | undefined): string {
+  const address = child(source, "address");
+  const part = (name: string) => (attribute(address, name) ?? "").replace(/^0x/, "");
+  const pci = address && `${part("domain")}:${part("bus")}:${part("slot")}.${part("function")}`;
+  return attribute(source, "dev") ?? attribute(source, "path") ?? attribute(source, "name") ?? pci ?? "";
 }
 
 /** Models that the model lacks (rtl8139, …) are, like e1000, emulated cards of their time. */

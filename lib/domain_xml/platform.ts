@@ -17,8 +17,6 @@ export interface Platform {
   readonly cpu: string;
   /** As libvirt knows it, unique on a host: virtxd's own have their UUID there. */
   readonly name: string;
-  /** Devices of the host that its interfaces use. */
-  readonly hostInterfaces: readonly string[];
   /** Its graphics, video cards and TPMs, which not every host offers: element, and type as libvirt names it. */
   readonly devices: readonly { readonly kind: string; readonly type: string }[];
   /** What ties it to its host, those included, in words. */
@@ -41,7 +39,6 @@ export function parsePlatform(xml: string): Platform {
     cpuMode: attribute(child(domain, "cpu"), "mode") ?? (child(domain, "cpu") ? "custom" : ""),
     cpu: cpuElementOf(xml),
     name: trimmedText(child(domain, "name")),
-    hostInterfaces: hostInterfaces(child(domain, "devices")),
     devices: specialDevices(child(domain, "devices")),
     bound: boundParts(domain),
     unmovable: unmovableDevices(child(domain, "devices")),

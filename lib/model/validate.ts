@@ -1,5 +1,7 @@
-import { NetType } from "./enums.ts";
+import { isDeepStrictEqual } from "node:util";
+import { DiskDevice, NetType } from "./enums.ts";
 import type { FieldIssue } from "./error.ts";
+import { isKeptNet, kindOfNet } from "./kept.ts";
 import {
   BRIDGE_NAME_MAX,
   CUSTOM_FIELDS_MAX,
@@ -17,13 +19,73 @@ import {
 import { duplicates, Issues, nameProblem, textProblem } from "./rules.ts";
 import { isUuid } from "./uuid.ts";
 import { validateDisk } from "./validate_disk.ts";
-import { allDisks, type CustomField, type Net, vcpus, type Vmdef } from "./vm.ts";
+import { allDisks, type CustomField, type Disk, type Net, vcpus, type Vmdef } from "./vm.ts";
 
 /**
  * All that is wrong with a definition whose shape (types, enumerations) is sound already: ranges, texts, and what
  * fields mean together. Fields are named as `disks[2].bus`. Whether a host can run it, its libvirt will say.
+ *
+ * @param old the definition that the VM has, maybe from other tools, which obey no such rules: what stays of it is not looked at
  */
-export function validateVmdef(def: Vmdef): readonly FieldIssue[] {
+export function validateVmdef(def: Vmdef, old?: Vmdef): readonly FieldIssue[] {
+  const issues = issuesOf(def);
+  if (old === undefined || issues.length === 0) return issues;
+  const disks = stayingItems(allDisks(def).map(unsized), allDisks(old).map(unsized));
+  const lists: Readonly<Record<string, ReadonlySet<number>>> = {
+    disks: new Set([...disks].map((position) => position - 1)), // the OS disk is the first
+    nets: stayingItems(def.nets, old.nets),
+    custom: stayingItems(def.custom, old.custom),
+  };
+  return issues.filter(({ field }) => {
+    const [, name = "", index] = /^(\w+)(?:\[(\d+)\])?/.exec(field) ?? [];
+    if (name === "osdisk") return !disks.has(0);
+    if (index !== undefined) return !lists[name]?.has(Number(index));
+    return !isDeepStrictEqual(partOf(def, field), partOf(old, field));
+  });
+}
+
+/** The positions of items that are among the old ones; of equal ones as many as there were. */
+function stayingItems<T>(items: readonly T[], old: readonly T[]): ReadonlySet<number> {
+  const left = [...old];
+  return new Set(items.flatMap((item, position) => {
+    const at = left.findIndex((before) => isDeepStrictEqual(before, item));
+    if (at < 0) return [];
+    left.splice(at, 1);
+    return [position];
+  }));
+}
+
+/** The XML of a VM has no sizes of disks. */
+function unsized(disk: Disk): Disk {
+  return { ...disk, size: 0 };
+}
+
+/** What a rule of a field that is no item of a list looks at. */
+function partOf(def: Vmdef, field: string): unknown {
+  const { cpudef, memory } = def;
+  switch (field) {
+    case "name":
+      return def.name;
+    case "cpudef.model":
+      return cpudef.model;
+    case "cpudef.threads":
+      return cpudef.threads;
+    case "memory.total":
+      return [memory, cpudef.nodes];
+    case "vlanid":
+      return def.vlanid;
+    case "genid":
+      return def.genid;
+    case "disks":
+    case "nets":
+    case "custom":
+      return def[field].length;
+    default:
+      return cpudef;
+  }
+}
+
+function issuesOf(def: Vmdef): readonly FieldIssue[] {
   const issues = new Issues();
   issues.report("name", nameProblem(def.name, NAME_MAX));
   validateCpu(issues, def);
@@ -90,7 +152,11 @@ function validateDisks(issues: Issues, def: Vmdef): void {
   const at = (position: number) => position === 0 ? "osdisk" : `disks[${position - 1}]`;
   const disks = allDisks(def);
   for (const [position, disk] of disks.entries()) validateDisk(issues, at(position), disk);
-  for (const position of duplicates(disks.map((disk) => disk.path))) {
+  // Drives without a medium are no two of the same.
+  const paths = disks.map(({ path, device }, position) =>
+    path === "" && device === DiskDevice.cdrom ? `empty ${position}` : path
+  );
+  for (const position of duplicates(paths)) {
     issues.add(`${at(position)}.path`, "must not be that of another disk of this VM");
   }
 }
@@ -119,8 +185,14 @@ function validateNets(issues: Issues, nets: readonly Net[]): void {
 /** What Linux takes for a network device and libvirt's schema for a bridge. */
 const BRIDGE_NAME = /^(?!\.{1,2}$)[A-Za-z0-9_.-]+$/;
 
-function validateNetName(issues: Issues, field: string, { name, nettype }: Net): void {
-  if (nettype === NetType.bridge) {
+function validateNetName(issues: Issues, field: string, net: Net): void {
+  const { name, nettype } = net;
+  if (isKeptNet(net)) {
+    issues.add(
+      field,
+      `must be a bridge or a network: an interface of type "${kindOfNet(net)}" can only stay as it is`,
+    );
+  } else if (nettype === NetType.bridge) {
     issues.check(
       BRIDGE_NAME.test(name) && name.length <= BRIDGE_NAME_MAX,
       field,

@@ -8,6 +8,7 @@ import type { Disk } from "./vm.ts";
 export function validateDisk(issues: Issues, at: string, disk: Disk): void {
   issues.range(`${at}.size`, disk.size, 0, DISK_MAX_MIB);
   validateDevice(issues, at, disk);
+  if (disk.path === "" && disk.device === DiskDevice.cdrom) return validateProvisioning(issues, at, disk); // without a medium
   const sound = issues.report(`${at}.path`, pathProblem(disk.path));
   if (sound && validatePlace(issues, `${at}.path`, disk.path)) {
     validateKind(issues, at, disk);

@@ -1,4 +1,5 @@
 import type { Inventory } from "../cluster/inventory.ts";
+import { hasConsole } from "../domain_xml/character_devices.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Console } from "../libvirt/console.ts";
 import { DomainState, ErrorCode } from "../libvirt/constants.ts";
@@ -44,7 +45,7 @@ const SEARCH_MS = 10_000;
 const LOOK_MS = 100;
 
 export interface VmConsolesOptions {
-  readonly hypervisor: Pick<Hypervisor, "console" | "state">;
+  readonly hypervisor: Pick<Hypervisor, "console" | "state" | "liveXml">;
   readonly monitor: Pick<HostMonitor, "domain" | "uuid">;
   readonly inventory: Inventory;
 }
@@ -63,7 +64,9 @@ export class VmConsoles implements ConsoleUseCases {
       throw new VirtxError("not_found", `Cannot open the console of VM ${uuid}: there is no such VM`);
     }
     const name = this.#nameOf(uuid);
-    const terminal = await hypervisor.console(uuid, { force }).catch((error) => refuse(error, name));
+    const terminal = await hypervisor.console(uuid, { force }).catch((error) =>
+      this.#refuse(error, uuid, name)
+    );
     return {
       read: () => terminal.read(),
       write: (bytes) => terminal.write(bytes),
@@ -120,20 +123,24 @@ export class VmConsoles implements ConsoleUseCases {
     }
   }
 
+  async #refuse(error: unknown, uuid: string, name: string): Promise<never> {
+    const libvirt = error instanceof VirtxError ? error.libvirt : undefined;
+    const what = `Cannot open the console of VM "${name}"`;
+    if (libvirt?.code === ErrorCode.operationInvalid) {
+      throw new VirtxError("conflict", `${what}: it is not running`, { cause: error, libvirt });
+    }
+    if (libvirt?.code === ErrorCode.operationFailed) {
+      const why = `another user has it (${libvirt.message}); it can be taken by force`;
+      throw new VirtxError("conflict", `${what}: ${why}`, { cause: error, libvirt });
+    }
+    if (libvirt?.code === ErrorCode.internalError && !hasConsole(await this.#o.hypervisor.liveXml(uuid))) {
+      const why = "it has none; add a serial device of type pty to it (virsh edit), and start it anew";
+      throw new VirtxError("conflict", `${what}: ${why}`, { cause: error, libvirt });
+    }
+    throw error;
+  }
+
   #nameOf(uuid: string): string {
     return this.#o.inventory.vm(uuid)?.name ?? uuid;
   }
-}
-
-function refuse(error: unknown, name: string): never {
-  const libvirt = error instanceof VirtxError ? error.libvirt : undefined;
-  const what = `Cannot open the console of VM "${name}"`;
-  if (libvirt?.code === ErrorCode.operationInvalid) {
-    throw new VirtxError("conflict", `${what}: it is not running`, { cause: error, libvirt });
-  }
-  if (libvirt?.code === ErrorCode.operationFailed) {
-    const why = `another user has it (${libvirt.message}); it can be taken by force`;
-    throw new VirtxError("conflict", `${what}: ${why}`, { cause: error, libvirt });
-  }
-  throw error;
 }

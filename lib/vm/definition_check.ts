@@ -4,6 +4,7 @@ import type { HostMonitor } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { DiskProvisioning, Firmware, NetType } from "../model/enums.ts";
 import { type ErrorKind, type FieldIssue, VirtxError } from "../model/error.ts";
+import { isKeptNet } from "../model/kept.ts";
 import { didYouMean } from "../model/suggest.ts";
 import { allDisks, type DefinitionVerdict, vcpus, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -209,7 +210,9 @@ export class DefinitionChecker {
     const { hypervisor, monitor } = this.#o;
     const named = nets.some(({ nettype }) => nettype === NetType.network);
     const active = named ? await hypervisor.activeNetworks() : [];
-    return nets.flatMap(({ name, nettype }, index) => {
+    return nets.flatMap((net, index) => {
+      if (isKeptNet(net)) return []; // libvirt will say
+      const { name, nettype } = net;
       const isBridge = nettype === NetType.bridge;
       if (isBridge ? monitor.hasBridge(name) : active.includes(name)) return [];
       const missing = isBridge ? `there is no bridge "${name}"` : `libvirt has no active network "${name}"`;

@@ -1,5 +1,7 @@
+import { isDeepStrictEqual } from "node:util";
 import { DiskDevice, DiskManagement, DiskProvisioning } from "../model/enums.ts";
 import { type ErrorKind, VirtxError } from "../model/error.ts";
+import { isKeptDisk } from "../model/kept.ts";
 import { allDisks, type Disk, ownsStorage, type Vmdef } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { PlannedDisk } from "./change.ts";
@@ -47,6 +49,10 @@ export async function planDisks(
   for (const [field, disk] of namedDisks(def)) {
     const kept = before.get(disk.path);
     before.delete(disk.path);
+    if (disk.path === "") {
+      disks.push(disk);
+      continue;
+    }
     try {
       if (kept === undefined && isProvisioned(disk)) {
         provision.push({ disk, created: await storage.plan(disk, `${tag}.${provision.length}`) });
@@ -67,8 +73,9 @@ export async function planDisks(
       disks.push({ ...disk, prov, size: facts.sizeMiB });
     } catch (error) {
       if (!(error instanceof VirtxError) || !TELLING.includes(error.kind)) throw error;
-      obstacles.push({ kind: error.kind, field: `${field}.path`, message: error.message });
       disks.push(disk);
+      if (kept !== undefined && staysAsItIs(disk, kept)) continue;
+      obstacles.push({ kind: error.kind, field: `${field}.path`, message: error.message });
     }
   }
   const [osdisk, ...rest] = disks;
@@ -78,6 +85,11 @@ export async function planDisks(
     dropped: [...before.values()].filter(ownsStorage),
   };
   return { plan, obstacles };
+}
+
+/** Whether nothing of a disk is to change, so that its storage need not be looked at: it may be where virtxd cannot. */
+function staysAsItIs(disk: Disk, old: Disk): boolean {
+  return isKeptDisk(disk) && disk.size === 0 && isDeepStrictEqual({ ...disk, size: 0 }, { ...old, size: 0 });
 }
 
 /** Failures that say something of the disk rather than of the storage or of us. */

@@ -3,6 +3,7 @@ import type { KeptState } from "../libvirt/domain.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { DiskDevice, Firmware } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
+import { isKeptNet } from "../model/kept.ts";
 import { DEVICES_ROOT, IMAGES_ROOT, isBelow, seedPath } from "../model/paths.ts";
 import { allDisks, vcpus } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -63,9 +64,7 @@ export async function describeForTarget(
       cpu,
       disks: identities,
       devices: platform.devices,
-      nets: def.nets.filter(({ name }) => name !== "" && !platform.hostInterfaces.includes(name)).map((
-        { name, nettype },
-      ) => ({ name, nettype })),
+      nets: def.nets.filter((net) => !isKeptNet(net)).map(({ name, nettype }) => ({ name, nettype })),
       storage: paths.some((path) => isBelow(path, IMAGES_ROOT)) ? storage.id : undefined,
     },
     bound: [

@@ -43,9 +43,9 @@ export class RegisteredDisks implements DiskUsers {
   }
 }
 
-/** CD-ROMs are read-only and LUNs arbitrate by persistent reservations, so those may be shared. */
+/** CD-ROMs are read-only and LUNs arbitrate by persistent reservations, so those may be shared; what has no path is none of ours. */
 export function isExclusive(disk: Disk): boolean {
-  return disk.device === DiskDevice.disk && disk.path !== "";
+  return disk.device === DiskDevice.disk && disk.path.startsWith("/");
 }
 
 /** Whether a definition's VM may write to a disk; one that cannot be read may, if it names it. */

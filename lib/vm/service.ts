@@ -18,7 +18,6 @@ import { isInvalid, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
-import { newNameProblem } from "../model/validate.ts";
 import type { RecordedOperation } from "../model/operation.ts";
 import { IMAGES_ROOT, isBelow, variablesPath } from "../model/paths.ts";
 import {
@@ -71,6 +70,7 @@ import { Seed } from "./seed.ts";
 import { SharedDefinitions } from "./shared_definitions.ts";
 import { VmTurns } from "./turns.ts";
 import { Variables } from "./variables.ts";
+import { requireValidChange } from "./valid_change.ts";
 import { VmHolders } from "./vm_holders.ts";
 import type { BegunMigration, ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
 
@@ -345,7 +345,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       const domain = await this.#require(uuid, "update", OFF);
       await this.#requireTag(uuid, precondition, "update");
       const { def: old } = readable(domain, "update");
-      requireName(vmdef.name, old.name);
+      requireValidChange(vmdef, old);
       const taken = this.#claims.issues(uuid, vmdef, old);
       return this.#checker.verdict(
         await this.#checker.check({ vm: uuid, def: vmdef, old, tag: uuid, taken, duplicateName }),
@@ -383,7 +383,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       await this.#requireTag(uuid, precondition, "update");
       const xml = await this.#editable(domain);
       const { def: old } = parseDomainXml(xml);
-      requireName(vmdef.name, old.name);
+      requireValidChange(vmdef, old);
       using claim = this.#claims.take(uuid, vmdef, old);
       const tag = `${uuid}.${started}`;
       const checked = await this.#checker.check({
@@ -988,14 +988,6 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
 function migratable({ migration_type }: VmMigrateOptions): readonly Runstate[] {
   return migration_type === MigrationType.live ? [Runstate.running, Runstate.paused] : OFF;
-}
-
-/** A name that a VM has stays; see newNameProblem. */
-function requireName(name: string, old: string): void {
-  const message = name === old ? undefined : newNameProblem(name);
-  if (message === undefined) return;
-  const issues = [{ field: "vmdef.name", message }];
-  throw new VirtxError("invalid", `Cannot call VM "${old}" ${JSON.stringify(name)}`, { issues });
 }
 
 /** What makes of the state that a VM is in one that is wanted. */

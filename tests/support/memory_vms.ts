@@ -19,6 +19,7 @@ import { type Precondition, requireTag } from "../../lib/vm/definition_tag.ts";
 import { NO_MIGRATION } from "../../lib/vm/migration_progress.ts";
 import { type OperationControl, unlessCancelled } from "../../lib/vm/operation_course.ts";
 import type { BegunMigration, ChangeOutcome, VmUseCases } from "../../lib/vm/use_cases.ts";
+import { requireValidChange } from "../../lib/vm/valid_change.ts";
 
 const NO_STATS = {
   cpu_utilization: 0,
@@ -73,12 +74,13 @@ export class MemoryVms implements VmUseCases {
 
   async checkUpdate(
     uuid: string,
-    _options: VmUpdateOptions,
+    { vmdef }: VmUpdateOptions,
     precondition?: Precondition,
   ): Promise<DefinitionVerdict> {
     await this.#begin();
     this.#find(uuid);
     requireTag(this.#def(uuid), precondition, "update");
+    requireValidChange(vmdef, this.#def(uuid));
     return this.verdict;
   }
 
@@ -96,6 +98,7 @@ export class MemoryVms implements VmUseCases {
   ): Promise<ChangeOutcome> {
     await this.#begin();
     requireTag(this.#def(uuid), precondition, "update");
+    requireValidChange(vmdef, this.#def(uuid));
     this.#put(uuid, vmdef, this.#require(uuid, Runstate.poweroff));
     return this.outcome;
   }

@@ -26,7 +26,8 @@ export function stopping(
     done: () => force === 2 ? "killed" : "stopped",
     begun,
     after: {
-      until: async (signal) => void await untilState(cluster, vm.uuid, OFF, signal),
+      // One that nothing defines is gone once it is off.
+      until: async (signal) => void await untilState(cluster, vm.uuid, [...OFF, "deleted"], signal),
       words: force === 0 ? asked(vm, begun, otherwise) : undefined,
     },
   };

@@ -105,7 +105,10 @@ export function completeDisks(
   for (const { said } of drafts) if (said.path !== undefined) paths.add(said.path);
   return drafts.map(({ said, naming, field }) => {
     const path = said.path ?? (sparse ? undefined : newPath(said, vmName, paths)) ?? "";
-    if (path === "" && !field.faulty) field.refuse(`must have a path${sparse ? "" : whyPath(said, vmName)}`);
+    const empty = said.path === "" && said.device === DiskDevice.cdrom;
+    if (path === "" && !empty && !field.faulty) {
+      field.refuse(`must have a path${sparse ? "" : whyPath(said, vmName)}`);
+    }
     paths.add(path);
     return { disk: sparse ? zeroDisk({ ...said, path }) : completeDisk({ ...said, path }), naming };
   });

@@ -51,13 +51,14 @@ export interface DefinitionFlags {
  * Makes a definition of flags alone, or changes one by them: a disk whose path the definition has is changed, another is added;
  * an interface likewise, by its MAC address, and a custom field by its name.
  *
+ * @param old for a change, the definition that the VM has: what stays of it may be what no other VM could get
  * @throws VirtxError invalid, with an issue for all that is wrong, which names the flag
  */
-export function definitionFromFlags(flags: DefinitionFlags, base?: Vmdef): Vmdef {
+export function definitionFromFlags(flags: DefinitionFlags, base?: Vmdef, old?: Vmdef): Vmdef {
   const issues = new Issues();
   const names = new Names();
   const def = new FlagReader(flags, base, issues, names).read();
-  const found = issues.found.length > 0 ? issues.found : namedIssues(def, names);
+  const found = issues.found.length > 0 ? issues.found : namedIssues(def, names, old);
   if (found.length === 0) return def;
   throw new VirtxError("invalid", "Cannot make a definition of a VM of these flags", { issues: found });
 }

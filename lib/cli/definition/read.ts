@@ -46,6 +46,8 @@ export interface ReadOptions {
   readonly copied?: (from: string) => void;
   /** Paths that no new disk is to be given; for a change, those of the disks that the VM has. */
   readonly taken?: Iterable<string>;
+  /** For a change, the definition that the VM has: what stays of it may be what no other VM could get. */
+  readonly old?: Vmdef;
 }
 
 /**
@@ -60,7 +62,9 @@ export function readDefinition(value: unknown, where: string, options: ReadOptio
   const names = new Names();
   const table = definitionField(new Field(issues, "", value))?.table(KEYS, "a table of name, memory, disks");
   const def = table && new Reader(table, names, options).read();
-  const found = issues.found.length > 0 || def === undefined ? issues.found : namedIssues(def, names);
+  const found = issues.found.length > 0 || def === undefined
+    ? issues.found
+    : namedIssues(def, names, options.old);
   if (def === undefined || found.length > 0) throw invalidDefinition(where, found);
   const { name, copied } = options;
   if (name === undefined || copied === undefined || name === def.name) return def;
@@ -78,8 +82,8 @@ function definitionField(field: Field): Field | undefined {
 }
 
 /** The rules of the model that a definition breaks, under the names that its fields have for whoever wrote it. */
-export function namedIssues(def: Vmdef, names: Names): readonly FieldIssue[] {
-  return validateVmdef(def).map(({ field, message }) => ({ field: names.of(field), message }));
+export function namedIssues(def: Vmdef, names: Names, old?: Vmdef): readonly FieldIssue[] {
+  return validateVmdef(def, old).map(({ field, message }) => ({ field: names.of(field), message }));
 }
 
 /** The error for all that is wrong with a text as a definition. */

@@ -74,7 +74,7 @@ async function edited(context: Context, def: Vmdef, format: Format): Promise<Vmd
       const now = await readBack(path);
       if (now === before || now.trim() === "") return undefined;
       try {
-        return await parseDefinition(now, format, "what you wrote", { taken });
+        return await parseDefinition(now, format, "what you wrote", { taken, old: def });
       } catch (error) {
         if (!(error instanceof VirtxError) || !canAsk(context) || now === text) throw error;
         reportFailure(error, context.program, context.err);

@@ -19,7 +19,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const read = await cluster.vm(vm.uuid);
   const { def } = read;
   const taken = allDisks(def).map(({ path }) => path);
-  const file = await definitionFile(input, { name: input.string("name"), taken });
+  const file = await definitionFile(input, { name: input.string("name"), taken, old: def });
   const flags = definitionFlags(input);
   if (file === undefined && !saysAnything(flags)) {
     throw new VirtxError(
@@ -27,7 +27,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
       `What should change of ${vm.name}? Give a --file, or flags such as --memory`,
     );
   }
-  const after = definitionFromFlags(flags, file ?? def);
+  const after = definitionFromFlags(flags, file ?? def, def);
   if (!showDifferences(context, def, after)) {
     if (!context.options.quiet) context.err.line("Nothing changes.");
     return ExitCode.ok;

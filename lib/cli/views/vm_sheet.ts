@@ -8,6 +8,7 @@ import {
   NetModel,
   NetType,
 } from "../../model/enums.ts";
+import { isKeptDisk, isKeptNet, kindOfNet } from "../../model/kept.ts";
 import type { Operation } from "../../model/operation.ts";
 import { allDisks, type Cpudef, type Disk, type Net, vcpus } from "../../model/vm.ts";
 import { age, amount, frequency, instantOrNull, percent, rate, span } from "../output/human.ts";
@@ -112,8 +113,16 @@ export function cpuText(cpu: Cpudef): string {
 /** Of what is below a heading; see renderSheet. */
 const INDENT = 2;
 
+/** What is said of what can be kept or removed, and not be changed. */
+const KEPT = "kept as it is";
+
+function diskText(disk: Disk): string {
+  if (isKeptDisk(disk)) return `${disk.path} (${KEPT})`;
+  return disk.path || "(empty)";
+}
+
 const DISK_COLUMNS = [
-  { heading: "PATH", text: ({ path }: Disk) => path, least: 16 },
+  { heading: "PATH", text: diskText, least: 16 },
   { heading: "DEVICE", text: ({ device }: Disk) => enumName(DiskDevice, device), spare: 2 },
   { heading: "BUS", text: ({ bus }: Disk) => hyphenated(enumName(DiskBus, bus)), spare: 1 },
   { heading: "SIZE", text: ({ size }: Disk) => size === 0 ? "-" : formatSize(size), right: true },
@@ -122,8 +131,8 @@ const DISK_COLUMNS = [
 ];
 
 const NET_COLUMNS = [
-  { heading: "NAME", text: ({ name }: Net) => name },
-  { heading: "TYPE", text: ({ nettype }: Net) => enumName(NetType, nettype) },
+  { heading: "NAME", text: (net: Net) => isKeptNet(net) ? `${net.name} (${KEPT})` : net.name },
+  { heading: "TYPE", text: (net: Net) => isKeptNet(net) ? kindOfNet(net) : enumName(NetType, net.nettype) },
   { heading: "MODEL", text: ({ model }: Net) => enumName(NetModel, model), spare: 1 },
   { heading: "MAC", text: ({ mac }: Net) => mac },
 ];

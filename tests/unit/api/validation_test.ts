@@ -58,7 +58,7 @@ Deno.test("a body of the wrong shape is refused with every field at fault", asyn
 
 Deno.test("a body of the right shape is held to the model's rules", async () => {
   const vmdef = { ...SMALL_VMDEF, name: "x".repeat(33), genid: "yes", disks: [SMALL_VMDEF.osdisk] };
-  const fields = await fieldsOf(apiFixture().call("PUT", `/vms/${UUID}`, { vmdef }));
+  const fields = await fieldsOf(apiFixture().call("POST", "/vms", { vmdef }));
   assert.deepEqual(fields.toSorted(), ["vmdef.disks[0].path", "vmdef.genid", "vmdef.name"]);
 });
 

@@ -52,6 +52,31 @@ Deno.test("any definition becomes any other, and says so", () => {
   );
 });
 
+Deno.test("interfaces that the model has no word for stay, go, or are replaced as a whole", () => {
+  const more = `<interface type='hostdev' managed='yes'><mac address='52:54:00:aa:bb:09'/>
+      <source><address type='pci' domain='0x0000' bus='0x08' slot='0x10' function='0x6'/></source></interface>
+    <interface type='vhostuser'><mac address='52:54:00:aa:bb:0a'/><source type='unix' path='/run/v.sock' mode='client'/>
+      <model type='virtio'/></interface>
+  </devices>`;
+  const xml = FOREIGN.replace("</devices>", more);
+  const { nets } = parseDomainXml(xml).def;
+  assert.deepEqual(nets.map(({ name }) => name), [
+    "user:",
+    "direct:eth0",
+    "ovsbr0",
+    "hostdev:0000:08:10.6",
+    "vhostuser:/run/v.sock",
+  ]);
+  const without = edited(xml, (def) => ({ ...def, nets: def.nets.slice(1) }));
+  assert.deepEqual(changedLines(xml, without).new, []);
+  assert.deepEqual(parseDomainXml(without).def.nets, nets.slice(1));
+  const [user, ...others] = nets;
+  const bridged = { ...user, name: "br0", nettype: NetType.bridge } as Net;
+  const replaced = edited(xml, (def) => ({ ...def, nets: [bridged, ...others] }));
+  assert.ok(!replaced.includes("type='user'"));
+  assert.deepEqual(parseDomainXml(replaced).def.nets, [bridged, ...others]);
+});
+
 Deno.test("what others have put into a definition is there after any change", () => {
   const devices = `
     <watchdog model='i6300esb' action='reset'/>

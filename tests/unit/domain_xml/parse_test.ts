@@ -78,8 +78,8 @@ Deno.test("a domain that virtxd did not define is told as well as the model can"
         disk("/dev/vg0/data", { bus: DiskBus.sata }),
       ],
       nets: [
-        { name: "", nettype: NetType.network, model: NetModel.e1000, mac: "52:54:00:aa:bb:01" },
-        { name: "eth0", nettype: NetType.bridge, model: NetModel.e1000e, mac: "52:54:00:aa:bb:02" },
+        { name: "user:", nettype: NetType.bridge, model: NetModel.e1000, mac: "52:54:00:aa:bb:01" },
+        { name: "direct:eth0", nettype: NetType.bridge, model: NetModel.e1000e, mac: "52:54:00:aa:bb:02" },
         { name: "ovsbr0", nettype: NetType.bridge, model: NetModel.virtio, mac: "52:54:00:aa:bb:03" },
       ],
       vlanid: 12,

@@ -30,6 +30,36 @@ Deno.test("any definition that the generator makes is valid, and so is every exa
   for (const { what, def } of ENUM_VMDEFS) assert.deepEqual(validateVmdef(def), [], what);
 });
 
+Deno.test("what a VM has already may stay, and nothing of its kind may come", () => {
+  const foreign: Vmdef = {
+    ...SMALL_VMDEF,
+    name: "x".repeat(60),
+    cpudef: { ...SMALL_VMDEF.cpudef, model: "", threads: 2 },
+    osdisk: disk("/var/lib/libvirt/images/x.qcow2"),
+    disks: [disk("rbd:pool/image"), disk("", cdrom), disk("", cdrom)],
+    nets: [
+      net({ name: "user:", nettype: 1, mac: "52:54:00:00:00:01" }),
+      net({ name: "direct:eth0", nettype: 1 }),
+    ],
+  };
+  const after = (but: Partial<Vmdef>) =>
+    validateVmdef({ ...foreign, ...but }, foreign).map(({ field }) => field);
+  assert.deepEqual(after({ memory: { total: 512, hp: false } }), []);
+  assert.deepEqual(after({ osdisk: { ...foreign.osdisk, size: 8 }, disks: foreign.disks.slice(0, 1) }), []);
+  assert.deepEqual(after({ nets: foreign.nets.toReversed() }), []);
+  assert.deepEqual(after({ name: "y".repeat(60) }), ["name"]);
+  assert.deepEqual(after({ cpudef: { ...foreign.cpudef, threads: 4 } }), ["cpudef.threads"]);
+  assert.deepEqual(after({ disks: [disk("rbd:pool/other"), ...foreign.disks] }), ["disks[0].path"]);
+  assert.deepEqual(after({ disks: [...foreign.disks, foreign.osdisk] }), ["disks[3].path", "disks[3].path"]);
+  assert.deepEqual(after({ nets: [...foreign.nets, net({ name: "direct:eth0", nettype: 1 })] }), [
+    "nets[2].name",
+  ]);
+  assert.deepEqual(after({ nets: [net({ name: "user:", nettype: 1, mac: "52:54:00:00:00:02" })] }), [
+    "nets[0].name",
+  ]);
+  assert.deepEqual(validateVmdef(foreign).length, 7);
+});
+
 const CASES: readonly (readonly [what: string, found: readonly string[], expected: readonly string[]])[] = [
   ["a name of 32 characters", faults({ name: "😀".repeat(32) }), []],
   ["a name of 33 characters", faults({ name: "x".repeat(33) }), ["name"]],
