@@ -151,6 +151,8 @@ const Vmstats = z.object({
 export const VmSchema = z.object({
   uuid: Uuid,
   def: VmdefSchema,
+  flaw: text("Why the definition cannot be read, or is not told now: then def is no more than a part of it")
+    .optional(),
   runinfo: VmruninfoSchema,
   stats: Vmstats,
   ts: timestamp("When this was measured"),

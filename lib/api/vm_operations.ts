@@ -88,11 +88,14 @@ export function addVmOperations(
   }, async (input) => {
     const options = { ...input.body, ...permissionsOf(input.query) };
     if (input.query.dry_run === "true") return respondJson(200, await vms.checkCreate(options));
-    return await tracking.answer(input, {
+    const response = await tracking.answer(input, {
       run: (uuid, control) => vms.create(options, uuid, control),
       needsStorage: true,
-      answer: (uuid) => respondCreated(uuid, input.body.vmdef),
+      answer: respondCreated,
     });
+    // Also with the answer that it goes on, as its result is the UUID alone.
+    warn(response, unwiped(allDisks(options.vmdef).filter(({ prov }) => prov !== DiskProvisioning.none)));
+    return response;
   });
 
   endpoints.add({
@@ -226,10 +229,9 @@ function checkNewVmdef({ vmdef }: { readonly vmdef: Vmdef }): readonly FieldIssu
   return [...issues, ...message === undefined ? [] : [{ field: "vmdef.name", message }]];
 }
 
-function respondCreated(uuid: string, def: Vmdef): Response {
+function respondCreated(uuid: string): Response {
   const response = respondJson(201, uuid);
   response.headers.set("location", `/vms/${uuid}`);
-  warn(response, unwiped(allDisks(def).filter(({ prov }) => prov !== DiskProvisioning.none)));
   return response;
 }
 

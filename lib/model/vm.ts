@@ -106,6 +106,8 @@ export interface Vmstats {
 export interface Vm {
   readonly uuid: string;
   readonly def: Vmdef;
+  /** Why the definition cannot be read, or libvirt does not tell it; then `def` is only what can be told nevertheless. */
+  readonly flaw?: string | undefined;
   readonly runinfo: Vmruninfo;
   readonly stats: Vmstats;
   readonly ts: number;

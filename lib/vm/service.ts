@@ -14,7 +14,7 @@ import { inBackground } from "../model/background.ts";
 import type { Clock } from "../model/clock.ts";
 import { logFailure, unlessDefect } from "../model/defect.ts";
 import { enumName, Firmware, MigrationState, MigrationType, Runstate } from "../model/enums.ts";
-import { isInvalid, VirtxError } from "../model/error.ts";
+import { errorMessage, isInvalid, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
@@ -356,9 +356,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async get(uuid: string): Promise<Vm> {
     const domain = this.#local(uuid, "get");
     const { def, operations } = shown(domain);
+    const flaw = domain.xml === undefined ? this.#whyUntold(uuid) : domain.flaw;
     return {
       uuid,
       def: await this.#sized(def),
+      ...(flaw !== undefined && { flaw }),
       runinfo: {
         runstate: domain.runstate,
         host: this.#o.monitor.uuid,
@@ -396,13 +398,14 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       });
       requireNone(checked.obstacles, `change VM "${old.name}"`);
       const { plan } = checked;
+      const { remove, kept: keptDisks } = await this.#deletable(uuid, deletestorage ? plan.dropped : []);
       const outcome = await this.#changes.apply({
         op: "update",
         vm: uuid,
         oldXml: xml,
         newXml: editDomainXml(xml, plan.def, monitor.context(plan.def.firmware)),
         provision: plan.provision,
-        remove: await this.#deletable(uuid, deletestorage ? plan.dropped : []),
+        remove,
         confirm: async () =>
           requireNone(await this.#checker.taken(uuid, vmdef, old, plan), `change VM "${old.name}"`),
       }, control);
@@ -410,7 +413,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
       const kept = new Set(allDisks(vmdef).map(({ path }) => path));
       const dropped = allDisks(old).filter(({ path }) => !kept.has(path));
-      return warning(outcome, deletestorage ? unwiped(dropped) : undefined);
+      return warning(warning(outcome, keptDisks), deletestorage ? unwiped(dropped) : undefined);
     }, { signal: control?.signal });
   }
 
@@ -427,24 +430,21 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       await this.#requireTag(uuid, precondition, "delete");
       await this.#endCrashed(domain);
       const { def } = readable(domain, "delete");
+      const own = deletestorage ? allDisks(def).filter(ownsStorage) : [];
+      const { remove, kept } = await this.#deletable(uuid, own);
       const outcome = await this.#changes.apply({
         op: "delete",
         vm: uuid,
         oldXml: domain.xml,
         newXml: undefined,
         provision: [],
-        remove: deletestorage
-          ? new Map([
-            ...await this.#deletable(uuid, allDisks(def).filter(ownsStorage)),
-            ...await this.#ownVariables(domain),
-          ])
-          : new Map(),
+        remove: deletestorage ? new Map([...remove, ...await this.#ownVariables(domain)]) : new Map(),
         removeNow: now === true,
         keepsFirmware: !deletestorage,
       });
       await this.#refresh(uuid);
       log.info("VM deleted", { vm: uuid, name: def.name, storage: deletestorage, ms: clock() - started });
-      return warning(outcome, deletestorage ? unwiped(allDisks(def)) : undefined);
+      return warning(warning(outcome, kept), deletestorage ? unwiped(allDisks(def)) : undefined);
     });
   }
 
@@ -804,6 +804,18 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     return domain.xml;
   }
 
+  /** Why libvirt does not tell a definition, as far as that is known at once. */
+  #whyUntold(uuid: string): string {
+    const what = "libvirt does not tell it now";
+    try {
+      this.#o.hypervisor.requireAnswers(uuid);
+      return `${what}; try again when the VM's migration or other work has ended`;
+    } catch (error) {
+      if (error instanceof VirtxError) return `${what}: ${error.message}`;
+      throw error;
+    }
+  }
+
   /** By what libvirt has now, whoever has changed it. */
   async #requireTag(uuid: string, precondition: Precondition, verb: string): Promise<void> {
     if (precondition === undefined) return;
@@ -860,29 +872,39 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   /**
-   * Those disks that no other VM uses, of this host or of another, with which files they are now; undefined: none.
+   * Those disks that no other VM uses, of this host or of another, with which files they are now (undefined: none); and which
+   * are kept, and why, in words (undefined: none).
    * @throws VirtxError conflict: another host holds the lease of one
    */
-  async #deletable(uuid: string, disks: readonly Disk[]): Promise<ReadonlyMap<string, FileMark | undefined>> {
+  async #deletable(
+    uuid: string,
+    disks: readonly Disk[],
+  ): Promise<{
+    readonly remove: ReadonlyMap<string, FileMark | undefined>;
+    readonly kept: string | undefined;
+  }> {
     const { log, storage } = this.#o;
     const paths = disks.map((disk) => disk.path);
     const others = await this.#owners.secure(uuid, paths);
-    const files = new Map<string, FileMark | undefined>();
+    const remove = new Map<string, FileMark | undefined>();
+    const kept: string[] = [];
     for (const path of paths) {
       const user = others.get(path);
       if (user !== undefined) {
         log.warn("keeping a disk that another VM uses", { vm: uuid, path, user });
+        kept.push(`disk "${path}" is kept: it is one of ${user}`);
         continue;
       }
       try {
         await storage.leases.requireFree(path);
-        files.set(path, await storage.mark(path));
+        remove.set(path, await storage.mark(path));
       } catch (error) {
         if (!isInvalid(error)) throw error;
         logFailure(log, "warn", "keeping a disk that is no file", error, { vm: uuid, path });
+        kept.push(`disk "${path}" is kept: ${errorMessage(error)}`);
       }
     }
-    return files;
+    return { remove, kept: kept.length === 0 ? undefined : kept.join("; ") };
   }
 
   /** The UEFI variables of a VM, if they are on shared storage and its own, as {@link #deletable} has disks. */

@@ -43,6 +43,8 @@ export class MemoryVms implements VmUseCases {
   readonly #inventory: Inventory;
   readonly #host: string;
   outcome: ChangeOutcome = {};
+  /** Why definitions are not all there. */
+  flaw: string | undefined;
   obstacle: Error | undefined;
   /** What definitions are told that are only looked at. */
   verdict: DefinitionVerdict;
@@ -87,7 +89,15 @@ export class MemoryVms implements VmUseCases {
   async get(uuid: string): Promise<Vm> {
     await this.#begin();
     const { runstate, host, ts } = this.#find(uuid);
-    return { uuid, def: this.#def(uuid), runinfo: { runstate, host }, stats: NO_STATS, ts };
+    const { flaw } = this;
+    return {
+      uuid,
+      def: this.#def(uuid),
+      ...(flaw !== undefined && { flaw }),
+      runinfo: { runstate, host },
+      stats: NO_STATS,
+      ts,
+    };
   }
 
   async update(

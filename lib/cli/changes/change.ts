@@ -24,8 +24,8 @@ export interface Change {
   readonly body?: unknown;
   /** The definition that it is meant for, as its ETag: of another it is refused (`stale`). */
   readonly ifMatch?: string | undefined;
-  /** What is said when it is done, from what the operation brought, if that is known. */
-  readonly done: (result: unknown) => string;
+  /** What is said when it is done, from what the operation brought, if that is known, and the warning of the answer, if any. */
+  readonly done: (result: unknown, warning: string) => string;
   /** What is said if it is not waited for: "starting". */
   readonly begun: string;
   /** What has to come true behind the operation's end. */
@@ -76,7 +76,12 @@ export async function carryOut(
     const ended = reply.status === 202 && operation !== undefined
       ? (await attendance.end(operation, attended)).result
       : resultOf(reply);
-    const outcome = { vm, said: change.done(ended), operation, state: "completed" } as const;
+    const outcome = {
+      vm,
+      said: change.done(ended, warningIn(reply)),
+      operation,
+      state: "completed",
+    } as const;
     if (after === undefined) return outcome;
     attended.stage = { kind: "afterwards", words: after.words };
     try {
@@ -97,11 +102,20 @@ function isUnwaited(error: unknown, ...signals: readonly AbortSignal[]): boolean
 }
 
 /** What an answer says that came when all was done: as an operation's result does. */
-function resultOf({ body, headers }: Reply): unknown {
-  const warning = /^199 \S+ "(.*)"$/.exec(headers.get("warning") ?? "")?.[1]?.replaceAll(/\\(.)/g, "$1");
-  const until = headers.get(TRASH_HEADER);
-  if (body !== undefined || (warning === undefined && until === null)) return body;
-  return { warning, ...(until !== null && { trash: { until: Number(until) } }) };
+function resultOf(reply: Reply): unknown {
+  const warning = warningIn(reply);
+  const until = reply.headers.get(TRASH_HEADER);
+  if (reply.body !== undefined || (warning === "" && until === null)) return reply.body;
+  return {
+    ...(warning !== "" && { warning }),
+    ...(until !== null && { trash: { until: Number(until) } }),
+  };
+}
+
+/** The text of the Warning of an answer (RFC 7234 §5.5); empty: there is none. */
+function warningIn({ headers }: Reply): string {
+  const [, text = ""] = /^199 \S+ "(.*)"$/.exec(headers.get("warning") ?? "") ?? [];
+  return text.replaceAll(/\\(.)/g, "$1");
 }
 
 /** What a change left undone, as its result says; empty: nothing. */

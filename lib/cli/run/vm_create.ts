@@ -65,9 +65,9 @@ async function create(vmdef: Vmdef, host: string, input: Input, manner: Manner):
     method: "POST",
     path: definitionPath("/vms", input),
     body: { vmdef, host },
-    done: (result) => {
+    done: (result, warning) => {
       uuid = String(result);
-      return `created, ${uuid}`;
+      return `created, ${uuid}${warning && `; ${warning}`}`;
     },
     begun: "creating",
   }, manner);

@@ -1,3 +1,4 @@
+import { VirtxError } from "../../model/error.ts";
 import type { Context } from "../context.ts";
 import { type Format, FORMATS } from "../definition/format.ts";
 import { printDefinition } from "../definition/print.ts";
@@ -10,7 +11,13 @@ import { findVm } from "../server/find.ts";
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const { uuid } = await findVm(cluster, input.required("vm"));
-  const { def } = await cluster.vm(uuid);
+  const { def, flaw } = await cluster.vm(uuid);
+  if (flaw !== "") {
+    throw new VirtxError(
+      "conflict",
+      `Cannot export VM "${def.name}": its definition is not all there: ${flaw}`,
+    );
+  }
   const text = await printDefinition(def, formatFlag(input, context), { comments: input.flag("comments") });
   context.out.data(context.out.isTerminal ? plainLines(text) : text);
   return ExitCode.ok;

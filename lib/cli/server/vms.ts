@@ -48,6 +48,8 @@ export function readVmItem(item: Fields): VmItem {
 export interface VmDetails {
   readonly uuid: string;
   readonly def: Vmdef;
+  /** Why `def` is no more than a part of the definition; empty: it is all. */
+  readonly flaw: string;
   readonly runstate: Runstate;
   /** Why it is so; empty: nothing is to be said. */
   readonly reason: string;
@@ -68,6 +70,7 @@ export function readVm(body: unknown): Omit<VmDetails, "tag"> {
     uuid: vm.text("uuid"),
     // Completed and not taken apart: a server that sends a definition of another shape would refuse ours as well.
     def: normaliseVmdef(vm.raw("def") as Vmdef),
+    flaw: vm.textOr("flaw", ""),
     runstate: oneOf(Runstate, runinfo.number("runstate")),
     reason: runinfo.textOr("reason", ""),
     host: runinfo.text("host"),

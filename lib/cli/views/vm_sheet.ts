@@ -37,6 +37,7 @@ export async function vmSheet(
           (vm.reason === "io_error" ? " by an I/O error: see to its storage" : ""),
           vm.reason === "io_error" ? "red" : runstateStyle(vm.runstate),
         ],
+        ...vm.flaw === "" ? [] : [["Definition", `only a part of it: ${vm.flaw}`, "red"] as const],
         ["Host", o.hostName(vm.host)],
         ["CPUs", cpuText(def.cpudef)],
         ["Memory", `${formatSize(def.memory.total)}${def.memory.hp ? " of hugepages" : ""}`],

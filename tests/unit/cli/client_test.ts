@@ -153,9 +153,27 @@ Deno.test("a VM is made of flags or of a file, changed, printed and deleted", as
     "",
   ]);
   assert.deepEqual([(await api.virtx("vm update web9 --vlan 7")).stderr], ["Nothing changes.\n"]);
+  const lun = "path=/dev/mapper/x,device=lun,bus=virtio-scsi,management=managed,provisioning=thin";
+  const unwiped = await api.virtx(`vm create --name lun1 --memory 64MiB --disk ${lun}`);
+  assert.match(
+    unwiped.stdout,
+    /^lun1: created, [0-9a-f-]{36}; not wiped, as virtxd never wipes a LUN: "\/dev\/mapper\/x"\n$/,
+  );
   const text = (await api.virtx("vm export web9 --format toml")).stdout;
   const again = await api.virtx("vm create -f - --dry-run -o json", { stdin: text });
   assert.deepEqual([JSON.parse(again.stdout).name, JSON.parse(again.stdout).memory], ["web9", "512MiB"]);
+  api.vms.flaw = "libvirt does not tell it now: its QEMU hangs";
+  const partial = await api.virtx("vm export web9");
+  assert.deepEqual([partial.code, partial.stdout], [5, ""]);
+  assert.match(
+    partial.stderr,
+    /Cannot export VM "web9": its definition is not all there: libvirt .*: its QEMU hangs/,
+  );
+  assert.match(
+    (await api.virtx("vm get web9")).stdout,
+    /^Definition +only a part of it: libvirt does not tell/m,
+  );
+  api.vms.flaw = undefined;
   const unasked = await api.virtx("vm delete web9");
   assert.deepEqual([unasked.code, unasked.stderr], [
     64,

@@ -47,7 +47,8 @@ Deno.test("a VM whose definition libvirt does not tell is shown by what can be t
   {
     using _hung = withhold(host);
     await withHungVm(host);
-    const { def, runinfo } = await vms.get(HUNG.uuid);
+    const { def, flaw, runinfo } = await vms.get(HUNG.uuid);
+    assert.match(flaw ?? "", /^libvirt does not tell it now/);
     assert.deepEqual(
       [def.name, def.cpudef.sockets, def.memory.total, def.disks, runinfo.runstate],
       ["hung", 2, 256, [], Runstate.running],
@@ -66,7 +67,8 @@ Deno.test("a VM whose definition libvirt does not tell is shown by what can be t
   }
   await monitor.sample();
   await eventually("told", () => monitor.domain(HUNG.uuid)?.xml !== undefined);
-  assert.equal((await vms.get(HUNG.uuid)).def.osdisk.path, "/vms/ds/one.qcow2");
+  const told = await vms.get(HUNG.uuid);
+  assert.deepEqual([told.def.osdisk.path, told.flaw], ["/vms/ds/one.qcow2", undefined]);
   const written = await until("written", () => registry.read(HUNG.uuid), 10_000);
   assert.match(written, /<name>one<\/name>/);
 });
@@ -126,7 +128,11 @@ Deno.test("its disks may be any that exist, which then nobody gets, and nobody d
     error.message,
     /disk "\/vms\/ds\/there\.raw" is one of VM "hung" \(\S+\), or may be: libvirt does not tell/,
   );
-  await vms.delete(victim, { deletestorage: true });
+  const { warning } = await vms.delete(victim, { deletestorage: true });
+  assert.match(
+    warning ?? "",
+    /^disk "\/vms\/ds\/small\.qcow2" is kept: it is one of VM "hung" \(\S+\), or may be: libvirt does not tell/,
+  );
   assert.ok((await shared.names()).some((name) => OS_DISK.path.endsWith(name)));
   await vms.create({
     vmdef: { ...SMALL_VMDEF, name: "new", osdisk: diskAt("/vms/ds/new.qcow2", { size: 8 }) },
