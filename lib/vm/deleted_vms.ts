@@ -97,13 +97,13 @@ export class DeletedVms implements TrashUseCases {
     return { emptied, left };
   }
 
-  /** The host that has a VM, by what is known and by what all have recorded; undefined: none. */
+  /**
+   * The host that has a VM, by what all have recorded; undefined: none. What is only told may be out of date, and defining the
+   * VM asks about that.
+   */
   async #hostOf({ vm }: TrashInfo): Promise<string | undefined> {
     const { inventory, registry } = this.#o;
-    const nameOf = (host: string) => inventory.host(host)?.def.name ?? host;
-    const known = inventory.vm(vm)?.host;
-    if (known !== undefined) return nameOf(known);
-    for await (const recorded of registry.ofOthers()) if (recorded.vm === vm) return nameOf(recorded.host);
-    return undefined;
+    const [recorded] = await registry.everywhere(vm);
+    return recorded && (inventory.host(recorded.host)?.def.name ?? recorded.host);
   }
 }

@@ -553,6 +553,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const { def } = parseDomainXml(xml);
     const verb = `define VM "${def.name}" again`;
     await this.#exclusively(uuid, verb, async () => {
+      if (await this.#definition(uuid) !== undefined) {
+        throw new VirtxError("conflict", `Cannot ${verb}: it is there`);
+      }
       using claim = this.#claims.take(uuid, def);
       const checked = await this.#checker.check({
         vm: uuid,

@@ -5,10 +5,11 @@ import { silentLogger } from "../../../lib/model/log.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
 import { DeletedVms } from "../../../lib/vm/deleted_vms.ts";
 import { UnsettledChange } from "../../../lib/vm/unsettled_change.ts";
+import { ScriptedPeers } from "../../support/scripted_peers.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 import { VmHost } from "../../support/vm_host.ts";
 import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
-import { numberedUuid } from "../../support/vm_info.ts";
+import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
 const PATH = "/vms/ds/web/os.qcow2";
 const WEB = { ...SMALL_VMDEF, name: "web", osdisk: diskAt(PATH) };
@@ -72,6 +73,26 @@ Deno.test("a VM that is there, be it only in another host's registry, is not def
   assert.deepEqual([vm, files], ["", [PATH]]);
   assert.match(warnings.join(), /VM "web" is there, on host .*, so it is not defined again/);
   assert.equal(host.host.inventory.vm(uuid), undefined);
+});
+
+Deno.test("a VM that another host is still said to have comes back, unless that host has it", async () => {
+  const peers = new ScriptedPeers();
+  await using host = await VmHost.start(undefined, peers);
+  const { vms, shared, host: { inventory } } = host;
+  const uuid = await vms.create({ vmdef: WEB, host: "" });
+  await vms.delete(uuid, { deletestorage: true });
+  const other = numberedUuid(9);
+  peers.addresses.set(other, "192.0.2.9");
+  inventory.putHost(hostEntry({ uuid: other }));
+  inventory.putVm(vmInfo({ uuid, host: other }));
+  const deleted = deletedOf(host);
+  const [{ id } = assert.fail()] = await deleted.list();
+  peers.there = "running";
+  await assert.rejects(deleted.restore(id), { kind: "conflict", message: /has it, running/ });
+  assert.deepEqual(await shared.names(), []);
+  peers.there = "absent"; // it was deleted there just now
+  assert.equal((await deleted.restore(id)).vm, uuid);
+  assert.equal((await vms.get(uuid)).def.name, "web");
 });
 
 Deno.test("what cannot be defined stays in the trash, with its files", async () => {
