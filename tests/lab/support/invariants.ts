@@ -151,8 +151,8 @@ function runstatesOf({ state, reason }: Domain): readonly number[] {
   return RUNSTATES[state] ?? [];
 }
 
-/** What the hosts may differ in: when they learnt it, and figures that move all the time. */
-const VOLATILE = ["seen", "ts", "memoryavailable", "hpavailable"];
+/** What the hosts may differ in: when they learnt it, figures that move all the time, and what the version before does not tell. */
+const VOLATILE = ["seen", "ts", "memoryavailable", "hpavailable", "storage"];
 
 function equal({ hosts }: Observation): string[] {
   const [first, ...others] = hosts.filter(({ inventory }) => inventory !== undefined);

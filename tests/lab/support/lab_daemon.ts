@@ -12,6 +12,8 @@ const INSTALLED = "/usr/local/bin/virtxd";
 const PORT = 8080;
 
 export interface LabDaemonOptions {
+  /** Started instead of the one that was built: that of another version. */
+  readonly executable?: string;
   /** Added to the command line. */
   readonly args?: readonly string[];
   readonly env?: Readonly<Record<string, string>>;
@@ -35,7 +37,7 @@ export class LabDaemon implements AsyncDisposable {
 
   /** Like {@link start}, without waiting: for a daemon that is not expected to get ready. */
   static async launch(host: LabHost, options: LabDaemonOptions = {}): Promise<LabDaemon> {
-    await host.install(EXECUTABLE, INSTALLED);
+    await host.install(options.executable ?? EXECUTABLE, INSTALLED);
     const listen = `${host.address}:${PORT},127.0.0.1:${PORT}`;
     const process = await HostProcess.spawn(
       host,
