@@ -92,8 +92,19 @@ Deno.test("a change that libvirt's death cuts off half-way is undone as soon as 
     return (await host.run(["test", "-e", "/vms/ds/half.qcow2"])).code !== 0 || undefined;
   }, 20_000);
   assert.equal((await host.exec(["virsh", "list", "--all", "--uuid"])).trim(), "");
-  const left = await host.exec(["find", "/vms", "-type", "f"]);
+  const left = await host.exec(["find", "/vms", "-type", "f", "!", "-path", "/vms/.virtxd/*"]);
   assert.equal(left.trim(), "");
+  // The records of whose the disk is and which host has the VM stay, and say: nobody's.
+  const records = ["/vms/.virtxd/disks", "/vms/.virtxd/vms"];
+  const said = await host.exec([
+    "grep",
+    "--recursive",
+    "--no-filename",
+    "--only-matching",
+    '"value":.*',
+    ...records,
+  ]);
+  assert.deepEqual(said.trim().split("\n"), records.map(() => '"value":null}'));
 });
 
 Deno.test("domains that others define, start and remove by virsh are seen at once", async () => {
