@@ -28,6 +28,8 @@ export class AtomicDirectory {
   readonly #mode: number;
   readonly #fault: FaultHook;
   readonly #turns = new KeyedMutex();
+  /** The files whose temporary file stayed behind when a write failed, since the storage refused its removal, too. */
+  readonly #littered = new Set<string>();
 
   constructor({ tree, directory, mode = 0o750, fault = noFault }: AtomicDirectoryOptions) {
     this.#tree = tree;
@@ -51,12 +53,23 @@ export class AtomicDirectory {
         await this.#fault("written");
         await this.#files.rename(temp, path);
       } catch (error) {
-        await this.#files.unlink(temp).catch(() => {}); // the first failure is the one to tell; sweep() gets the rest
+        await this.#files.unlink(temp).catch(() => this.#littered.add(name)); // the first failure is the one to tell
         throw error;
       }
       await this.#fault("renamed");
       await this.#files.syncDirectory(parentOf(path));
     });
+    await this.#tidy();
+  }
+
+  /** Removes what earlier writes left, as while storage hung; what still cannot be removed stays for the next time. */
+  async #tidy(): Promise<void> {
+    for (const name of [...this.#littered]) {
+      await this.#turns.run(name, async () => {
+        if (!this.#littered.delete(name)) return;
+        await this.#files.unlink(this.#path(`.${name}.tmp`)).catch(() => this.#littered.add(name));
+      });
+    }
   }
 
   /** The content of a file; undefined if there is none. */

@@ -1,5 +1,7 @@
 import assert from "node:assert/strict";
 import { AtomicDirectory, type AtomicDirectoryOptions } from "../../../lib/posix/atomic_directory.ts";
+import { LocalFiles } from "../../../lib/posix/local_files.ts";
+import { Tree } from "../../../lib/posix/tree.ts";
 import { localTree } from "../../support/local_tree.ts";
 import { run } from "../../support/run.ts";
 import { TempDir } from "../../support/temp_dir.ts";
@@ -46,6 +48,28 @@ Deno.test("a write that fails leaves the old content and no temporary file", asy
   await assert.rejects(failing.write("x", encode("new")), /failed/);
   assert.equal(await text(failing, "x"), "old");
   assert.equal(await failing.sweep(), 0);
+});
+
+Deno.test("what a write leaves on storage that refuses its removal, too, goes with the next write", async () => {
+  await using dir = await TempDir.create();
+  let refuses = true;
+  class Refusing extends LocalFiles {
+    override async rename(path: string, to: string): Promise<void> {
+      if (refuses) throw new Error("it hangs");
+      await super.rename(path, to);
+    }
+    override async unlink(path: string): Promise<boolean> {
+      if (refuses) throw new Error("it hangs");
+      return await super.unlink(path);
+    }
+  }
+  const directory = directoryIn(dir, { tree: new Tree(dir.path, new Refusing()) });
+  for (const name of ["x", "y"]) await assert.rejects(directory.write(name, encode("new")), /it hangs/);
+  refuses = false;
+  await directory.write("y", encode("late"));
+  const names = Array.from(Deno.readDirSync(dir.at("a/b")), ({ name }) => name);
+  assert.deepEqual(names, ["y"]);
+  assert.equal(await text(directory, "y"), "late");
 });
 
 Deno.test("writers of one name take turns: the last to come wins, and readers see whole contents only", async () => {
