@@ -13,6 +13,8 @@ import { TestLab } from "./support/test_lab.ts";
 const ALONE = { args: ["--serf-rpc", "none"] };
 /** The storage is looked at every ten seconds. */
 const KNOWN_MS = 25_000;
+/** How often a cluster begins anew. */
+const NEW_STORAGES = 4;
 /** How many run at a time. */
 const QEMU_IMGS = 2;
 
@@ -202,4 +204,25 @@ Deno.test("of a cluster that has storage, a host whose mount has failed does not
   await two.exec(["umount", "/vms"]);
   await second.ready(KNOWN_MS);
   await create(second, "new");
+});
+
+Deno.test("hosts that start at the same instant begin new storage once, also in the place of another one", async () => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  const hosts = [lab.host(1), lab.host(2)];
+  const ids = new Set<string>();
+  for (let round = 1; round <= NEW_STORAGES; round++) {
+    // Of the storage before, the agents of both still tell.
+    await lab.host(1).exec(["bash", "-c", "rm -rf /vms/.virtxd /vms/xml /vms/ds && mkdir /vms/ds"]);
+    for (const host of hosts) await host.exec(["rm", "-rf", "/var/lib/virtxd"]);
+    await using daemons = new AsyncDisposableStack();
+    const started = await Promise.all(hosts.map((host) => LabDaemon.launch(host)));
+    for (const daemon of started) daemons.use(daemon);
+    await Promise.all(started.map((daemon) => daemon.ready(KNOWN_MS)));
+    for (const host of hosts) {
+      const { id } = JSON.parse(await host.exec(["cat", "/var/lib/virtxd/storage.json"]));
+      assert.equal(id, JSON.parse(await host.exec(["cat", "/vms/.virtxd/storage.json"])).id);
+      ids.add(id);
+    }
+    assert.equal(ids.size, round);
+  }
 });
