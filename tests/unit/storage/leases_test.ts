@@ -42,8 +42,8 @@ Deno.test("a lease that is held stays, and its holder is named", async () => {
     await Deno.mkdir(shared.at(`/vms/xml/${uuid}`), { recursive: true });
     await Deno.writeTextFile(shared.at(`/vms/xml/${uuid}/lockid`), `${number}\n`);
   }
-  for (const attempt of [leases.requireFree(DISK), leases.end(DISK)]) {
-    await assert.rejects(attempt, {
+  for (const attempt of [() => leases.requireFree(DISK), () => leases.end(DISK)]) {
+    await assert.rejects(attempt(), {
       kind: "conflict",
       message: new RegExp(`host 3 \\(host ${host}\\) holds its lease "/vms/lock/`),
     });

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { buildDomainXml } from "../../../lib/domain_xml/build.ts";
 import { Firmware } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
@@ -122,7 +123,12 @@ Deno.test("what cannot be defined stays in the trash, with its files", async () 
 Deno.test("of a VM with UEFI whose variables were not kept, that is told", async () => {
   await using host = await VmHost.start();
   const { vms } = host;
-  const uuid = await vms.create({ vmdef: { ...WEB, firmware: Firmware.uefi }, host: "" });
+  const { hypervisor, monitor } = host.host;
+  const uuid = await vms.create({ vmdef: WEB, host: "" });
+  // Not by an update, since the host of the test may have no firmware.
+  const context = monitor.context(Firmware.uefi);
+  await hypervisor.define(buildDomainXml(uuid, { ...WEB, firmware: Firmware.uefi }, context));
+  await monitor.refresh(uuid);
   await vms.delete(uuid, { deletestorage: true });
   const deleted = deletedOf(host);
   const [{ id = "" } = {}] = await deleted.list();
