@@ -81,7 +81,7 @@ Deno.test("what a person sees of a cluster", async (t) => {
     await step("virtx vm stop web2 --force", /^web2: stopped$/m);
     await step(
       "virtx vm delete web2 --storage",
-      /^ +\/vms\/ds\/.*\nDelete web2 and its disks, which can be restored for 1d\? \[y\/N\]/m,
+      / \/vms\/ds\/.*\nDelete web2 and its disks, which can be restored for 1d\? \[y\/N\]/m,
     );
     await terminal.line("n");
     await seen(terminal, "--storage", /^\[1\] \$ $/m);
