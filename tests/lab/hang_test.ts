@@ -250,8 +250,8 @@ async function keepBusy(host: LabHost, vm: string): Promise<{ readonly ended: Pr
   await hang(host, vm);
   const ended = host.run(["virsh", "suspend", vm]); // as any command of virsh that needs the guest's QEMU
   await until("libvirt to be busy with it", async () => {
-    const { stderr } = await host.run(["timeout", "2", "virsh", "domstats", "--nowait", "--balloon", vm]);
-    return stderr === "" || undefined;
+    const { stdout } = await host.run(["virsh", "domcontrol", vm]); // which takes no job of its own
+    return stdout.startsWith("occupied") || undefined;
   }, 20_000);
   return { ended };
 }
