@@ -24,7 +24,8 @@ export class FuseStorage implements AsyncDisposable {
     try {
       await until(
         "/vms to be mounted",
-        async () => (await host.exec(["stat", "-f", "-c", "%T", "/vms"])).trim() === "fuseblk" || undefined,
+        async () =>
+          (await host.exec(["stat", "-f", "-c", "%T", "/vms"])).trim().startsWith("fuse") || undefined,
         10_000,
       );
       return storage;
