@@ -15,13 +15,16 @@ import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 const PATH = "/vms/ds/web/os.qcow2";
 const WEB = { ...SMALL_VMDEF, name: "web", osdisk: diskAt(PATH) };
 
-function deletedOf({ shared, host, registry, vms }: VmHost): DeletedVms {
+function deletedOf(
+  { shared, host, registry, vms }: VmHost,
+  define = async (vm: string, xml: string): Promise<void> => await vms.redefine(vm, xml),
+): DeletedVms {
   return new DeletedVms({
     trash: shared.storage().trash,
     inventory: host.inventory,
     registry,
     settle: (vm) => vms.settle(vm),
-    define: (vm, xml) => vms.redefine(vm, xml),
+    define,
     log: silentLogger,
   });
 }
@@ -125,12 +128,12 @@ Deno.test("of a VM with UEFI whose variables were not kept, that is told", async
   const { vms } = host;
   const { hypervisor, monitor } = host.host;
   const uuid = await vms.create({ vmdef: WEB, host: "" });
-  // Not by an update, since the host of the test may have no firmware.
+  // By libvirt itself, since the host of the test may have no firmware.
   const context = monitor.context(Firmware.uefi);
   await hypervisor.define(buildDomainXml(uuid, { ...WEB, firmware: Firmware.uefi }, context));
   await monitor.refresh(uuid);
   await vms.delete(uuid, { deletestorage: true });
-  const deleted = deletedOf(host);
+  const deleted = deletedOf(host, async (_vm, xml) => void await hypervisor.define(xml));
   const [{ id = "" } = {}] = await deleted.list();
   assert.match((await deleted.restore(id)).warnings.join(), /UEFI variables are not among what was kept/);
 });
