@@ -49,6 +49,12 @@ export class Tree {
     return [];
   }
 
+  /** The names of the directories in a directory of the tree, none if there is no such; the same errors. */
+  async directories(directory: string): Promise<string[]> {
+    if ((await this.missing(directory)).length > 0) return [];
+    return await this.files.directories(this.at(directory));
+  }
+
   /** Makes a directory of the tree and what is missing above it, but never the root, durably; the same errors. */
   async make(directory: string, mode: number): Promise<void> {
     for (const name of await this.missing(directory)) await this.files.mkdir(this.at(name), mode);

@@ -83,7 +83,7 @@ export class MigrationRecords extends RecordDirectory<MigrationRecord> {
     const { tree, hostUuid } = this.#options;
     const others = await onStorage(
       "Cannot look for the records of migrations",
-      async () => (await tree.missing("xml")).length > 0 ? [] : await tree.files.directories(tree.at("xml")),
+      () => tree.directories("xml"),
     );
     const sources = others.filter((host) => isUuid(host) && host !== hostUuid);
     const found = await Promise.all(sources.map(async (source) => {

@@ -1,7 +1,5 @@
-import { createHash } from "node:crypto";
 import { z } from "zod";
 import type { FaultHook } from "../model/fault.ts";
-import { IMAGES_ROOT, isBelow } from "../model/paths.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { Tree } from "../posix/tree.ts";
 import { Generations } from "./generations.ts";
@@ -35,7 +33,8 @@ interface Place {
 
 const Uuid = z.string().refine(isUuid);
 
-/** The owners of the disks below /vms/ds, by {@link diskKey}; fault points: those of Generations, with `disks.` before. */
+/** The owners of the disks below /vms/ds, by imageKey (others have no record: what only one host can see, or what
+ * arbitrates by itself); fault points: those of Generations, with `disks.` before. */
 export function diskRecords({ tree, fault }: Place): DiskRecords {
   return new Generations<DiskRecord>({
     tree,
@@ -55,13 +54,4 @@ export function vmRecords({ tree, fault }: Place): VmRecords {
     called: "which host has a VM",
     fault: fault && ((point) => fault(`vms.${point}`)),
   });
-}
-
-/**
- * The key of a disk: the MD5 of its name below /vms/ds, in hex, as of the prototype's leases (interop.md §3). Undefined: it is
- * not there; what only one host can see, or what arbitrates by itself, has no record.
- */
-export function diskKey(path: string): string | undefined {
-  if (!isBelow(path, IMAGES_ROOT)) return undefined;
-  return createHash("md5").update(path.slice(IMAGES_ROOT.length + 1)).digest("hex");
 }

@@ -103,8 +103,7 @@ export class Registry {
   /** The definitions that all other hosts have recorded; one that vanishes meanwhile is left out. */
   async *ofOthers(): AsyncGenerator<RecordedDefinition> {
     const { tree, hostUuid } = this.#o;
-    if ((await tree.missing("xml")).length > 0) return;
-    const hosts = (await tree.files.directories(tree.at("xml"))).filter(isUuid);
+    const hosts = (await tree.directories("xml")).filter(isUuid);
     for (const host of hosts.filter((host) => host !== hostUuid)) {
       const registry = new Registry({ tree, hostUuid: host });
       const vms = await registry.list();
@@ -123,8 +122,7 @@ export class Registry {
   async everywhere(vm: string): Promise<readonly RecordedDefinition[]> {
     const { tree } = this.#o;
     return await onStorage(`Cannot read the registries' definitions of VM ${vm}`, async () => {
-      if ((await tree.missing("xml")).length > 0) return [];
-      const hosts = (await tree.files.directories(tree.at("xml"))).filter(isUuid);
+      const hosts = (await tree.directories("xml")).filter(isUuid);
       const found = await Promise.all(hosts.map(async (host) => {
         const xml = await new Registry({ tree, hostUuid: host }).read(vm);
         return xml === undefined

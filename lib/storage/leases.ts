@@ -1,6 +1,6 @@
 import { VirtxError } from "../model/error.ts";
-import { leaseKey } from "../model/lease_key.ts";
-import { IMAGES_ROOT, isBelow, SHARED_ROOT } from "../model/paths.ts";
+import { imageKey } from "../model/lease_key.ts";
+import { SHARED_ROOT } from "../model/paths.ts";
 import { isUuid } from "../model/uuid.ts";
 import { parentOf } from "../posix/files.ts";
 import { onStorage } from "../posix/storage_error.ts";
@@ -52,7 +52,7 @@ export class Leases {
 
   /** The lease file of an image; undefined: there is none. */
   async #find(path: string): Promise<string | undefined> {
-    const key = isBelow(path, IMAGES_ROOT) ? leaseKey(path) : undefined;
+    const key = imageKey(path);
     if (key === undefined) return undefined;
     const directory = `lock/${key}`;
     if ((await this.#tree.missing(directory)).length > 0) return undefined;
@@ -86,11 +86,8 @@ export class Leases {
 
   /** The host that has cached that number as its own. */
   async #hostOf(number: number): Promise<string | undefined> {
-    if ((await this.#tree.missing("xml")).length > 0) return undefined;
-    const { files } = this.#tree;
-    for (const host of await files.directories(this.#tree.at("xml"))) {
-      if (!isUuid(host)) continue;
-      const cached = await files.read(this.#tree.at(`xml/${host}/lockid`), NUMBER_BYTES);
+    for (const host of (await this.#tree.directories("xml")).filter(isUuid)) {
+      const cached = await this.#tree.files.read(this.#tree.at(`xml/${host}/lockid`), NUMBER_BYTES);
       if (cached && Number(new TextDecoder().decode(cached).trim()) === number) return host;
     }
     return undefined;

@@ -404,10 +404,8 @@ export class Trash {
   }
 
   async #entries(): Promise<TrashEntry[]> {
-    if ((await this.#tree.missing(TRASH)).length > 0) return [];
-    const names = await this.#files.directories(this.#tree.at(TRASH));
     const entries: TrashEntry[] = [];
-    for (const name of names.sort()) {
+    for (const name of (await this.#tree.directories(TRASH)).sort()) {
       const id = CLAIMED.exec(name)?.[1] ?? name;
       const entry = isUuid(id) ? await this.#entry(id, `${TRASH}/${name}`) : undefined;
       if (entry !== undefined) entries.push(entry);

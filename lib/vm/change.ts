@@ -1,4 +1,5 @@
 import { v4 as newId } from "uuid";
+import { ifReadable } from "../domain_xml/if_readable.ts";
 import { parseSummary } from "../domain_xml/summary.ts";
 import type { Hypervisor, UndefineOptions } from "../libvirt/hypervisor.ts";
 import type { Clock } from "../model/clock.ts";
@@ -540,12 +541,7 @@ function named({ vm, oldXml, newXml }: Pick<ChangePlan, "vm" | "oldXml" | "newXm
 
 /** The name in a definition; undefined if it cannot be read. */
 function nameIn(xml: string | undefined): string | undefined {
-  try {
-    return parseSummary(xml ?? "").name;
-  } catch (error) {
-    if (error instanceof VirtxError) return undefined;
-    throw error;
-  }
+  return ifReadable(() => parseSummary(xml ?? "").name);
 }
 
 /** Whether a deletion failed because the domain may not go, rather than half-way. */

@@ -1,7 +1,8 @@
+import { ifReadable } from "../domain_xml/if_readable.ts";
 import { parseDomainXml } from "../domain_xml/parse.ts";
 import { escapeXml } from "../domain_xml/element.ts";
 import type { HostMonitor } from "../host/monitor.ts";
-import { type FieldIssue, VirtxError } from "../model/error.ts";
+import type { FieldIssue } from "../model/error.ts";
 import type { Vmdef } from "../model/vm.ts";
 import { namedDisks } from "./disks.ts";
 import { isExclusive } from "./registered_disks.ts";
@@ -73,14 +74,9 @@ export class DiskClaims {
 
 /** Whether a definition that has the text in it has it as this; one that cannot be read may. */
 function has(xml: string, wanted: Pick<Exclusive, "what" | "value">): boolean {
-  let parsed;
-  try {
-    parsed = parseDomainXml(xml);
-  } catch (error) {
-    if (error instanceof VirtxError) return true;
-    throw error;
-  }
-  return exclusives(parsed.def).some(({ what, value }) => what === wanted.what && value === wanted.value);
+  const def = ifReadable(() => parseDomainXml(xml).def);
+  return def === undefined ||
+    exclusives(def).some(({ what, value }) => what === wanted.what && value === wanted.value);
 }
 
 /** Something that no two VMs can have. */

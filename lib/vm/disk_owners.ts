@@ -1,8 +1,9 @@
 import type { HostMonitor } from "../host/monitor.ts";
+import { imageKey } from "../model/lease_key.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import type { Journal } from "../registry/journal.ts";
-import { diskKey, type DiskRecord, type DiskRecords } from "../registry/ownership.ts";
+import type { DiskRecord, DiskRecords } from "../registry/ownership.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { DiskClaims } from "./claims.ts";
 import type { DiskUsers } from "./disk_users.ts";
@@ -110,7 +111,7 @@ export class DiskOwners {
 
   /** Whose a disk is by a record that is in force, in words; undefined: nobody's but the VM's. */
   async recorded(path: string, except: string): Promise<string | undefined> {
-    const key = diskKey(path);
+    const key = imageKey(path);
     const now = key && await this.#o.records.read(key);
     if (!now || now.value === undefined || now.value.vm === except) return undefined;
     return await this.#inForce(now.value, now.ageMs);
@@ -124,7 +125,7 @@ export class DiskOwners {
     { anew = false } = {},
   ): Promise<string | undefined> {
     const { records, monitor } = this.#o;
-    const key = diskKey(path);
+    const key = imageKey(path);
     if (key === undefined) return undefined;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const now = await records.read(key);
@@ -143,7 +144,7 @@ export class DiskOwners {
 
   async #release(vm: string, path: string, change: string | undefined): Promise<void> {
     const { records } = this.#o;
-    const key = diskKey(path);
+    const key = imageKey(path);
     if (key === undefined) return;
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const now = await records.read(key);

@@ -1,5 +1,6 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import { escapeXml } from "../domain_xml/element.ts";
+import { ifReadable } from "../domain_xml/if_readable.ts";
 import { heldDisks } from "../domain_xml/writable_disks.ts";
 import type { LocalDomain } from "../host/monitor.ts";
 import type { Hypervisor } from "../libvirt/hypervisor.ts";
@@ -40,7 +41,8 @@ export class LocalDisks implements DiskUsers {
     const texts = paths.map((path) => [path, escapeXml(path)] as const);
     const take = (xml: string, vm: string) => {
       const named = texts.filter(([, text]) => xml.includes(text));
-      const held = named.length === 0 ? undefined : readableDisks(xml);
+      if (named.length === 0) return;
+      const held = ifReadable(() => heldDisks(xml)); // else it may have all that it names
       for (const [path] of named) if (held?.includes(path) ?? true) users.set(path, this.#named(vm));
     };
     const suspect = (vm: string, why: string) => {
@@ -68,15 +70,5 @@ export class LocalDisks implements DiskUsers {
 
   #named(vm: string): string {
     return `VM "${this.#o.inventory.vm(vm)?.name ?? vm}" (${vm})`;
-  }
-}
-
-/** Undefined: it cannot be read, and may have all that it names. */
-function readableDisks(xml: string): readonly string[] | undefined {
-  try {
-    return heldDisks(xml);
-  } catch (error) {
-    if (error instanceof VirtxError) return undefined;
-    throw error;
   }
 }

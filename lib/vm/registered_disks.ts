@@ -1,8 +1,8 @@
 import { escapeXml } from "../domain_xml/element.ts";
+import { ifReadable } from "../domain_xml/if_readable.ts";
 import { parseSummary } from "../domain_xml/summary.ts";
 import { writableDisks } from "../domain_xml/writable_disks.ts";
 import { DiskDevice } from "../model/enums.ts";
-import { VirtxError } from "../model/error.ts";
 import type { Disk } from "../model/vm.ts";
 import type { Registry } from "../registry/registry.ts";
 import type { DiskUsers } from "./disk_users.ts";
@@ -36,7 +36,9 @@ export class RegisteredDisks implements DiskUsers {
       if (vm === except) continue;
       const named = texts.filter(([, text]) => xml.includes(text));
       if (named.length === 0) continue;
-      const user = `VM "${nameIn(xml) ?? vm}" (${vm}) of host ${this.#hostName(host)}, by ${file}`;
+      const user = `VM "${ifReadable(() => parseSummary(xml).name) ?? vm}" (${vm}) of host ${
+        this.#hostName(host)
+      }, by ${file}`;
       for (const [path] of named) if (mayWrite(xml, path)) users.set(path, user);
     }
     return users;
@@ -56,20 +58,5 @@ export function mayWrite(xml: string, path: string): boolean {
 
 /** What a definition's VM writes to; undefined: the definition cannot be read. */
 export function disksOf(xml: string): readonly string[] | undefined {
-  try {
-    return writableDisks(xml);
-  } catch (error) {
-    if (error instanceof VirtxError) return undefined;
-    throw error;
-  }
-}
-
-/** What a definition's VM is called; undefined: the definition cannot be read. */
-function nameIn(xml: string): string | undefined {
-  try {
-    return parseSummary(xml).name;
-  } catch (error) {
-    if (error instanceof VirtxError) return undefined;
-    throw error;
-  }
+  return ifReadable(() => writableDisks(xml));
 }

@@ -1,5 +1,6 @@
 import { powerFailure } from "../lab/faults/power.ts";
 import { GuestConsole } from "../lab/guest_console.ts";
+import { imagesOf } from "../lab/images.ts";
 import type { Lab } from "../lab/lab.ts";
 import { until } from "../lab/until.ts";
 import { print } from "../progress.ts";
@@ -145,8 +146,7 @@ export async function shutDownAndDelete({ two, three }: Cast, uuid: string): Pro
   await state(three, uuid, POWEROFF);
   heading("Delete it, with its disks, which wait in the trash for a day");
   await three.rest.show({ method: "DELETE", path: `/vms/${uuid}`, body: '{"deletestorage":true}' });
-  const outsideTrash = ["-name", ".virtxd", "-prune", "-o", "-type", "f", "-print"];
-  const left = (await three.host.exec(["find", "/vms/ds", ...outsideTrash])).trim();
+  const left = await imagesOf(three.host);
   if (left !== "") throw new Error(`Disks are left: ${left}`);
   print("  /vms/ds has no disk any more\n");
 }

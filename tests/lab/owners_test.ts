@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { VirtxError } from "../../lib/model/error.ts";
 import type { Vmdef } from "../../lib/model/vm.ts";
+import { imagesOf } from "../../scripts/lab/images.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
 import { LabCluster } from "./support/lab_cluster.ts";
@@ -15,19 +16,8 @@ function vmdef(path: string, but: { man: 1; prov?: 1; size?: number } = MADE): V
 
 /** The files below /vms/ds that are not in the trash, with their inodes. */
 async function images(cluster: LabCluster): Promise<Map<string, string>> {
-  const printed = await cluster.host(1).exec([
-    "find",
-    "/vms/ds",
-    "-name",
-    ".virtxd",
-    "-prune",
-    "-o",
-    "-type",
-    "f",
-    "-printf",
-    "%p %i\\n",
-  ]);
-  const lines = printed.trim().split("\n").filter(Boolean);
+  const printed = await imagesOf(cluster.host(1), "%p %i\\n");
+  const lines = printed.split("\n").filter(Boolean);
   return new Map(lines.map((line) => line.split(" ")).map(([path = "", inode = ""]) => [path, inode]));
 }
 

@@ -1,11 +1,11 @@
 import assert from "node:assert/strict";
+import { imageKey } from "../../../lib/model/lease_key.ts";
 import { DiskProvisioning } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import type { Vmdef } from "../../../lib/model/vm.ts";
 import type { Change } from "../../../lib/registry/change.ts";
 import { Journal } from "../../../lib/registry/journal.ts";
-import { diskKey } from "../../../lib/registry/ownership.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 import { testDomainXml } from "../../support/test_driver.ts";
@@ -21,7 +21,7 @@ const WEB: Vmdef = { ...SMALL_VMDEF, name: "web", osdisk: diskAt(PATH, { size: 8
 const FOUND: Vmdef = { ...WEB, osdisk: { ...WEB.osdisk, size: 0, prov: DiskProvisioning.none } };
 /** What another host's VM with the disk looks like in its registry. */
 const THEIRS = testDomainXml({ uuid: OTHER_VM, name: "web" });
-const KEY = diskKey(PATH) ?? "";
+const KEY = imageKey(PATH) ?? "";
 
 /** Has another host record that the disk is its VM's; an hour ago, unless told. */
 async function recordTheirs(

@@ -1,5 +1,6 @@
 import assert from "node:assert/strict";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
+import { imageKey } from "../../../lib/model/lease_key.ts";
 import { Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
@@ -7,7 +8,6 @@ import { Hypervisor, type UndefineOptions } from "../../../lib/libvirt/hyperviso
 import type { Vmdef, VmMigrateOptions } from "../../../lib/model/vm.ts";
 import { vmRecords } from "../../../lib/registry/ownership.ts";
 import { Registry } from "../../../lib/registry/registry.ts";
-import { diskKey } from "../../../lib/registry/ownership.ts";
 import { VmHolders } from "../../../lib/vm/vm_holders.ts";
 import { ScriptedPeers } from "../../support/scripted_peers.ts";
 import { diskAt, SharedStorage } from "../../support/shared_storage.ts";
@@ -212,7 +212,7 @@ Deno.test("a registration that fails gives back the VM and its disks", async () 
   await take();
   await Deno.remove(`${shared.root}/.virtxd/disks`, { recursive: true });
   const thief = numberedUuid(9);
-  await diskRecords.replace(diskKey(data.path) ?? "", 0, { path: data.path, vm: thief, host: OTHER_HOST });
+  await diskRecords.replace(imageKey(data.path) ?? "", 0, { path: data.path, vm: thief, host: OTHER_HOST });
   await assert.rejects(
     host.vms.register(vm),
     isTold("conflict", /^Cannot register VM .*: disk ".*zdata.raw" is one of/),

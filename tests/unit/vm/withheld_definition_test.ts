@@ -1,9 +1,9 @@
 import assert from "node:assert/strict";
 import { operationMetadata, showDomain } from "../../../lib/domain_xml/mod.ts";
+import { imageKey } from "../../../lib/model/lease_key.ts";
 import { DiskProvisioning, MigrationState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { validateVmdef } from "../../../lib/model/validate.ts";
-import { diskKey } from "../../../lib/registry/ownership.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { refusal } from "../../support/libvirt_connections.ts";
 import { eventually } from "../../support/monitored_host.ts";
@@ -144,7 +144,7 @@ Deno.test("a record that a disk is its is in force", async () => {
   await using host = await VmHost.start();
   const { vms, shared, diskRecords, host: { monitor } } = host;
   const { path } = OS_DISK;
-  const key = diskKey(path) ?? assert.fail();
+  const key = imageKey(path) ?? assert.fail();
   assert.ok(
     await diskRecords.replace(key, 0, { path, vm: HUNG.uuid, host: monitor.uuid, change: undefined }),
   );
