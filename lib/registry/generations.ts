@@ -18,7 +18,7 @@ const GENERATION_NAME = /^([1-9]\d{0,14})\.json$/;
 const TEMP_NAME = /^\..*\.tmp$/;
 /** What is older than that has no writer any more. */
 const LEFTOVER_MS = 3_600_000;
-/** How often a look is repeated that others' changes upset. */
+/** How often a look, or a replacement, is repeated that others' changes upset. */
 const ATTEMPTS = 10;
 
 /** What a key has now. */
@@ -86,6 +86,25 @@ export class Generations<T> {
       }
       throw new VirtxError("unavailable", `${this.#directory(key)} changes all the time; try again`);
     });
+  }
+
+  /**
+   * Gives a key the value that is decided on by what it has now; anew whenever another host was quicker.
+   * @param decide undefined: the key stays as it is; its value undefined: it becomes free
+   * @returns what the key had before; of one that stays, what it has
+   * @throws VirtxError `unavailable`, if others are always quicker; what `decide` throws
+   */
+  async update(
+    key: string,
+    decide: (now: Generation<T> | undefined) => Promise<{ readonly value: T | undefined } | undefined>,
+  ): Promise<Generation<T> | undefined> {
+    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
+      const now = await this.read(key);
+      const next = await decide(now);
+      if (next === undefined || await this.replace(key, now?.generation ?? 0, next.value)) return now;
+    }
+    const message = `Cannot record ${this.#o.called}: other hosts change it all the time; try again`;
+    throw new VirtxError("unavailable", message, { retryAfterS: 1 });
   }
 
   /**

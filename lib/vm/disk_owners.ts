@@ -14,8 +14,6 @@ import { mayWrite } from "./registered_disks.ts";
  * whose NFS client has cached that there is no such file (for up to a minute, acdirmax).
  */
 export const YOUNG_MS = 120_000;
-/** How often a record is read again because another host was quicker. */
-const ATTEMPTS = 10;
 
 /** What {@link DiskOwners} stands on. */
 export interface DiskOwnersOptions {
@@ -127,31 +125,24 @@ export class DiskOwners {
     const { records, monitor } = this.#o;
     const key = imageKey(path);
     if (key === undefined) return undefined;
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const now = await records.read(key);
+    let user: string | undefined;
+    await records.update(key, async (now) => {
       const record = now?.value;
       const isOwn = record?.vm === vm && (change === undefined || record.change === change);
       if (isOwn && !anew) return undefined;
-      if (now && record && record.vm !== vm) {
-        const user = await this.#inForce(record, now.ageMs);
-        if (user !== undefined) return user;
-      }
-      const next = { path, vm, host: monitor.uuid, change };
-      if (await records.replace(key, now?.generation ?? 0, next)) return undefined;
-    }
-    throw busy(path);
+      user = now && record && record.vm !== vm ? await this.#inForce(record, now.ageMs) : undefined;
+      return user === undefined ? { value: { path, vm, host: monitor.uuid, change } } : undefined;
+    });
+    return user;
   }
 
   async #release(vm: string, path: string, change: string | undefined): Promise<void> {
-    const { records } = this.#o;
     const key = imageKey(path);
     if (key === undefined) return;
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const now = await records.read(key);
-      if (now?.value?.vm !== vm || (change !== undefined && now.value.change !== change)) return;
-      if (await records.replace(key, now.generation, undefined)) return;
-    }
-    throw busy(path);
+    await this.#o.records.update(key, (now) => {
+      const isOwn = now?.value?.vm === vm && (change === undefined || now.value.change === change);
+      return Promise.resolve(isOwn ? { value: undefined } : undefined);
+    });
   }
 
   /** Whose the disk is, in words, and why the record counts; undefined: it does not. */
@@ -185,9 +176,4 @@ async function unlessUnreadable(user: Promise<string | undefined>): Promise<stri
     if (error instanceof VirtxError && error.kind === "conflict") return `somebody: ${error.message}`;
     throw error;
   }
-}
-
-function busy(path: string): VirtxError {
-  const message = `Other hosts change the record of disk "${path}" all the time; try again`;
-  return new VirtxError("unavailable", message, { retryAfterS: 1 });
 }

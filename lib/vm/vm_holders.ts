@@ -12,8 +12,6 @@ import type { MigrationPeers } from "./migration_peers.ts";
 
 /** How long another host may take to answer. */
 const PEER_TIMEOUT_MS = 5_000;
-/** How often a record is read again because another host was quicker. */
-const ATTEMPTS = 10;
 
 /** What {@link VmHolders} stands on. */
 export interface VmHoldersOptions {
@@ -55,7 +53,7 @@ export class VmHolders {
    */
   async require(vm: string, verb: string): Promise<void> {
     const what = `${verb} VM "${this.#o.vmName(vm)}"`;
-    await this.#become(vm, what, async ({ value }) => {
+    await this.#become(vm, async ({ value }) => {
       if (value !== undefined) await this.#requireOutOfDate(vm, value.host, what);
     });
   }
@@ -77,7 +75,7 @@ export class VmHolders {
    */
   async take(vm: string, verb: string, others: readonly string[] = []): Promise<Held> {
     const what = `${verb} VM "${this.#o.vmName(vm)}"`;
-    const before = await this.#become(vm, what, async ({ value, ageMs }) => {
+    const before = await this.#become(vm, async ({ value, ageMs }) => {
       for (const host of this.#mayHave(vm, [...others, ...value === undefined ? [] : [value.host]])) {
         const found = await this.#look(vm, host, what);
         if (found !== undefined && found !== "absent") throw this.#taken(vm, host, found, what);
@@ -93,7 +91,7 @@ export class VmHolders {
   /** Records that a VM of this host's libvirt is this host's, because an administrator says so; unless it runs elsewhere. */
   async insist(vm: string, verb: string): Promise<void> {
     const what = `${verb} VM "${this.#o.vmName(vm)}"`;
-    await this.#become(vm, what, async ({ value }) => {
+    await this.#become(vm, async ({ value }) => {
       if (value !== undefined) await this.#requireNoGuest(vm, value.host, what);
     });
   }
@@ -132,32 +130,26 @@ export class VmHolders {
    */
   async #become(
     vm: string,
-    what: string,
     check: (now: Pick<Generation<VmRecord>, "value" | "ageMs">) => Promise<void>,
   ): Promise<Generation<VmRecord> | undefined> {
     const { records, monitor, log, hostName } = this.#o;
-    const next = { vm, host: monitor.uuid };
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const now = await records.read(vm);
+    const before = await records.update(vm, async (now) => {
       if (now?.value?.host === monitor.uuid) return undefined;
       await check(now ?? { value: undefined, ageMs: Infinity });
-      if (!await records.replace(vm, now?.generation ?? 0, next)) continue;
-      if (now?.value) log.info("took over the record of a VM", { vm, from: hostName(now.value.host) });
-      return now;
-    }
-    throw busy(`Cannot ${what}`);
+      return { value: { vm, host: monitor.uuid } };
+    });
+    if (before?.value?.host === monitor.uuid) return undefined;
+    if (before?.value) log.info("took over the record of a VM", { vm, from: hostName(before.value.host) });
+    return before;
   }
 
   /** Makes this the value, or none, while the host that holds the VM is one that may be replaced. */
   async #set(vm: string, replaceable: (host: string) => boolean, value: VmRecord | undefined): Promise<void> {
-    const { records } = this.#o;
-    for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
-      const now = await records.read(vm);
+    await this.#o.records.update(vm, (now) => {
       // Of a VM that has no record yet, there is nothing to be put right but by who has it.
-      if (now?.value === undefined || !replaceable(now.value.host)) return;
-      if (await records.replace(vm, now.generation, value)) return;
-    }
-    throw busy(`Cannot record which host has VM ${vm}`);
+      const isReplaceable = now?.value !== undefined && replaceable(now.value.host);
+      return Promise.resolve(isReplaceable ? { value } : undefined);
+    });
   }
 
   /** @throws unless this host, which has the VM, may put right that another is recorded */
@@ -245,9 +237,4 @@ export class VmHolders {
       this.#o.log.warn("leaving the record of a VM", { vm, reason: error.message });
     }
   }
-}
-
-function busy(what: string): VirtxError {
-  const message = `${what}: other hosts change its record all the time; try again`;
-  return new VirtxError("unavailable", message, { retryAfterS: 1 });
 }
