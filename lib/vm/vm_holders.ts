@@ -69,7 +69,8 @@ export class VmHolders {
   }
 
   /**
-   * Begins to hold a VM that this host's libvirt does not have.
+   * Begins to hold a VM that this host's libvirt does not have. That makes a new generation, also of a record that names this
+   * host already: another one may have looked before, and seen that the VM is not here.
    * @param others hosts that may have it, beside those that the record and the inventory name
    * @throws VirtxError `conflict`: another host has it, or is just getting it; `unavailable`: it cannot be told now
    */
@@ -84,7 +85,7 @@ export class VmHolders {
           throw this.#early(host, ageMs, what);
         }
       }
-    });
+    }, { anew: true });
     return { giveBack: () => this.#set(vm, (host) => host === this.#o.monitor.uuid, before?.value) };
   }
 
@@ -125,21 +126,24 @@ export class VmHolders {
 
   /**
    * Makes this host the holder.
-   * @param check throws if what is recorded now, of nobody or of another host, is in force
-   * @returns what was recorded before; undefined: nothing, or this host
+   * @param check throws if what is recorded now is in force
+   * @param options anew: also if it is the holder already, which then is checked as well
+   * @returns what was recorded before; undefined: nothing
    */
   async #become(
     vm: string,
     check: (now: Pick<Generation<VmRecord>, "value" | "ageMs">) => Promise<void>,
+    { anew = false } = {},
   ): Promise<Generation<VmRecord> | undefined> {
     const { records, monitor, log, hostName } = this.#o;
     const before = await records.update(vm, async (now) => {
-      if (now?.value?.host === monitor.uuid) return undefined;
+      if (now?.value?.host === monitor.uuid && !anew) return undefined;
       await check(now ?? { value: undefined, ageMs: Infinity });
       return { value: { vm, host: monitor.uuid } };
     });
-    if (before?.value?.host === monitor.uuid) return undefined;
-    if (before?.value) log.info("took over the record of a VM", { vm, from: hostName(before.value.host) });
+    if (before?.value && before.value.host !== monitor.uuid) {
+      log.info("took over the record of a VM", { vm, from: hostName(before.value.host) });
+    }
     return before;
   }
 

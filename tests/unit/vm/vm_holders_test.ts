@@ -268,6 +268,43 @@ Deno.test("of two hosts that register a VM at the same instant one gets it", asy
   }
 });
 
+Deno.test("a host that registers what is recorded as its own is not overtaken by one that has looked before", async () => {
+  await using shared = await SharedStorage.create();
+  const vm = numberedUuid(7);
+  const [first, second] = [numberedUuid(1), OTHER_HOST];
+  const records = vmRecords(shared);
+  assert.ok(await records.replace(vm, 0, { vm, host: first }));
+  const then = new Date(Date.now() - 3_600_000);
+  await Deno.utime(`${shared.root}/.virtxd/vms/${vm}/1.json`, then, then);
+  const holdersOf = (host: string, other: string, look: () => Promise<void>) =>
+    new VmHolders({
+      records,
+      registry: new Registry({ tree: shared.tree, hostUuid: host }),
+      inventory: new Inventory(),
+      monitor: { uuid: host },
+      peers: {
+        areKnown: true,
+        address: (of) => of === other ? "192.0.2.2" : undefined,
+        isPrototype: () => false,
+        look: async () => {
+          await look();
+          return { presence: "absent", persistent: false, migrating: false };
+        },
+      },
+      vmName: () => "web",
+      hostName: (uuid) => uuid,
+      log: silentLogger,
+    });
+  const one = holdersOf(first, second, () => Promise.resolve());
+  let looks = 0;
+  // It has been answered that the first host does not have the VM; the first takes it before that is used.
+  const two = holdersOf(second, first, async () => {
+    if (++looks === 1) await one.take(vm, "register");
+  });
+  await assert.rejects(two.take(vm, "register"), isTold("conflict", /is just taking it/));
+  assert.ok(await one.holds(vm));
+});
+
 Deno.test("the end of a migration is recorded once, by whoever is first, and never over a third host", async () => {
   await using shared = await SharedStorage.create();
   const [source, target, third] = [numberedUuid(1), numberedUuid(2), numberedUuid(3)];
