@@ -182,8 +182,18 @@ export class SerfAgent implements AsyncDisposable {
   }
 }
 
-function callTags(connection: Connection, { set, removed }: WantedTags): Promise<void> {
-  return connection.call(TAGS, { Tags: set, DeleteTags: [...removed] });
+/** What the agent answers when no other member has taken the news within its time (memberlist's UpdateNode). */
+const SPREADING = "timeout waiting for update broadcast";
+
+/** The agent has new tags before it spreads them. Where that takes long, its next exchange with a member does it. */
+async function callTags(connection: Connection, { set, removed }: WantedTags): Promise<void> {
+  try {
+    await connection.call(TAGS, { Tags: set, DeleteTags: [...removed] });
+  } catch (error) {
+    if (!(error instanceof VirtxError && error.kind === "refused" && error.message.includes(SPREADING))) {
+      throw error;
+    }
+  }
 }
 
 function cannotOpen({ address, authKey }: SerfAgentOptions, error: VirtxError): VirtxError {

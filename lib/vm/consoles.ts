@@ -42,12 +42,14 @@ export interface ConsoleUseCases {
 const SHUTOFF_MIGRATED = 4;
 /** How long it may take until it is known where a guest went that is no longer here. */
 const SEARCH_MS = 10_000;
+/** A guest that stops ends its console first. libvirt still shows it running until it has noticed that QEMU has ended. */
+const STOP_MS = 3_000;
 const LOOK_MS = 100;
 
 export interface VmConsolesOptions {
   readonly hypervisor: Pick<Hypervisor, "console" | "state" | "liveXml">;
   readonly monitor: Pick<HostMonitor, "domain" | "uuid">;
-  readonly inventory: Inventory;
+  readonly inventory: Pick<Inventory, "vm" | "host">;
 }
 
 /** The consoles of this host's VMs. */
@@ -95,21 +97,21 @@ export class VmConsoles implements ConsoleUseCases {
   /** What became of a guest whose console libvirt has ended: it runs here, stopped here, or left. */
   async #fate(uuid: string, name: string): Promise<ConsoleEnding> {
     const { inventory, monitor } = this.#o;
-    const deadline = performance.now() + SEARCH_MS;
+    const began = performance.now();
     do {
       const now = await this.#look(uuid);
       if (now === "off") return { fate: "stopped", reason: `VM "${name}" has stopped` };
-      if (now === "here") {
+      if (now === "here" && performance.now() >= began + STOP_MS) {
         return { fate: "taken", reason: `Another user has taken the console of VM "${name}"` };
       }
       if (now === "away") return { fate: "lost", reason: "libvirt is away" };
       const host = inventory.vm(uuid)?.host;
-      if (host !== undefined && host !== monitor.uuid) {
+      if (now === "gone" && host !== undefined && host !== monitor.uuid) {
         const where = inventory.host(host)?.def.name ?? host;
         return { fate: "moved", reason: `VM "${name}" has moved to host "${where}"` };
       }
       await new Promise((resolve) => setTimeout(resolve, LOOK_MS));
-    } while (performance.now() < deadline);
+    } while (performance.now() < began + SEARCH_MS);
     return { fate: "stopped", reason: `VM "${name}" is no longer on this host` };
   }
 

@@ -227,6 +227,20 @@ Deno.test("tags that the agent refuses are not tried again; those set while it i
   assert.deepEqual(server.requests[2]?.body?.get("Tags"), new Map([["uuid", "5e7e"], ["virtxd", "1"]]));
 });
 
+Deno.test("tags that the agent has, and could not spread at once, are set, also when it comes back", async () => {
+  await using server = SerfServer.start();
+  await using agent = await open(server);
+  const events = agent.events[Symbol.asyncIterator]();
+  server.refusals.set("tags", "timeout waiting for update broadcast");
+  await agent.setTags({ uuid: "5e7e" });
+  await server.die();
+  assert.equal(await next(events), "disconnected");
+  server.requests.length = 0;
+  server.listen();
+  assert.equal(await next(events), "connected");
+  assert.deepEqual(server.requests[2]?.body?.get("Tags"), new Map([["uuid", "5e7e"]]));
+});
+
 Deno.test("hostile frames end the connection and not the program: it connects anew, and all is well", async () => {
   await using server = SerfServer.start();
   await using agent = await open(server, { reconnectMs: 1 });
