@@ -13,7 +13,7 @@ import { ROOT } from "./paths.ts";
 import { print, printedProgress as progress, seconds } from "./progress.ts";
 import { asRoot, handBack } from "./root.ts";
 import { readCounts, type TestCounts } from "./test/junit.ts";
-import { failuresIn, passOn } from "./test/transcript.ts";
+import { failuresIn, heard } from "./test/transcript.ts";
 
 /** What came of a step. */
 interface Outcome extends TestCounts {
@@ -37,8 +37,11 @@ async function deno(...args: readonly string[]): Promise<boolean> {
  */
 const WITH_OWN_LOOPBACK = ["unshare", "--net", "sh", "-c", 'ip link set lo up && exec "$@"', "sh"];
 
-/** Runs a command as root, remembering what it says. */
-async function overheard(argv: readonly string[]): Promise<{ success: boolean; said: string }> {
+/** Runs a command as root, remembering what it says; it is printed as it comes, or else not at all. */
+async function overheard(
+  argv: readonly string[],
+  { printed }: { readonly printed: boolean },
+): Promise<{ success: boolean; said: string }> {
   const [program = "", ...rest] = await asRoot(argv);
   const child = new Deno.Command(program, {
     args: rest,
@@ -48,8 +51,8 @@ async function overheard(argv: readonly string[]): Promise<{ success: boolean; s
     stderr: "piped",
   }).spawn();
   const [out, err] = await Promise.all([
-    passOn(child.stdout, Deno.stdout),
-    passOn(child.stderr, Deno.stderr),
+    heard(child.stdout, printed ? Deno.stdout : undefined),
+    heard(child.stderr, printed ? Deno.stderr : undefined),
   ]);
   return { success: (await child.status).success, said: out + err };
 }
@@ -71,18 +74,39 @@ async function stage(title: string, task: () => Promise<Outcome>): Promise<Outco
   return counts;
 }
 
-/** Directories whose files each have a process of their own. */
-const EACH_ALONE = ["tests/lab", "tests/fresh", "tests/long"];
-
 /**
- * Runs the tests below a path. Each file of the lab's has a process of its own: what libvirt's threads do to a process
- * whose test has broken off shall neither hide what went wrong nor take the tests of other files along.
+ * Directories whose files each have a process of their own: what libvirt's threads do to a process whose test has broken off
+ * shall neither hide what went wrong nor take the tests of other files along. So many of them run at a time: those of the lab
+ * mostly wait, each in a lab of its own.
  */
+const EACH_ALONE: Readonly<Record<string, number>> = { "tests/lab": 2, "tests/fresh": 1, "tests/long": 1 };
+
 async function runTests(path: string): Promise<Outcome> {
-  if (!EACH_ALONE.includes(path)) return await runProcess(path);
-  let all = NOTHING_RUN;
-  for (const file of await testFilesIn(path)) all = sum(all, await stage(file, () => runProcess(file)));
-  return all;
+  const lanes = EACH_ALONE[path];
+  if (lanes === undefined) return await runProcess(path);
+  if (lanes === 1) {
+    let all = NOTHING_RUN;
+    for (const file of await testFilesIn(path)) all = sum(all, await stage(file, () => runProcess(file)));
+    return all;
+  }
+  const files = await testFilesIn(path);
+  const outcomes: Outcome[] = [];
+  const lane = async () => {
+    for (let file = files.shift(); file !== undefined; file = files.shift()) {
+      outcomes.push(await runBeside(file));
+    }
+  };
+  await Promise.all(Array.from({ length: lanes }, lane));
+  return outcomes.reduce(sum, NOTHING_RUN);
+}
+
+/** Runs a file beside others: one line tells how it went, and what it said of failures comes at the end. */
+async function runBeside(file: string): Promise<Outcome> {
+  const began = performance.now();
+  const outcome = await runProcess(file, { printed: false });
+  const { passed, failed } = outcome;
+  print(`  ${file.padEnd(48)} ${passed} passed, ${failed} failed, ${seconds(performance.now() - began)}\n`);
+  return outcome;
 }
 
 async function testFilesIn(directory: string): Promise<string[]> {
@@ -91,7 +115,7 @@ async function testFilesIn(directory: string): Promise<string[]> {
 }
 
 /** Types have been checked before. */
-async function runProcess(path: string): Promise<Outcome> {
+async function runProcess(path: string, { printed } = { printed: true }): Promise<Outcome> {
   // In a directory of ours: Linux lets not even root write to another user's file in /tmp (fs.protected_regular).
   const scratch = await Deno.makeTempDir({ prefix: "virtxd-tests-" });
   const report = `${scratch}/junit.xml`;
@@ -104,7 +128,7 @@ async function runProcess(path: string): Promise<Outcome> {
       "--no-check",
       `--junit-path=${report}`,
       path,
-    ]);
+    ], { printed });
     const junit = await Deno.readTextFile(report).catch(() => "");
     const counts = junit === "" ? BROKEN : readCounts(junit); // it ended before its tests did
     if (success) return { ...counts, failures: [] };

@@ -16,15 +16,15 @@ export function failuresIn(transcript: string): string {
   return told.slice(0, MOST_LINES).join("\n").trim();
 }
 
-/** Passes a stream on as it comes, and returns all of it as text. */
-export async function passOn(
+/** All of a stream as text; it is passed on as it comes, if it is said where to. */
+export async function heard(
   stream: ReadableStream<Uint8Array>,
-  to: { writeSync(bytes: Uint8Array): number },
+  to: { writeSync(bytes: Uint8Array): number } | undefined,
 ): Promise<string> {
   const decoder = new TextDecoder();
   let text = "";
   for await (const bytes of stream) {
-    for (let at = 0; at < bytes.length;) at += to.writeSync(bytes.subarray(at));
+    for (let at = 0; to && at < bytes.length;) at += to.writeSync(bytes.subarray(at));
     text += decoder.decode(bytes, { stream: true });
   }
   return text;

@@ -1,6 +1,6 @@
 import { fileURLToPath } from "node:url";
 import { ROOT } from "../../../scripts/paths.ts";
-import { passOn } from "../../../scripts/test/transcript.ts";
+import { heard } from "../../../scripts/test/transcript.ts";
 
 const SCRIPT = fileURLToPath(new URL("../../../scripts/fresh_root.sh", import.meta.url));
 /** Debian's packages of a run, for the next. */
@@ -41,8 +41,8 @@ export async function inFreshRoot(options: FreshRootOptions, script: string): Pr
     stderr: "piped",
   }).spawn();
   const [out, err, { code }] = await Promise.all([
-    passOn(child.stdout, Deno.stdout),
-    passOn(child.stderr, Deno.stderr),
+    heard(child.stdout, Deno.stdout),
+    heard(child.stderr, Deno.stderr),
     child.status,
   ]);
   return { code, output: out + err };
