@@ -5,7 +5,7 @@ import type { Logger } from "../model/log.ts";
 import type { Responsive } from "../posix/files.ts";
 import type { ConsoleUseCases } from "../vm/consoles.ts";
 import type { Operations } from "../vm/operations.ts";
-import type { MigrationTargetUseCases, TrashUseCases, VmUseCases } from "../vm/use_cases.ts";
+import type { HostUseCases, MigrationTargetUseCases, TrashUseCases, VmUseCases } from "../vm/use_cases.ts";
 import { addClusterOperations } from "./cluster_operations.ts";
 import { BrowserGuard } from "./browser_guard.ts";
 import { ConsoleDesk } from "./console_desk.ts";
@@ -15,6 +15,7 @@ import { EventFeed } from "./event_feed.ts";
 import { addEventOperations } from "./event_operations.ts";
 import { type BodyOptions, BodyReader } from "./body.ts";
 import type { Connection } from "./exchange.ts";
+import { addHostOperations } from "./host_operations.ts";
 import { peerUrl } from "./http_peers.ts";
 import { addInventoryOperations, type MemberOf } from "./inventory_operations.ts";
 import { addOperationOperations } from "./operation_operations.ts";
@@ -41,6 +42,8 @@ export interface ApiOptions extends ServiceOptions {
   readonly vms: VmUseCases;
   /** Left out: nothing that is deleted can be had back. */
   readonly trash?: TrashUseCases;
+  /** Left out: nothing is told of a VM whose host is away, and no host can be removed. */
+  readonly hosts?: HostUseCases;
   /** For the other hosts; left out: no migration leads here. */
   readonly arrivals?: MigrationTargetUseCases;
   /** Left out: there are none. */
@@ -99,6 +102,7 @@ export function createApp(o: ApiOptions): Api {
     return {
       api: peer ? peerUrl(peer, "") : "",
       ...(peer?.storage !== undefined && { storage: peer.storage }),
+      ...(cluster && !peer && host !== hostUuid && { gone: true }),
     };
   };
   const requireHost = (host: string) => {
@@ -114,13 +118,14 @@ export function createApp(o: ApiOptions): Api {
     relayTo: others &&
       ((listener) => new OperationRelay({ inventory, others, hostUuid, listener, log: o.log })),
   });
-  addVmOperations(endpoints, { vms, tracking });
+  addVmOperations(endpoints, { vms, tracking, hosts: o.hosts, hostOf });
   addRunstateOperations(endpoints, { vms, tracking });
   const isPrototype = (host: string) => cluster?.member(host)?.peer.prototype ?? false;
   addInventoryOperations(endpoints, { ...o, memberOf, isPrototype, unsure });
   addEventOperations(endpoints, feed);
   addOperationOperations(endpoints, { operations, inventory, hostUuid, passing, others });
   const { trash, storage } = o;
+  if (o.hosts) addHostOperations(endpoints, { hosts: o.hosts, storage });
   if (trash) addTrashOperations(endpoints, { trash, storage, requireHost });
   addServiceOperations(endpoints, o);
   if (cluster) addClusterOperations(endpoints, cluster);

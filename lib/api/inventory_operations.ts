@@ -26,6 +26,8 @@ export interface MemberFacts {
   readonly api: string;
   /** The id of its storage; left out: it is not known. */
   readonly storage?: string;
+  /** Serf does not know the host any more; left out: it does. */
+  readonly gone?: boolean;
 }
 
 export type MemberOf = (host: string) => MemberFacts;

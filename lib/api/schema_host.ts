@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { HostState } from "../model/enums.ts";
 import type * as model from "../model/host.ts";
 import { INT32_MAX } from "../model/limits.ts";
-import { enumeration, int16, int32, int64, text, timestamp, Uuid } from "./schema_common.ts";
+import { enumeration, flag, int16, int32, int64, text, timestamp, Uuid } from "./schema_common.ts";
 
 /** The shapes of hosts as they travel (interop.md §1, §5). No request has them, so nothing is checked against them. */
 
@@ -51,6 +51,10 @@ const seen = timestamp("When it was last heard of, by the clock of the host that
 const api = text("URL of its API, as hosts reach it; empty: unknown");
 const storage = text("The id of its shared storage; absent: it has not told").optional();
 
+const gone = flag(
+  "true: Serf has forgotten it, or never knew it, and it stays here until an administrator removes it; absent: Serf knows it",
+).optional();
+
 export const HostSchema = z.object({
   uuid: Uuid,
   def: Hostdef,
@@ -65,6 +69,7 @@ export const HostSchema = z.object({
   seen,
   api,
   storage,
+  gone,
   storageavailable: int64(
     "Room on the shared storage, which the host that answers sees, MiB; absent: unknown",
   ).optional(),
@@ -86,6 +91,7 @@ export const HostListSchema = z.object({
       seen,
       api,
       storage,
+      gone,
     }).openapi("HostListFields"),
   })),
   next: text("The cursor of the next page; absent on the last").optional(),

@@ -110,9 +110,10 @@ export const VmdefSchema = z.strictObject({
 export const VmruninfoSchema = z.object({
   runstate: RunstateSchema,
   host: Uuid.openapi({ description: "UUID of the host that the VM is on" }),
-  reason: z.literal("io_error").optional().openapi({
+  reason: z.enum(model.RUNSTATE_REASONS).optional().openapi({
     description:
-      "Of VmGet: QEMU has paused the guest because a disk could not be read or written, or is full",
+      "Of VmGet. io_error: QEMU has paused the guest because a disk could not be read or written, or is full; host_away: its host " +
+      "is not active, this is what it has registered on the shared storage; not_defined: only the registry of its host has it",
   }),
 }).openapi("Vmruninfo") satisfies z.ZodType<model.Vmruninfo>;
 

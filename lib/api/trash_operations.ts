@@ -1,7 +1,7 @@
-import { VirtxError } from "../model/error.ts";
 import { ALWAYS_RESPONSIVE, type Responsive } from "../posix/files.ts";
 import type { TrashUseCases } from "../vm/use_cases.ts";
 import type { Endpoints } from "./endpoints.ts";
+import { onStorage } from "./on_storage.ts";
 import { respondEmpty, respondJson } from "./respond.ts";
 import {
   EmptiedTrashSchema,
@@ -23,11 +23,7 @@ export function addTrashOperations(
   },
 ): void {
   const { trash, storage = ALWAYS_RESPONSIVE } = o;
-  const answering = async <T>(what: string, task: () => Promise<T>): Promise<T> => {
-    const refusal = storage.refusal();
-    if (refusal) throw VirtxError.wrap(refusal, `Cannot ${what}`);
-    return await storage.whileAnswering(task(), (reason) => `Cannot ${what} yet: ${reason}`);
-  };
+  const answering = <T>(what: string, task: () => Promise<T>) => onStorage(storage, what, task);
 
   endpoints.add({
     id: "TrashList",

@@ -3,7 +3,7 @@ import type { FieldIssue } from "../model/error.ts";
 import { newNameProblem, validateVmdef } from "../model/validate.ts";
 import { allDisks, type Vmdef } from "../model/vm.ts";
 import { unwiped } from "../vm/disks.ts";
-import type { ChangeOutcome, VmUseCases } from "../vm/use_cases.ts";
+import type { ChangeOutcome, HostUseCases, VmUseCases } from "../vm/use_cases.ts";
 import { definitionTag } from "../vm/definition_tag.ts";
 import type { Endpoints } from "./endpoints.ts";
 import { entityTag, readIfMatch } from "./if_match.ts";
@@ -54,9 +54,16 @@ const DRY_RUN: Answer = {
 /** What is done with definitions of VMs (interop.md §1): create, get, update, delete, register. */
 export function addVmOperations(
   endpoints: Endpoints,
-  o: { readonly vms: VmUseCases; readonly tracking: Tracking },
+  o: {
+    readonly vms: VmUseCases;
+    readonly tracking: Tracking;
+    /** Left out: nothing is told of a VM whose host is away. */
+    readonly hosts?: HostUseCases | undefined;
+    /** The host that a VM is on, as far as is known. */
+    readonly hostOf: (vm: string) => string | undefined;
+  },
 ): void {
-  const { vms, tracking } = o;
+  const { vms, tracking, hosts, hostOf } = o;
 
   endpoints.add({
     id: "VmCreate",
@@ -106,7 +113,8 @@ export function addVmOperations(
     summary: "Definition, state and figures of a VM",
     description:
       "Of a VM that other tools have made, what this API has no word for is told as kind:what, such as the disk rbd:pool/image " +
-      "or the bridge direct:eth0: VmUpdate keeps it as it is, or removes it.",
+      "or the bridge direct:eth0: VmUpdate keeps it as it is, or removes it. Of a VM whose host is away any host answers with the " +
+      "definition that is registered on the shared storage.",
     answers: {
       200: {
         description: "The VM",
@@ -116,10 +124,10 @@ export function addVmOperations(
         },
       },
     },
-    at: "vm",
+    at: ({ uuid }) => hosts?.hasAway(uuid) ? undefined : hostOf(uuid),
     failures: ["refused", "unavailable", "timeout", "storage"],
   }, async ({ uuid }) => {
-    const vm = await vms.get(uuid);
+    const vm = hosts?.hasAway(uuid) ? await hosts.getAway(uuid) : await vms.get(uuid);
     const response = respondJson(200, vm);
     response.headers.set("etag", entityTag(definitionTag(vm.def)));
     return response;

@@ -96,7 +96,7 @@ function strengthOf({ lastrunstate }: VmEntry, source: ClaimSource): number {
   return source === "prototype" ? PROTOTYPE_STRENGTH : STRENGTH[lastrunstate];
 }
 
-/** Whether the VM is what its host said last, as far as anybody can know. */
+/** Whether the VM is what its host said last, as far as anybody can know; nobody has said anything of one that is only registered. */
 function isKnown({ runstate, lastrunstate }: VmEntry): boolean {
-  return runstate === lastrunstate;
+  return runstate === lastrunstate && runstate !== Runstate.none;
 }

@@ -112,6 +112,8 @@ export class Cluster implements Disposable {
   #staleSince: number | undefined;
   #renewedAt = -Infinity;
   #joinedAt: number | undefined;
+  /** Hosts that an administrator has removed, though Serf remembers them. */
+  readonly #dismissed = new Set<string>();
   #untold: { readonly at: number; readonly names: readonly string[] } | undefined;
   #storage: string | undefined;
   #joined = false;
@@ -176,7 +178,7 @@ export class Cluster implements Disposable {
         archive: this.#archive,
         knowledge: this.#knowledge,
         peers,
-        isMember: (uuid) => this.#members.host(uuid) !== undefined,
+        isMember: (uuid) => this.#isKnown(uuid),
         adopt,
         pull: (uuid) => pulls.pull(uuid),
         onShared: (uuid, doubted) => this.#share(uuid, doubted),
@@ -217,6 +219,24 @@ export class Cluster implements Disposable {
   /** Where a host is to be reached, and whether it is there; undefined: Serf knows no such host. */
   member(uuid: string): HostMember | undefined {
     return this.#members.host(uuid);
+  }
+
+  /** All hosts that Serf knows, this one among them. */
+  hosts(): Iterable<HostMember> {
+    return this.#members.hosts();
+  }
+
+  /** Whether this host knows the VMs of another by what that said, itself or by others, since Serf has known it without a break. */
+  hasTold(uuid: string): boolean {
+    return this.#knowledge.hasTold(uuid) || this.#prototypes.hasTold(uuid);
+  }
+
+  /** Forgets a host that an administrator has removed, with its VMs, until it is there again. One that is active stays. */
+  dismiss(uuid: string): void {
+    if (uuid === this.#o.self || this.#members.host(uuid)?.cstate === HostState.active) return;
+    this.#dismissed.add(uuid);
+    this.#forget(uuid);
+    this.#o.inventory.removeHost(uuid);
   }
 
   /**
@@ -387,7 +407,7 @@ export class Cluster implements Disposable {
       if (origin && origin.epoch > this.#origin.stamp.epoch) this.#renew(origin.epoch);
       return;
     }
-    if (!member) return;
+    if (!member || this.#dismissed.has(uuid)) return;
     if (origin) this.#knowledge.hear(uuid, { ...record, origin });
     else if (member.peer.prototype) this.#prototypes.hear(record);
   }
@@ -433,6 +453,16 @@ export class Cluster implements Disposable {
     }
   }
 
+  #isKnown(uuid: string): boolean {
+    return this.#members.host(uuid) !== undefined && !this.#dismissed.has(uuid);
+  }
+
+  /** Forgets what a host has told. */
+  #forget(uuid: string): void {
+    this.#knowledge.forget(uuid);
+    this.#prototypes.forget(uuid);
+  }
+
   #takeChanges(changes: readonly MemberChange[]): void {
     const { inventory, self, log } = this.#o;
     this.#untold = undefined;
@@ -449,10 +479,11 @@ export class Cluster implements Disposable {
         before: stateName(before),
         after: stateName(after),
       });
-      if (!after) {
-        this.#knowledge.forget(uuid);
-        this.#prototypes.forget(uuid);
-        inventory.removeHost(uuid);
+      if (after?.cstate === HostState.active) this.#dismissed.delete(uuid);
+      if (this.#dismissed.has(uuid)) continue;
+      if (!after) { // what was known of it stays, see KnownHosts
+        this.#forget(uuid);
+        inventory.setHostState(uuid, HostState.failed);
         continue;
       }
       inventory.setSource(uuid, after.peer.prototype ? "prototype" : "host");
@@ -471,7 +502,7 @@ export class Cluster implements Disposable {
   #adopt(states: readonly OriginState[], from: Peer, askedAt: number): void {
     const { inventory, clock, self } = this.#o;
     for (const state of states) {
-      if (state.uuid === self || !this.#members.host(state.uuid)) continue;
+      if (state.uuid === self || !this.#isKnown(state.uuid)) continue;
       const isOwn = state.uuid === from.uuid;
       this.#knowledge.adopt(state, isOwn ? { askedAt } : undefined);
       if (isOwn) inventory.confirm(from.uuid, clock());
@@ -480,7 +511,7 @@ export class Cluster implements Disposable {
 
   #share(uuid: string, doubted: boolean): void {
     const { inventory, self } = this.#o;
-    if (uuid === self || !this.#members.host(uuid)) return;
+    if (uuid === self || !this.#isKnown(uuid)) return;
     if (!doubted) inventory.trust(uuid);
     else if (inventory.seen(uuid) === undefined) inventory.doubt(uuid);
   }

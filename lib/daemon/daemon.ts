@@ -5,6 +5,7 @@ import type { Readiness } from "../api/service_operations.ts";
 import { Transport } from "../api/transport.ts";
 import { type Cluster, untoldReason } from "../cluster/cluster.ts";
 import { Inventory } from "../cluster/inventory.ts";
+import { systemTimers } from "../cluster/timers.ts";
 import { HostMonitor } from "../host/monitor.ts";
 import { Hypervisor } from "../libvirt/hypervisor.ts";
 import { inBackground } from "../model/background.ts";
@@ -21,6 +22,7 @@ import { Tree } from "../posix/tree.ts";
 import { Journal } from "../registry/journal.ts";
 import { MigrationRecords } from "../registry/migration_record.ts";
 import { diskRecords, vmRecords } from "../registry/ownership.ts";
+import { hostRecords } from "../registry/host_record.ts";
 import { Registry } from "../registry/registry.ts";
 import { StorageRoom } from "../storage/room.ts";
 import { StorageMount } from "../storage/mount.ts";
@@ -29,6 +31,7 @@ import { type RememberedStorage, StorageMemory } from "../storage/storage_memory
 import { VmConsoles } from "../vm/consoles.ts";
 import { DeletedVms } from "../vm/deleted_vms.ts";
 import { DoubleDefinitions } from "../vm/double_definitions.ts";
+import { KnownHosts } from "../vm/known_hosts.ts";
 import { Operations } from "../vm/operations.ts";
 import { VmService } from "../vm/service.ts";
 import { openCluster } from "./cluster.ts";
@@ -217,8 +220,21 @@ export class Daemon {
       }));
     signal.throwIfAborted();
 
+    const hosts = held.use(
+      new KnownHosts({
+        cluster,
+        inventory,
+        records: hostRecords(tree),
+        registry,
+        self: hostUuid,
+        refusal: () => storage.refusal(),
+        timers: systemTimers,
+        log,
+      }),
+    );
     const api = createApp({
       vms,
+      hosts,
       operations,
       trash: new DeletedVms({
         trash: storage.trash,
@@ -259,6 +275,7 @@ export class Daemon {
       "the Serf agent is there, but does not answer as expected; see its own log",
       () => cluster.start(),
     );
+    if (config.serfRpc !== null) hosts.start();
     held.use(keepTrashTidy(storage, log));
     held.use(keepMemoryLow(libc));
     const hostName = (uuid: string) => inventory.host(uuid)?.def.name ?? uuid;

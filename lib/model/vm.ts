@@ -83,8 +83,12 @@ export interface Vmruninfo {
   readonly reason?: RunstateReason | undefined;
 }
 
-/** `io_error`: QEMU has paused the guest because a disk could not be read or written, or is full. */
-export type RunstateReason = "io_error";
+/**
+ * `io_error`: QEMU has paused the guest because a disk could not be read or written, or is full. `host_away`: its host is not
+ * active, and what is told is what it has registered. `not_defined`: its host's libvirt has lost it, and only the registry has it.
+ */
+export const RUNSTATE_REASONS = ["io_error", "host_away", "not_defined"] as const;
+export type RunstateReason = (typeof RUNSTATE_REASONS)[number];
 
 export interface Vmstats {
   /** 100 = one CPU fully used. */

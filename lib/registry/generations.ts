@@ -15,6 +15,7 @@ const LIMIT_BYTES = 64 << 10;
 const DIRECTORY_MODE = 0o750;
 const FILE_MODE = 0o640;
 const GENERATION_NAME = /^([1-9]\d{0,14})\.json$/;
+const KEY = /^[0-9a-f-]{32,36}$/;
 const TEMP_NAME = /^\..*\.tmp$/;
 /** What is older than that has no writer any more. */
 const LEFTOVER_MS = 3_600_000;
@@ -85,6 +86,27 @@ export class Generations<T> {
         if (found !== "changing") return found;
       }
       throw new VirtxError("unavailable", `${this.#directory(key)} changes all the time; try again`);
+    });
+  }
+
+  /** The keys that have ever had a value, as {@link glance} has them. */
+  async keys(): Promise<string[]> {
+    return await onStorage(
+      `Cannot list ${this.#o.called}`,
+      async () => (await this.#o.tree.directories(this.#o.directory)).filter((name) => KEY.test(name)),
+    );
+  }
+
+  /**
+   * The generation that a key has, 0 if it never had any, as far as a cache of the directory tells: late by a minute at most.
+   * Costs so little that it can be asked again and again.
+   */
+  async glance(key: string): Promise<number> {
+    return await onStorage(`Cannot read ${this.#o.called}`, async () => {
+      const { tree } = this.#o;
+      const directory = this.#directory(key);
+      if ((await tree.missing(directory)).length > 0) return 0;
+      return Math.max(0, ...generationsIn(await this.#files.names(tree.at(directory))));
     });
   }
 
@@ -239,7 +261,7 @@ export class Generations<T> {
   }
 
   #directory(key: string): string {
-    if (!/^[0-9a-f-]{32,36}$/.test(key)) throw new VirtxError("internal", `"${key}" is not a key`);
+    if (!KEY.test(key)) throw new VirtxError("internal", `"${key}" is not a key`);
     return `${this.#o.directory}/${key}`;
   }
 

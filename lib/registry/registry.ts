@@ -100,12 +100,29 @@ export class Registry {
     );
   }
 
+  /** That of another host. */
+  of(host: string): Registry {
+    return new Registry({ tree: this.#o.tree, hostUuid: host });
+  }
+
+  /** Takes a definition over from another host's directory, see {@link handOver}. */
+  async takeFrom(host: string, uuid: string): Promise<void> {
+    await this.of(host).handOver(uuid, this.#o.hostUuid);
+  }
+
+  /** The hosts that have a directory for definitions. */
+  async hosts(): Promise<string[]> {
+    return await onStorage(
+      "Cannot list the registries",
+      async () => (await this.#o.tree.directories("xml")).filter(isUuid),
+    );
+  }
+
   /** The definitions that all other hosts have recorded; one that vanishes meanwhile is left out. */
   async *ofOthers(): AsyncGenerator<RecordedDefinition> {
     const { tree, hostUuid } = this.#o;
-    const hosts = (await tree.directories("xml")).filter(isUuid);
-    for (const host of hosts.filter((host) => host !== hostUuid)) {
-      const registry = new Registry({ tree, hostUuid: host });
+    for (const host of (await this.hosts()).filter((host) => host !== hostUuid)) {
+      const registry = this.of(host);
       const vms = await registry.list();
       for (let at = 0; at < vms.length; at += READS) {
         const read = vms.slice(at, at + READS).map(async (vm) => ({ vm, xml: await registry.read(vm) }));
@@ -122,9 +139,8 @@ export class Registry {
   async everywhere(vm: string): Promise<readonly RecordedDefinition[]> {
     const { tree } = this.#o;
     return await onStorage(`Cannot read the registries' definitions of VM ${vm}`, async () => {
-      const hosts = (await tree.directories("xml")).filter(isUuid);
-      const found = await Promise.all(hosts.map(async (host) => {
-        const xml = await new Registry({ tree, hostUuid: host }).read(vm);
+      const found = await Promise.all((await this.hosts()).map(async (host) => {
+        const xml = await this.of(host).read(vm);
         return xml === undefined
           ? []
           : [{ host, vm, xml, file: tree.at(`${directoryOf(host)}/${fileName(vm)}`) }];

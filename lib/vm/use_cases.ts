@@ -16,6 +16,23 @@ import type { Precondition } from "./definition_tag.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { OperationControl } from "./operation_course.ts";
 
+/** What can be told of hosts that are away and of their VMs, and how an administrator has the cluster forget one. */
+export interface HostUseCases {
+  /** Whether the host of a VM is away, so that only the registry can tell of the VM. */
+  hasAway(vm: string): boolean;
+  /**
+   * Such a VM, as its host has registered it.
+   * @throws VirtxError not_found, storage, unavailable
+   */
+  getAway(vm: string): Promise<Vm>;
+  /**
+   * Takes a host that is away out of the inventory, until it is there again; again is fine.
+   * @param options force: also if VMs are registered there, whose files stay
+   * @throws VirtxError not_found; conflict: it is active, or has VMs; storage, unavailable
+   */
+  remove(host: string, options: { readonly force: boolean }): Promise<void>;
+}
+
 /** What a change to a VM left of its storage. */
 export interface ChangeOutcome {
   /** Why some storage could not be removed; undefined: all is as asked. */

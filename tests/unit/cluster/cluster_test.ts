@@ -364,7 +364,7 @@ Deno.test("a host alone keeps its inventory and answers for it", async () => {
   assert.equal(host.cluster?.vector(vector?.digest ?? ""), undefined);
 });
 
-Deno.test("a host that is reaped is forgotten with its VMs, also by those who hear of it from others", async () => {
+Deno.test("a host that is reaped stays as failed with its VMs until it is dismissed, and then nobody brings it back", async () => {
   const lines: LogLine[] = [];
   using sim = new ClusterSim({ hosts: 4, vmsPerHost: 5, seed: 14, log: recordingLogger(lines) });
   await sim.start();
@@ -376,7 +376,11 @@ Deno.test("a host that is reaped is forgotten with its VMs, also by those who he
   const [first] = sim.hosts;
   sim.serf.announce(gone.agent, undefined, 0);
   await sim.time.pass(60_000);
-  assert.equal(first?.inventory.host(gone.uuid), undefined);
+  for (const { inventory } of sim.hosts) {
+    assert.equal(inventory.host(gone.uuid)?.cstate, HostState.failed);
+    assert.deepEqual([...inventory.vmsOf(gone.uuid)].map(({ runstate }) => runstate), Array(5).fill(0));
+  }
+  assert.equal(first?.cluster?.hasTold(gone.uuid), false);
   const told = lines.filter(({ message, fields }) =>
     message === "a host has changed" && fields["host"] === gone.uuid
   )
@@ -384,8 +388,30 @@ Deno.test("a host that is reaped is forgotten with its VMs, also by those who he
   for (const change of ["active failed", "failed undefined"]) {
     assert.equal(told.filter((line) => line === `${gone.name} ${change}`).length, 3, told.join());
   }
+  for (const { cluster } of sim.hosts) cluster?.dismiss(gone.uuid);
   assert.ok(sim.agrees());
   for (const { inventory } of sim.hosts) assert.equal([...inventory.vms()].length, 15);
+});
+
+Deno.test("a host that has failed is dismissed although others tell of it, until it is there again", async () => {
+  using sim = new ClusterSim({ hosts: 4, vmsPerHost: 5, seed: 16 });
+  await sim.start();
+  const [first, second, , away] = sim.hosts;
+  assert.ok(first?.cluster && second && away);
+  first.cluster.dismiss(away.uuid); // not while it is active
+  assert.equal([...first.inventory.vms()].length, 20);
+  away.stop();
+  away.agent.running = false;
+  await sim.time.pass(20_000);
+  first.cluster.dismiss(away.uuid);
+  await sim.time.pass(60_000);
+  assert.equal(first.inventory.host(away.uuid), undefined);
+  assert.deepEqual([[...first.inventory.vms()].length, [...second.inventory.vms()].length], [15, 20]);
+  away.agent.running = true;
+  away.start();
+  await sim.time.pass(60_000);
+  assert.equal(first.inventory.host(away.uuid)?.cstate, HostState.active);
+  assert.equal([...first.inventory.vms()].length, 20);
 });
 
 Deno.test("a host that has forgotten a later life of its own learns of it from those who only heard of it", async () => {
