@@ -41,7 +41,7 @@ import { within } from "../model/within.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { MigrationRecords } from "../registry/migration_record.ts";
 import type { DiskRecords, VmRecords } from "../registry/ownership.ts";
-import type { Registry } from "../registry/registry.ts";
+import type { RecordedDefinition, Registry } from "../registry/registry.ts";
 import type { FileMark } from "../storage/file_mark.ts";
 import type { Storage } from "../storage/storage.ts";
 import { aftermathOf } from "./aftermath.ts";
@@ -507,21 +507,60 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         log.info("registry refreshed from libvirt", { vm: uuid });
         return "refreshed";
       }
-      const registered = await registry.read(uuid);
-      if (registered === undefined) throw unknownVm(uuid, "register");
-      this.#shared.require(registered, { vm: uuid, from: "registry" });
-      await this.#takeOver(uuid, registered);
+      const recorded = await registry.everywhere(uuid);
+      const chosen = await this.#registered(uuid, recorded);
+      this.#shared.require(chosen.xml, { vm: uuid, from: "registry" });
+      await this.#takeOver(uuid, chosen.xml, recorded.map(({ host }) => host));
       await this.#refresh(uuid);
-      log.info("VM defined from the registry", { vm: uuid });
+      if (chosen.host !== this.#o.monitor.uuid) await this.#moveHere(chosen);
+      log.info("VM defined from the registry", { vm: uuid, file: chosen.file });
       return "defined";
     });
   }
 
-  /** Defines a VM that the registry has, once this host holds it and its disks; else nothing has changed. */
-  async #takeOver(uuid: string, xml: string): Promise<void> {
-    const { hypervisor, registry } = this.#o;
-    const recorded = await registry.everywhere(uuid);
-    const held = await this.#holders.take(uuid, "register", recorded.map(({ host }) => host));
+  /**
+   * The definition that the registry has of a VM: this host's own; else that of the only other host that has one, or of the one
+   * that holds the VM.
+   * @throws VirtxError not_found; conflict: several hosts have one
+   */
+  async #registered(uuid: string, recorded: readonly RecordedDefinition[]): Promise<RecordedDefinition> {
+    const own = recorded.find(({ host }) => host === this.#o.monitor.uuid);
+    const [first, ...others] = recorded;
+    if (own !== undefined || first === undefined || others.length === 0) {
+      const only = own ?? first;
+      if (only === undefined) throw unknownVm(uuid, "register");
+      return only;
+    }
+    const holder = (await this.#o.vmRecords.read(uuid))?.value?.host;
+    const held = recorded.find(({ host }) => host === holder);
+    if (held !== undefined) return held;
+    throw new VirtxError(
+      "conflict",
+      `Cannot register VM ${uuid}: several hosts have registered it: ${
+        recorded.map(({ file }) => file).join(", ")
+      }; remove those that are not to be used`,
+    );
+  }
+
+  /** Takes the file along of a VM that another host had registered. That it stays there as well is no reason to fail. */
+  async #moveHere({ host, vm }: RecordedDefinition): Promise<void> {
+    try {
+      await this.#o.registry.takeFrom(host, vm);
+    } catch (error) {
+      logFailure(this.#o.log, "warn", "cannot move a VM's file out of another host's registry", error, {
+        vm,
+        from: host,
+      });
+    }
+  }
+
+  /**
+   * Defines a VM that the registry has, once this host holds it and its disks; else nothing has changed.
+   * @param hosts those that have registered it
+   */
+  async #takeOver(uuid: string, xml: string, hosts: readonly string[]): Promise<void> {
+    const { hypervisor } = this.#o;
+    const held = await this.#holders.take(uuid, "register", hosts);
     const taking = newUuid();
     const disks = disksOf(xml) ?? [];
     try {

@@ -234,6 +234,34 @@ Deno.test("registering refreshes the registry from libvirt, or libvirt from the 
   await assert.rejects(vms.register(numberedUuid(98)), failsWith("conflict", /defines/));
 });
 
+Deno.test("a VM that a host had registered which is away is registered here, and its file moves along", async () => {
+  await using host = await VmHost.start();
+  const { vms, registry, vmRecords } = host;
+  const { hypervisor, monitor } = host.host;
+  const uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const xml = await registry.read(uuid) ?? "";
+  const forget = async (...hosts: readonly string[]) => {
+    await hypervisor.undefine(uuid);
+    await monitor.refresh(uuid);
+    await registry.remove(uuid);
+    for (const host of hosts) await registry.of(host).write(uuid, xml);
+  };
+  const [one, two] = [numberedUuid(51), numberedUuid(52)];
+  await forget(one);
+  assert.equal(await vms.register(uuid), "defined");
+  assert.deepEqual((await registry.everywhere(uuid)).map(({ host }) => host), [monitor.uuid]);
+
+  await forget(one, two);
+  await vmRecords.update(uuid, () => Promise.resolve({ value: undefined }));
+  await assert.rejects(vms.register(uuid), failsWith("conflict", /several hosts have registered it/));
+  await vmRecords.update(uuid, () => Promise.resolve({ value: { vm: uuid, host: two } }));
+  assert.equal(await vms.register(uuid), "defined");
+  assert.deepEqual(
+    (await registry.everywhere(uuid)).map(({ host }) => host).sort(),
+    [one, monitor.uuid].sort(),
+  );
+});
+
 Deno.test("what lies on shared storage defines nothing that guests are not given, and is not taken in parts", async () => {
   await using host = await VmHost.start();
   const { vms, registry, journal } = host;
