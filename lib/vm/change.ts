@@ -465,20 +465,23 @@ export class Changes {
 
   /**
    * Takes a domain that is to be deleted out of libvirt. If libvirt keeps it, nothing has happened yet, and the deletion
-   * is off. Undefining an active domain would leave it running without a definition, on disks that are about to go.
+   * is off. So it is if the domain is active, which by being undefined would go on without a definition, on disks that are about
+   * to go: libvirt cannot be told to undefine only what is off, so who starts it just then has it defined again.
    */
   async #release(change: Change): Promise<void> {
+    const { vm, oldXml = "", keepsFirmware = false } = change;
+    const { hypervisor } = this.#o;
+    const refusal = () =>
+      new VirtxError("conflict", `Cannot delete ${named(change)}: it was started meanwhile; stop it first`);
     try {
-      if (await this.#defined(change.vm) && await this.#o.hypervisor.isActive(change.vm)) {
-        throw new VirtxError(
-          "conflict",
-          `Cannot delete ${named(change)}: it was started meanwhile; stop it first`,
-        );
-      }
-      const { vm, oldXml = "", keepsFirmware = false } = change;
+      if (!await this.#defined(vm)) return;
+      if (await hypervisor.isActive(vm)) throw refusal();
       // Those on shared storage leave it as the disks do.
       const keepVariables = keepsFirmware || !hasLocalVariables(oldXml);
       await this.#undefine(vm, { keepVariables, keepTpm: keepsFirmware });
+      if (!await this.#defined(vm)) return;
+      await hypervisor.define(oldXml);
+      throw refusal();
     } catch (error) {
       if (calledOff(change, error)) await this.#o.journal.remove(change.id);
       throw error;

@@ -113,6 +113,28 @@ Deno.test("deleting a VM without its storage keeps the disks, which another VM c
   assert.deepEqual(osdisk, OS_DISK);
 });
 
+Deno.test("a VM that other tools start at the instant of its deletion stays, with its definition and its disks", async () => {
+  await using host = await VmHost.start();
+  const { hypervisor } = host.host;
+  const uuid = await host.vms.create({ vmdef: WEB, ...HERE });
+  const before = await host.state();
+  const isActive = hypervisor.isActive.bind(hypervisor);
+  hypervisor.isActive = async (vm) => {
+    hypervisor.isActive = isActive;
+    const was = await isActive(vm);
+    await hypervisor.start(vm);
+    return was;
+  };
+  await assert.rejects(
+    host.vms.delete(uuid, { deletestorage: true }),
+    failsWith("conflict", /it was started meanwhile/),
+  );
+  assert.deepEqual(await host.state(), before);
+  await host.vms.shutdown(uuid, { force: 2 });
+  await host.vms.delete(uuid, { deletestorage: true });
+  assert.deepEqual(await host.shared.names(), []);
+});
+
 Deno.test("a disk that another VM has is not given to a second one, nor deleted under it", async () => {
   await using host = await VmHost.start();
   const { vms, shared } = host;
