@@ -23,7 +23,7 @@ const SYSTEM_DIRECTORIES = ["/usr/local/sbin", "/usr/sbin", "/sbin"];
 
 /** What root needs of the user's environment beside PATH: where to get things from, whom to trust for it, and how to talk. */
 const KEPT =
-  /^(DENO_.*|NPM_CONFIG_.*|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(ALL|FTP|HTTPS?|NO)_PROXY|LANG|LC_.*|TERM|NO_COLOR|CI)$/i;
+  /^(DENO_.*|NPM_CONFIG_.*|SSL_CERT_(FILE|DIR)|NODE_EXTRA_CA_CERTS|(ALL|FTP|HTTPS?|NO)_PROXY|LANG|LC_.*|TERM|NO_COLOR|CI|VIRTX_TEST_.*)$/i;
 
 /** A search path with the directories that root needs. */
 export function rootPath(path: string): string {

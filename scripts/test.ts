@@ -6,6 +6,8 @@
  *     deno task test unit/daemon    those below tests/unit/daemon
  *     deno task test fresh          on a Debian that is new, made for the purpose
  *     deno task test long           those that take too long for every day: tests/long, and tests/fresh
+ *     deno task test campaign       ten minutes of random requests, other tools and failures, and that its checker sees what is broken
+ *     … --seed 5                    what is random as it was with that seed
  */
 import { guestImage } from "./guest/image.ts";
 import { ensurePackages, FRESH_ROOT_PACKAGES } from "./packages.ts";
@@ -79,7 +81,12 @@ async function stage(title: string, task: () => Promise<Outcome>): Promise<Outco
  * shall neither hide what went wrong nor take the tests of other files along. So many of them run at a time: those of the lab
  * mostly wait, each in a lab of its own.
  */
-const EACH_ALONE: Readonly<Record<string, number>> = { "tests/lab": 2, "tests/fresh": 1, "tests/long": 1 };
+const EACH_ALONE: Readonly<Record<string, number>> = {
+  "tests/lab": 2,
+  "tests/fresh": 1,
+  "tests/long": 1,
+  "tests/campaign": 1,
+};
 
 async function runTests(path: string): Promise<Outcome> {
   const lanes = EACH_ALONE[path];
@@ -152,8 +159,14 @@ async function check(): Promise<Outcome> {
   return await deno("task", "--quiet", "check") ? NOTHING_RUN : BROKEN;
 }
 
-/** The directories below tests/ that are asked for. */
-function wanted(args: readonly string[]): readonly string[] {
+/** The directories below tests/ that are asked for; a seed is for the tests. */
+function wanted([...args]: readonly string[]): readonly string[] {
+  const at = args.indexOf("--seed");
+  if (at >= 0) {
+    const [, seed = ""] = args.splice(at, 2);
+    if (!/^\d+$/.test(seed)) throw new Error("--seed takes a number");
+    Deno.env.set("VIRTX_TEST_SEED", seed);
+  }
   const all = args.flatMap((arg) => arg === "long" ? ["long", "fresh"] : [arg]);
   if (all.length > 0) return all;
   return Deno.env.has("CI") ? ["unit", "fresh", "lab"] : ["unit", "lab"];

@@ -6,8 +6,8 @@ export interface TestHooks {
   /** VIRTX_TEST_ROOT: where paths that begin with /vms are found, and where this run's lock is. */
   readonly root: string | undefined;
   /**
-   * VIRTX_TEST_STOP_AT: the fault point to halt at for ever, for the test to kill the process there; "point:2" means the
-   * second time that it is reached.
+   * VIRTX_TEST_STOP_AT: the fault point to halt at until SIGCONT, for the test to kill the process there, or to let others go
+   * first; "point:2" means the second time that it is reached.
    */
   readonly stopAt: string | undefined;
   /** VIRTX_TEST_DEFECT: an error that nobody catches is raised, in the "start" or at each "SIGUSR2". */
@@ -44,6 +44,8 @@ export function haltingFault({ stopAt }: TestHooks, log: Logger): FaultHook | un
   return (point) => {
     if (point !== wanted || --left !== 0) return;
     log.warn("halted at a fault point", { point });
-    return new Promise(() => {});
+    const { promise, resolve } = Promise.withResolvers<void>();
+    Deno.addSignalListener("SIGCONT", () => resolve());
+    return promise;
   };
 }
