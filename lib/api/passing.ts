@@ -47,10 +47,10 @@ const ANSWER_HEADERS = [
 const ANSWER_MAX_BYTES = 16 * 1024 * 1024;
 const ANSWERS_MAX_BYTES = 128 * 1024 * 1024;
 
-/** What can be done where Serf has forgotten the host. */
+/** What is to be said of a host that Serf has forgotten. */
 const GONE =
-  "Serf does not know it any more, and has to run there, as virtxd; if it is sure that it will not come back, " +
-  "virtx vm register takes its VMs over";
+  "Serf does not know it any more; Serf and virtxd have to run there; or, if it is sure that it will not come back, virtx vm " +
+  "register --host takes its VMs over";
 
 /** A UUID in a path, in either case. */
 const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
@@ -230,11 +230,12 @@ export class Passing {
     }
     const host = this.#o.inventory.host(uuid);
     const name = host?.def.name ?? member?.peer.name;
+    const isGone = others !== undefined && member === undefined && name !== undefined;
+    if (isGone) throw new VirtxError("unavailable", `Cannot ${what}: host "${name}" is gone: ${GONE}`);
     const known = name === undefined ? `host ${uuid} is not known` : `host "${name}" is not active`;
     const state = member?.cstate ?? host?.cstate;
     const why = state === undefined || state === HostState.active ? "" : ` but ${enumName(HostState, state)}`;
-    const run = member || !others ? "Serf and virtxd have to run there" : GONE;
-    const next = name === undefined ? "GET /hosts has all that are" : run;
+    const next = name === undefined ? "GET /hosts has all that are" : "Serf and virtxd have to run there";
     throw new VirtxError("unavailable", `Cannot ${what}: ${known}${why}; ${next}`);
   }
 

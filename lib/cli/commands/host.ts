@@ -1,5 +1,5 @@
 import type { Command } from "../command.ts";
-import { HOST } from "./common.ts";
+import { HOST, YES_FLAG } from "./common.ts";
 
 export const HOST_COMMANDS: readonly Command[] = [
   {
@@ -58,5 +58,27 @@ export const HOST_COMMANDS: readonly Command[] = [
       { command: "virtx host top virt1 --interval 5s", summary: "The VMs of virt1, every five seconds" },
     ],
     load: () => import("../run/host_top.ts"),
+  },
+  {
+    path: ["host", "remove"],
+    summary: "Have the cluster forget a host that will not come back",
+    description:
+      "A host that is away, even one that Serf does not know any more (gone), stays in the lists with its VMs until it is " +
+      "removed. An active one is refused: stop virtxd there, and have it leave Serf. So is one where VMs are registered: vm " +
+      "register --host takes each over to another host. Nothing is deleted on the shared storage. Should the host come back, it is " +
+      "there again. Hosts of earlier versions list it until Serf forgets it.",
+    arguments: [{ ...HOST, summary: "Its name or UUID, or the beginning of either; again: its whole UUID" }],
+    flags: [
+      {
+        name: "force",
+        summary: "Also if VMs are registered there: they leave the lists, while their files and disks stay",
+      },
+      YES_FLAG,
+    ],
+    examples: [
+      { command: "virtx host remove virt3", summary: "Forget virt3, where no VM is registered any more" },
+      { command: "virtx host remove virt3 --force --yes", summary: "Even if there are, without a question" },
+    ],
+    load: () => import("../run/host_remove.ts"),
   },
 ];

@@ -197,15 +197,22 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
     summary: "Bring the registry on shared storage and libvirt together for a VM",
     description:
       "A VM that libvirt knows is written to the registry; one that only the registry has is defined in libvirt. Needed " +
-      "only if somebody changed one of them behind virtxd's back. A VM that the cluster does not know is named by its UUID.",
+      "if somebody changed one of them behind virtxd's back, if a host has lost its definitions, and, with --host, to take over " +
+      "the VMs of a host that is away: then you are asked first, for nobody can tell whether they run there. A VM that the " +
+      "cluster does not know is named by its UUID.",
     arguments: [{ ...VM, summary: "Its name or UUID; one that is not known by its whole UUID" }],
     flags: [{
       name: "host",
       value: "<host>",
       kind: "host",
       summary: "The host to register it on; without it its own",
-    }],
-    examples: [{ command: "virtx vm register web1 --host virt1", summary: "Put web1 in order on virt1" }],
+    }, YES_FLAG],
+    examples: [
+      {
+        command: "virtx vm register web1 --host virt1",
+        summary: "Put web1 in order on virt1, or take it over to there",
+      },
+    ],
     load: () => import("../run/vm_register.ts"),
   },
 ];

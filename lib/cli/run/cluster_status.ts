@@ -1,5 +1,6 @@
 import { HostState, Runstate } from "../../model/enums.ts";
 import { VirtxError } from "../../model/error.ts";
+import { listed } from "../changes/listed.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Style } from "../output/colours.ts";
@@ -25,12 +26,14 @@ export async function run(context: Context): Promise<ExitCode> {
   const active = hosts.filter(({ cstate }) => cstate === HostState.active);
   const [first] = active;
   const storage = first && await storageLeft(cluster, first.uuid);
+  const gone = hosts.filter((host) => host.gone);
   const differing = differentStorage(hosts);
   const hostCounts = counts(hosts, ({ cstate }) => cstate);
   const vmCounts = counts(vms, ({ runstate }) => runstate);
   const status = {
     server: cluster.server.endpoint,
     hosts: hosts.length,
+    gone: gone.map(({ name }) => name),
     hoststates: named(hostCounts, hostStateWord),
     vms: vms.length,
     vmstates: named(vmCounts, runstateWord),
@@ -44,6 +47,15 @@ export async function run(context: Context): Promise<ExitCode> {
   const lines: readonly SheetLine[] = [
     ["Answered by", status.server],
     ["Hosts", summary(hosts.length, hostCounts, hostStateWord), worst(hosts)],
+    ...gone.length > 0
+      ? [
+        [
+          "Gone",
+          `${listed(gone)}; virtx host remove forgets one that will not come back`,
+          "red",
+        ] as const,
+      ]
+      : [],
     ["VMs", summary(vms.length, vmCounts, runstateWord), worstVm(vms)],
     ["Memory left", `${amount(status.memoryavailable)} on ${counted(active.length, "active host")}`],
     ...status.hpavailable > 0 ? [["Hugepages left", amount(status.hpavailable)] as const] : [],

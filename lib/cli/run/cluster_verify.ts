@@ -39,12 +39,20 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const { err, options, printer } = context;
   for (const { address, reason } of found.silent) err.line(`${address} cannot be asked: ${plain(reason)}`);
   for (const { address, fault } of found.faults) err.line(`${address} says: ${plain(fault)}`);
+  const gone = goneHosts(found.accounts);
+  for (const name of gone) {
+    err.line(
+      `host ${plain(name)} is gone: Serf does not know it any more; virtx host remove ${
+        plain(name)
+      } if it will not come back`,
+    );
+  }
   const isTable = options.format.kind === "table" || options.format.kind === "wide";
   if (found.differences.length > 0 || !isTable) await printer.list(DIFFERENCE_VIEW, found.differences);
-  else if (found.accounts.length > 0 && found.faults.length === 0 && !options.quiet) {
+  else if (found.accounts.length > 0 && found.faults.length === 0 && gone.length === 0 && !options.quiet) {
     context.out.line(agreement(found.accounts));
   }
-  return found.differences.length + found.silent.length + found.faults.length > 0
+  return found.differences.length + found.silent.length + found.faults.length + gone.length > 0
     ? ExitCode.refused
     : ExitCode.ok;
 }
@@ -90,6 +98,12 @@ async function addressesOf(cluster: Cluster, given: string | undefined): Promise
   // The one that has answered; where a host is alone it may listen at nothing but its socket.
   if (active.length === 1) return [cluster.server.endpoint];
   return active.flatMap(({ name, api }) => parseEndpoints(api || name));
+}
+
+/** The names of the hosts that any account has as gone. */
+function goneHosts(accounts: readonly Account[]): readonly string[] {
+  const gone = accounts.flatMap(({ hosts }) => hosts.filter((host) => host.gone));
+  return [...new Map(gone.map(({ uuid, name }) => [uuid, name])).values()].sort();
 }
 
 function keyOf({ what, uuid, field }: Disagreement): string {

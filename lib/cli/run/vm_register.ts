@@ -1,11 +1,14 @@
+import { HostState } from "../../model/enums.ts";
 import { VirtxError } from "../../model/error.ts";
 import { isUuid } from "../../model/uuid.ts";
 import { Attendance } from "../changes/attendance.ts";
 import { carryOut } from "../changes/change.ts";
 import { outcomeLine } from "../changes/outcome.ts";
+import { confirm } from "../changes/prompt.ts";
 import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Input } from "../input.ts";
+import { plain } from "../output/plain.ts";
 import type { Named } from "../resolve.ts";
 import { type Directory, directoryOf } from "../server/find.ts";
 
@@ -13,9 +16,14 @@ import { type Directory, directoryOf } from "../server/find.ts";
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const directory = await directoryOf(cluster);
-  const { vm, own } = find(input.required("vm"), directory);
+  const { vm, own, away } = find(input.required("vm"), directory);
   const wanted = input.string("host");
   const host = wanted === undefined ? own : directory.host(wanted).uuid;
+  if (
+    away && host !== own && !await confirm(context, takeOver(vm, directory.hostName(own)), input.flag("yes"))
+  ) {
+    return ExitCode.refused;
+  }
   await using attendance = await Attendance.begin(context, cluster, [vm.name]);
   const outcome = await carryOut({
     vm,
@@ -30,14 +38,25 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   return ExitCode.ok;
 }
 
-/** One that the cluster knows, with its host; or any other UUID, which the registry may have. */
-function find(word: string, directory: Directory): { readonly vm: Named; readonly own: string } {
+/** Two guests would write to the same disks. */
+function takeOver({ name }: Named, host: string): string {
+  return `Host ${plain(host)} is away, and nobody can tell whether ${
+    plain(name)
+  } runs there still; started twice, it destroys ` +
+    `its disks. Is it sure that it does not run there?`;
+}
+
+/** One that the cluster knows, with its host, and whether that is away; or any other UUID, which the registry may have. */
+function find(
+  word: string,
+  directory: Directory,
+): { readonly vm: Named; readonly own: string; readonly away: boolean } {
   try {
     const vm = directory.vm(word);
-    return { vm, own: vm.host };
+    return { vm, own: vm.host, away: vm.cstate !== HostState.active };
   } catch (error) {
     const isUnknown = error instanceof VirtxError && error.kind === "not_found" && isUuid(word.toLowerCase());
     if (!isUnknown) throw error;
-    return { vm: { uuid: word.toLowerCase(), name: word.toLowerCase() }, own: "" };
+    return { vm: { uuid: word.toLowerCase(), name: word.toLowerCase() }, own: "", away: false };
   }
 }

@@ -128,6 +128,12 @@ export class Cluster {
     await this.server.request("DELETE", path, undefined, { timeoutMs: CHANGE_MS, ...options });
   }
 
+  /** Has the cluster forget a host that is away; by force also if VMs are registered there. */
+  async removeHost(uuid: string, force: boolean, options: RequestOptions = {}): Promise<void> {
+    const path = withQuery(`/hosts/${uuid}`, { force: force ? "true" : undefined });
+    await this.server.request("DELETE", path, undefined, { timeoutMs: CHANGE_MS, ...options });
+  }
+
   /** Has an operation given up; resolves when it has ended. */
   async cancel(id: string, options: RequestOptions = {}): Promise<void> {
     await this.server.request("DELETE", `/operations/${id}`, undefined, { timeoutMs: CHANGE_MS, ...options });

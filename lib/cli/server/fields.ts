@@ -43,6 +43,11 @@ export class Fields {
     return value;
   }
 
+  /** True or false; what may be missing is false. */
+  flagOr(name: string, absent: boolean): boolean {
+    return this.#object[name] === undefined ? absent : this.flag(name);
+  }
+
   object(name: string): Fields {
     return new Fields(this.#object[name], `${this.#where}, ${name}`);
   }

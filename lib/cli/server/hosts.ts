@@ -24,6 +24,8 @@ export interface HostItem {
   readonly api: string;
   /** The id of its storage; empty: unknown. */
   readonly storage: string;
+  /** Whether Serf does not know it any more. */
+  readonly gone: boolean;
 }
 
 /** Reads an item of HostList. */
@@ -45,12 +47,14 @@ export function readHostItem(item: Fields): HostItem {
     seen: fields.numberOr("seen", 0),
     api: fields.textOr("api", ""),
     storage: fields.textOr("storage", ""),
+    gone: fields.flagOr("gone", false),
   };
 }
 
 /** A host as HostGet has it. */
 export interface HostDetails extends Host {
   readonly seen: number;
+  readonly gone: boolean;
   /** Room on the shared storage, MiB; undefined: not told. */
   readonly storageAvailable: number | undefined;
 }
@@ -82,6 +86,7 @@ export function readHost(body: unknown): HostDetails {
     },
     ts: host.number("ts"),
     seen: host.numberOr("seen", 0),
+    gone: host.flagOr("gone", false),
     storageAvailable: host.raw("storageavailable") === undefined
       ? undefined
       : host.number("storageavailable"),

@@ -2,7 +2,7 @@ import { vcpus } from "../../model/vm.ts";
 import { age, amount, instantOrNull } from "../output/human.ts";
 import type { View } from "../output/printer.ts";
 import type { HostItem } from "../server/hosts.ts";
-import { hostStateStyle, hostStateWord } from "./words.ts";
+import { GONE_WORD, hostStateStyle, hostStateWord } from "./words.ts";
 
 /** Hosts as `host list` prints them. */
 export function hostListView(now: number): View<HostItem> {
@@ -12,11 +12,15 @@ export function hostListView(now: number): View<HostItem> {
       { heading: "NAME", text: ({ name }) => name, least: 8 },
       {
         heading: "STATE",
-        text: ({ cstate }) => hostStateWord(cstate),
+        text: ({ cstate, gone }) => gone ? GONE_WORD : hostStateWord(cstate),
         style: ({ cstate }) => hostStateStyle(cstate),
       },
       { heading: "CPUS", text: ({ cpu }) => String(vcpus(cpu)), right: true, spare: 2 },
-      { heading: "MEMORY LEFT", text: ({ memoryAvailable }) => amount(memoryAvailable), right: true },
+      {
+        heading: "MEMORY LEFT",
+        text: ({ gone, memoryAvailable }) => gone ? "-" : amount(memoryAvailable),
+        right: true,
+      },
       {
         heading: "HUGEPAGES LEFT",
         text: ({ hpAvailable }) => hpAvailable === 0 ? "-" : amount(hpAvailable),
@@ -34,6 +38,7 @@ export function hostListView(now: number): View<HostItem> {
       uuid: host.uuid,
       name: host.name,
       state: hostStateWord(host.cstate),
+      gone: host.gone,
       cpus: vcpus(host.cpu),
       cpumodel: host.cpu.model,
       arch: host.arch,

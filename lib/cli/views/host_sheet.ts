@@ -6,7 +6,7 @@ import { renderSheet, type SheetPart } from "../output/sheet.ts";
 import type { HostDetails } from "../server/hosts.ts";
 import type { VmItem } from "../server/vms.ts";
 import { cpuText } from "./vm_sheet.ts";
-import { hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "./words.ts";
+import { GONE_WORD, hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "./words.ts";
 
 /** All about a host and the VMs on it, for people. */
 export async function hostSheet(
@@ -26,7 +26,7 @@ export async function hostSheet(
       lines: [
         ["Name", def.name],
         ["UUID", host.uuid],
-        ["State", hostStateWord(host.cstate), hostStateStyle(host.cstate)],
+        ["State", stateText(host), hostStateStyle(host.cstate)],
         ["Last heard of", host.seen > 0 ? `${age(host.seen, now)} ago` : "-"],
         ["CPUs", listed(cpuText(def.cpudef), def.cpuarch.vendor, def.cpuarch.arch)],
         ["System", `${def.osid} ${def.osv}`.trim()],
@@ -38,11 +38,13 @@ export async function hostSheet(
         ...host.lockid > 0 ? [["Sanlock id", String(host.lockid)] as const] : [],
       ],
     },
-    {
+  ];
+  if (uses.length > 0) {
+    parts.push({
       heading: `Resources, ${age(host.ts, now)} old`,
       table: await printer.table({ columns: USE_COLUMNS }, uses, INDENT),
-    },
-  ];
+    });
+  }
   if (vms.length > 0) {
     parts.push({
       heading: `VMs (${vms.length})`,
@@ -58,6 +60,7 @@ export function hostRecord(host: HostDetails, vms: readonly VmItem[]): Readonly<
     uuid: host.uuid,
     name: host.def.name,
     state: hostStateWord(host.cstate),
+    gone: host.gone,
     cpus: vcpus(host.def.cpudef),
     def: host.def,
     resources: host.resources,
@@ -103,6 +106,11 @@ const VM_COLUMNS = [
     style: ({ runstate }: VmItem) => runstateStyle(runstate),
   },
 ];
+
+function stateText({ gone, cstate, def }: HostDetails): string {
+  if (!gone) return hostStateWord(cstate);
+  return `${GONE_WORD}: Serf does not know it any more; virtx host remove ${def.name} if it will not come back`;
+}
 
 /** What is known of these, separated by commas. */
 function listed(...texts: readonly string[]): string {

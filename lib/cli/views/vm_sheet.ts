@@ -19,6 +19,16 @@ import { formatSize } from "../output/units.ts";
 import type { VmDetails } from "../server/vms.ts";
 import { hyphenated, operationWord, runstateStyle, runstateWord } from "./words.ts";
 
+/** What is said behind the state. */
+const REASON_WORDS: ReadonlyMap<string, string> = new Map([
+  ["io_error", " by an I/O error: see to its storage"],
+  [
+    "not_defined",
+    ": libvirt on its host does not have it; virtx vm register defines it again from what is registered, below",
+  ],
+  ["host_away", ": its host is away; below is what it has registered"],
+]);
+
 /** All about a VM, for people. */
 export async function vmSheet(
   vm: VmDetails,
@@ -33,9 +43,8 @@ export async function vmSheet(
         ["UUID", vm.uuid],
         [
           "State",
-          runstateWord(vm.runstate) +
-          (vm.reason === "io_error" ? " by an I/O error: see to its storage" : ""),
-          vm.reason === "io_error" ? "red" : runstateStyle(vm.runstate),
+          runstateWord(vm.runstate) + (REASON_WORDS.get(vm.reason) ?? ""),
+          vm.reason !== "" ? "red" : runstateStyle(vm.runstate),
         ],
         ...vm.flaw === "" ? [] : [["Definition", `only a part of it: ${vm.flaw}`, "red"] as const],
         ["Host", o.hostName(vm.host)],
@@ -56,15 +65,17 @@ export async function vmSheet(
       table: await printer.table({ columns: NET_COLUMNS }, def.nets, INDENT),
     });
   }
-  parts.push({
-    heading: `Figures, ${age(vm.ts, now)} old`,
-    lines: [
-      ["CPU", `${percent(stats.cpu_utilization, 100 * vcpus(def.cpudef))} (${frequency(stats.mhz_used)})`],
-      ["Memory", `${amount(stats.memory_capacity)}; QEMU takes ${amount(stats.memory_used)}`],
-      ["Disks", `${amount(stats.disk_physical)} on storage, of ${amount(stats.disk_capacity)}`],
-      ["Network", `${rate(stats.net_rx_bw)} in, ${rate(stats.net_tx_bw)} out`],
-    ],
-  });
+  if (vm.ts > 0) { // else nobody has measured
+    parts.push({
+      heading: `Figures, ${age(vm.ts, now)} old`,
+      lines: [
+        ["CPU", `${percent(stats.cpu_utilization, 100 * vcpus(def.cpudef))} (${frequency(stats.mhz_used)})`],
+        ["Memory", `${amount(stats.memory_capacity)}; QEMU takes ${amount(stats.memory_used)}`],
+        ["Disks", `${amount(stats.disk_physical)} on storage, of ${amount(stats.disk_capacity)}`],
+        ["Network", `${rate(stats.net_rx_bw)} in, ${rate(stats.net_tx_bw)} out`],
+      ],
+    });
+  }
   const operations = [...stats.oplog.items].sort((a, b) => b.ts - a.ts);
   if (operations.length > 0) {
     parts.push({

@@ -42,6 +42,9 @@ export function hostStateWord(cstate: HostState): string {
   return cstate === HostState.invalid ? "unknown" : enumName(HostState, cstate);
 }
 
+/** The state of a host that Serf does not know any more. */
+export const GONE_WORD = "gone";
+
 export function hostStateStyle(cstate: HostState): Style | undefined {
   if (cstate === HostState.active) return "green";
   return cstate === HostState.left ? "dim" : "red";
