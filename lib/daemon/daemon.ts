@@ -33,6 +33,7 @@ import { DeletedVms } from "../vm/deleted_vms.ts";
 import { DoubleDefinitions } from "../vm/double_definitions.ts";
 import { KnownHosts } from "../vm/known_hosts.ts";
 import { Operations } from "../vm/operations.ts";
+import { UndefinedVms } from "../vm/undefined_vms.ts";
 import { VmService } from "../vm/service.ts";
 import { openCluster } from "./cluster.ts";
 import { InstanceLock } from "./instance_lock.ts";
@@ -280,6 +281,19 @@ export class Daemon {
     held.use(keepMemoryLow(libc));
     const hostName = (uuid: string) => inventory.host(uuid)?.def.name ?? uuid;
     held.use(new DoubleDefinitions({ inventory, monitor, health, hostName, clock, log }));
+    held.use(
+      new UndefinedVms({
+        inventory,
+        monitor,
+        registry,
+        isOpen: (vm) => vms.isOpen(vm),
+        refusal: () => storage.refusal(),
+        hostName,
+        health,
+        clock,
+        log,
+      }),
+    );
     return new Daemon(listeners, vms, held.move());
   }
 

@@ -101,7 +101,7 @@ export class RegistryKeeper implements AsyncDisposable {
     } else if (runstate === undefined) {
       this.#orphans.add(vm);
       this.#background(this.#keep(vm));
-    } else if (runstate !== Runstate.startup && runstate !== Runstate.migrating) {
+    } else if (!NOT_HERE.includes(runstate)) {
       this.#orphans.delete(vm);
       this.#background(this.#keep(vm));
     }
@@ -163,6 +163,9 @@ export class RegistryKeeper implements AsyncDisposable {
     log.info("gave a definition over to the host that has the VM", { vm, host: claim.host });
   }
 }
+
+/** What this host says of a VM that is on its way, or that only the registry has (see UndefinedVms). */
+const NOT_HERE: readonly Runstate[] = [Runstate.startup, Runstate.migrating, Runstate.none];
 
 /** How the record of an operation that is open looks in a definition; a cheap look before parsing it. */
 const STARTED = ">started<";

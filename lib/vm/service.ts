@@ -65,6 +65,7 @@ import { Oplog } from "./oplog.ts";
 import { PowerOffs } from "./power_off.ts";
 import { LocalDisks } from "./local_disks.ts";
 import { disksOf, RegisteredDisks } from "./registered_disks.ts";
+import { RegisteredVms } from "./registered_vms.ts";
 import { RegistryKeeper } from "./registry_keeper.ts";
 import { Seed } from "./seed.ts";
 import { SharedDefinitions } from "./shared_definitions.ts";
@@ -134,6 +135,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #migrations: Migrations;
   readonly #target: MigrationTarget;
   readonly #keeper: RegistryKeeper;
+  readonly #registeredVms: RegisteredVms;
   readonly #locks = new KeyedMutex();
   readonly #turns = new VmTurns(this.#locks, TURN_TIMEOUT_MS);
   readonly #powerOffs: PowerOffs;
@@ -149,6 +151,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   constructor(options: VmServiceOptions) {
     this.#o = options;
     this.#shared = new SharedDefinitions(options);
+    this.#registeredVms = new RegisteredVms(options);
     this.#oplog = new Oplog(options);
     this.#seed = new Seed(options);
     this.#claims = new DiskClaims(options.monitor);
@@ -259,6 +262,12 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#settleLater();
   }
 
+  /** Whether a change or a migration of a VM is open on this host. */
+  async isOpen(vm: string): Promise<boolean> {
+    return this.#migrations.isUnderWay(vm) ||
+      (await this.#o.journal.list()).some((change) => change.vm === vm);
+  }
+
   /** What an operation comes to that the end of an earlier life cut off; to be asked once all is recovered. */
   async takeUp(operation: TrackedOperation, control: OperationControl): Promise<unknown> {
     const { op, vm } = operation;
@@ -354,6 +363,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   async get(uuid: string): Promise<Vm> {
+    if (this.#isUndefined(uuid)) {
+      return await this.#registeredVms.get(this.#o.monitor.uuid, uuid, "not_defined");
+    }
     const domain = this.#local(uuid, "get");
     const { def, operations } = shown(domain);
     const flaw = domain.xml === undefined ? this.#whyUntold(uuid) : domain.flaw;
@@ -822,8 +834,19 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   #local(uuid: string, verb: string): LocalDomain {
     const domain = this.#o.monitor.domain(uuid);
-    if (domain === undefined) throw unknownVm(uuid, verb);
-    return domain;
+    if (domain !== undefined) return domain;
+    if (!this.#isUndefined(uuid)) throw unknownVm(uuid, verb);
+    throw new VirtxError(
+      "conflict",
+      `Cannot ${this.#what(uuid, verb)}: libvirt does not have it, only its file in the registry is left; ` +
+        `virtx vm register ${uuid} defines it again`,
+    );
+  }
+
+  /** Whether a VM is shown as this host's that only the registry has. */
+  #isUndefined(uuid: string): boolean {
+    const { monitor, inventory } = this.#o;
+    return monitor.domain(uuid) === undefined && inventory.claimsOf(monitor.uuid).has(uuid);
   }
 
   /** This host's VM, if libvirt says right now that it is in one of these states. */

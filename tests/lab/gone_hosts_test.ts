@@ -170,3 +170,32 @@ Deno.test("a host that Serf forgets stays with its VMs until it is removed", asy
     );
   });
 });
+
+Deno.test("a VM that its host's libvirt has lost is listed by all and reported, until it is defined again", async () => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  await using cluster = await LabCluster.start(lab);
+  const desk = await CliHost.set(cluster, 2);
+  const [web, db] = [await create(cluster, 1, "web"), await create(cluster, 1, "db")];
+  await cluster.killDaemon(1);
+  for (const vm of [web, db]) await cluster.host(1).exec(["virsh", "undefine", vm]);
+  await cluster.startDaemon(1);
+  for (const n of [1, 2]) {
+    for (const vm of [web, db]) await listed(cluster, n, vm, 1, Runstate.none);
+  }
+  assert.match(await desk.must("virtx vm list"), /web +not defined +virt1/);
+  assert.match(await desk.must("virtx vm get web"), /libvirt on its host does not have it/);
+  const verified = await desk.sh("virtx cluster verify");
+  assert.notEqual(verified.code, 0);
+  assert.match(verified.stderr, new RegExp(`VM "web" .*virtx vm register ${web}`));
+  assert.match((await desk.sh("virtx vm start web")).stderr, /only its file in the registry is left/);
+
+  await desk.must("virtx vm register web");
+  await desk.must("virtx vm register db --host virt2");
+  await listed(cluster, 2, web, 1, Runstate.poweroff);
+  await listed(cluster, 1, db, 2, Runstate.poweroff);
+  await until("nothing to be wrong any more", async () => {
+    return (await desk.sh("virtx cluster verify")).code === 0 || undefined;
+  }, PATIENCE_MS);
+  await desk.must("virtx vm start web");
+  await desk.must("virtx vm delete db --storage --yes");
+});

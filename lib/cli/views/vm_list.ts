@@ -1,4 +1,4 @@
-import { Runstate } from "../../model/enums.ts";
+import { HostState, Runstate } from "../../model/enums.ts";
 import { age, instantOrNull } from "../output/human.ts";
 import type { View } from "../output/printer.ts";
 import type { VmItem } from "../server/vms.ts";
@@ -37,8 +37,11 @@ export function vmListView(
   };
 }
 
-/** "running"; "unknown (was running)" where its host is away. */
-function stateText({ runstate, lastrunstate }: VmItem): string {
+/** "running"; "unknown (was running)" where its host is away; "not defined" where its host has no more than its file. */
+function stateText({ runstate, lastrunstate, cstate }: VmItem): string {
+  if (runstate === Runstate.none && lastrunstate === Runstate.none && cstate === HostState.active) {
+    return "not defined";
+  }
   const word = runstateWord(runstate);
   return runstate === Runstate.none && lastrunstate !== Runstate.none
     ? `${word} (was ${runstateWord(lastrunstate)})`
