@@ -94,7 +94,7 @@ export function createApp(o: ApiOptions): Api {
     storage: (o.provisionTimeoutMs ?? PROVISION_MS) + CHANGE_MS,
   };
   const passing = new Passing({ inventory, others, patienceMs });
-  const unsure = () => cluster?.unsure;
+  const unsure = () => cluster?.unsure ?? o.hosts?.unsure;
   const routing = new Routing({ hostUuid, passing, unsure });
   const hostOf = (vm: string) => inventory.hostOf(vm, hostUuid);
   const memberOf: MemberOf = (host) => {

@@ -484,6 +484,8 @@ export class Cluster implements Disposable {
       if (!after) { // what was known of it stays, see KnownHosts
         this.#forget(uuid);
         inventory.setHostState(uuid, HostState.failed);
+        const known = inventory.host(uuid);
+        if (known) inventory.putHost(known); // who watches is to see that Serf does not know it any more
         continue;
       }
       inventory.setSource(uuid, after.peer.prototype ? "prototype" : "host");

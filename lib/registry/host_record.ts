@@ -13,8 +13,9 @@ export interface HostRecord {
 
 export type HostRecords = Generations<HostRecord>;
 
-/** More than any of these has; what is longer is not one. */
-const Text = z.string().max(256);
+/** Characters of a text in a record: more than any has. */
+export const RECORDED_TEXT_MAX = 256;
+const Text = z.string().max(RECORDED_TEXT_MAX);
 const Count = z.int().min(0).max(INT16_MAX);
 
 /** Fields that are not known are left out, so that later versions can add some. */

@@ -9,7 +9,7 @@ import type { Host } from "../model/host.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { Vm } from "../model/vm.ts";
-import type { HostRecord, HostRecords } from "../registry/host_record.ts";
+import { type HostRecord, type HostRecords, RECORDED_TEXT_MAX } from "../registry/host_record.ts";
 import type { Registry } from "../registry/registry.ts";
 import { RegisteredVms } from "./registered_vms.ts";
 import type { HostUseCases } from "./use_cases.ts";
@@ -20,6 +20,8 @@ const LOOK_MS_PER_HOST = 60;
 const LOOK_MAX_MS = 60_000;
 /** Until it is tried again while this host has not joined. */
 const FIRST_MS = 500;
+/** Between the first two looks: a host that is only starting has joined by the second. */
+const SECOND_MS = 5_000;
 /** Of the hosts that are away and known here already, so many are looked at in one go, in turn. */
 const LOOKED_AT = 16;
 /** Far more than a cluster has; directories beyond that are not looked at. */
@@ -77,7 +79,16 @@ export class KnownHosts implements HostUseCases, Disposable {
 
   /** Begins to look, soon and then regularly. */
   start(): void {
-    this.#plan(FIRST_MS);
+    this.#plan(0);
+  }
+
+  /** Why VMs may be registered that this host does not know yet; undefined: it knows them all. */
+  get unsure(): string | undefined {
+    const pending = [...this.#met].filter((host) => !this.#seen.has(host) && this.#isAway(host)).length;
+    if (pending === 0) return undefined;
+    return `what ${
+      pending === 1 ? "a host has" : `${pending} hosts have`
+    } registered that Serf does not know is still to be read`;
   }
 
   [Symbol.dispose](): void {
@@ -297,7 +308,7 @@ export class KnownHosts implements HostUseCases, Disposable {
     const hosts = [...this.#o.cluster.hosts()].length;
     const every = Math.min(LOOK_MAX_MS, Math.max(LOOK_MS, LOOK_MS_PER_HOST * hosts));
     // Not in step with the other hosts.
-    const next = this.#looks < 2 ? LOOK_MS : every;
+    const next = this.#looks < 2 ? SECOND_MS : every;
     this.#plan(this.#looks > 0 ? next * (0.8 + 0.4 * Math.random()) : FIRST_MS);
   }
 }
@@ -305,9 +316,16 @@ export class KnownHosts implements HostUseCases, Disposable {
 function recordOf({ uuid, def: { name, cpuarch, cpudef, osid, osv } }: Host): HostRecord {
   const { model, nodes, sockets, cores, threads } = cpudef;
   const { arch, vendor } = cpuarch;
+  const cut = (text: string) => text.slice(0, RECORDED_TEXT_MAX);
   return {
     host: uuid,
-    def: { name, cpuarch: { arch, vendor }, cpudef: { model, nodes, sockets, cores, threads }, osid, osv },
+    def: {
+      name: cut(name),
+      cpuarch: { arch: cut(arch), vendor: cut(vendor) },
+      cpudef: { model: cut(model), nodes, sockets, cores, threads },
+      osid: cut(osid),
+      osv: cut(osv),
+    },
   };
 }
 

@@ -18,6 +18,8 @@ import type { OperationControl } from "./operation_course.ts";
 
 /** What can be told of hosts that are away and of their VMs, and how an administrator has the cluster forget one. */
 export interface HostUseCases {
+  /** Why VMs may be registered that this host does not know yet; undefined: it knows them all. */
+  readonly unsure: string | undefined;
   /** Whether the host of a VM is away, so that only the registry can tell of the VM. */
   hasAway(vm: string): boolean;
   /**

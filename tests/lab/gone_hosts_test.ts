@@ -4,6 +4,7 @@ import type { Vm } from "../../lib/model/vm.ts";
 import { startSerf } from "../../scripts/lab/services.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
+import { ageRecords } from "./support/age_records.ts";
 import { CliHost } from "./support/cli_host.ts";
 import { LabCluster, type Listed } from "./support/lab_cluster.ts";
 import { TestLab } from "./support/test_lab.ts";
@@ -190,6 +191,7 @@ Deno.test("a VM that its host's libvirt has lost is listed by all and reported, 
   assert.match((await desk.sh("virtx vm start web")).stderr, /only its file in the registry is left/);
 
   await desk.must("virtx vm register web");
+  await ageRecords(cluster.host(1)); // else virt1 might be about to define it
   await desk.must("virtx vm register db --host virt2");
   await listed(cluster, 2, web, 1, Runstate.poweroff);
   await listed(cluster, 1, db, 2, Runstate.poweroff);

@@ -4,6 +4,7 @@ import type { Vmdef } from "../../lib/model/vm.ts";
 import { imagesOf } from "../../scripts/lab/images.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
+import { ageRecords } from "./support/age_records.ts";
 import { LabCluster } from "./support/lab_cluster.ts";
 import { TestLab } from "./support/test_lab.ts";
 
@@ -23,22 +24,6 @@ async function images(cluster: LabCluster): Promise<Map<string, string>> {
 
 async function journals(cluster: LabCluster): Promise<string> {
   return (await cluster.host(1).exec(["find", "/vms/xml", "-path", "*/.journal/*.json"])).trim();
-}
-
-/** Makes all records older than the time for which they count by themselves. */
-async function age(cluster: LabCluster): Promise<void> {
-  await cluster.host(1).exec([
-    "find",
-    "/vms/.virtxd",
-    "-name",
-    "*.json",
-    "-exec",
-    "touch",
-    "-d",
-    "10 minutes ago",
-    "{}",
-    "+",
-  ]);
 }
 
 function isConflict(error: unknown): error is VirtxError {
@@ -93,7 +78,7 @@ Deno.test("a host that finishes a deletion late deletes nothing that another hos
   const again = { vmdef: vmdef(path), host: cluster.uuid(2) };
   const create = "/vms?duplicate_name=allow"; // host 1 may not have told that the old one is gone
   await assert.rejects(two.json("POST", create, again), isConflict); // it may be that host 1 has only just taken it
-  await age(cluster);
+  await ageRecords(cluster.host(1));
   const vm = await two.json<string>("POST", create, again);
   await two.json("POST", `/vms/${vm}/runstate/boot`, null);
   const before = await images(cluster);
@@ -157,7 +142,7 @@ Deno.test("a VM is registered on one host only: not on two at the same instant, 
   for (let round = 0; round < 5; round++) {
     for (const n of await definedOn(cluster, vm)) await cluster.host(n).exec(["virsh", "undefine", vm]);
     await putInRegistryOf(cluster, vm, [1, 2], xml);
-    await age(cluster);
+    await ageRecords(cluster.host(1));
     await until("both daemons to know that nobody has the VM", async () => {
       const known = await Promise.all(cluster.numbers.map((n) => cluster.vm(n, vm)));
       return known.every((entry) => entry === undefined) || undefined;

@@ -131,7 +131,9 @@ Deno.test("a host that Serf forgets stays with what it has registered, and who s
   const afresh = world.host(OTHER, "virt3");
   await afresh.look();
   assert.deepEqual(afresh.listed().filter((host) => host.startsWith("virt2")), [], "it may be about to join");
+  assert.match(afresh.hosts.unsure ?? "", /registered that Serf does not know/);
   await afresh.look();
+  assert.equal(afresh.hosts.unsure, undefined);
   assert.ok(afresh.listed().includes("virt2 3"));
   assert.deepEqual(afresh.vms(), [{ name: "web", host: TWO, runstate: Runstate.none }]);
   assert.equal(afresh.hosts.hasAway(WEB), true);
