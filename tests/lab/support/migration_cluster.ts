@@ -136,9 +136,9 @@ export class Traveller {
     await using terminal = await this.console(n);
     return await until("the guest to answer", async () => {
       await terminal.send("status");
-      const found = await terminal.expect(/guest status: \S+ up ([\d.]+) s/, 2_000).catch(() => undefined);
+      const found = await terminal.expect(/guest status: \S+ up ([\d.]+) s/, 5_000).catch(() => undefined);
       return found && Number(found[1]);
-    }, 20_000);
+    }, 60_000);
   }
 
   get #path(): string {
