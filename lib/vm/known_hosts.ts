@@ -4,7 +4,7 @@ import type { Timers } from "../cluster/timers.ts";
 import { inBackground } from "../model/background.ts";
 import { logFailure } from "../model/defect.ts";
 import { HostState } from "../model/enums.ts";
-import { errorMessage, VirtxError } from "../model/error.ts";
+import { VirtxError } from "../model/error.ts";
 import type { Host } from "../model/host.ts";
 import type { Logger } from "../model/log.ts";
 import { isUuid } from "../model/uuid.ts";
@@ -86,9 +86,8 @@ export class KnownHosts implements HostUseCases, Disposable {
   get unsure(): string | undefined {
     const pending = [...this.#met].filter((host) => !this.#seen.has(host) && this.#isAway(host)).length;
     if (pending === 0) return undefined;
-    return `what ${
-      pending === 1 ? "a host has" : `${pending} hosts have`
-    } registered that Serf does not know is still to be read`;
+    const whose = pending === 1 ? "a host has" : `${pending} hosts have`;
+    return `what ${whose} registered that Serf does not know is still to be read`;
   }
 
   [Symbol.dispose](): void {
@@ -177,9 +176,9 @@ export class KnownHosts implements HostUseCases, Disposable {
       const known = inventory.host(host);
       if (seen?.removedAt !== undefined) {
         const isBack = known !== undefined && (this.#lastActive.get(host) ?? -Infinity) > seen.removedAt;
-        return isBack ? await this.#recordOther(known) : cluster.dismiss(host);
+        return isBack ? await this.#recordOther(known, seen.generation) : cluster.dismiss(host);
       }
-      if (seen?.generation === 0 && known) await this.#recordOther(known);
+      if (seen?.generation === 0 && known) await this.#recordOther(known, 0);
       if (cluster.hasTold(host)) return;
       const vms = await registry.of(host).list();
       if (!seen?.record && vms.length === 0 && !known) return;
@@ -230,15 +229,12 @@ export class KnownHosts implements HostUseCases, Disposable {
     }
   }
 
-  /** Records a host that does not do so itself. Whoever else is at it does the same. */
-  async #recordOther(entry: Host): Promise<void> {
+  /** Records a host that does not do so itself, unless its record is another by now: it may have been removed meanwhile. */
+  async #recordOther(entry: Host, generation: number): Promise<void> {
     const { records, log } = this.#o;
-    await records.update(
-      entry.uuid,
-      (now) => Promise.resolve(now?.value === undefined ? { value: recordOf(entry) } : undefined),
-    );
+    const isRecorded = await records.replace(entry.uuid, generation, recordOf(entry));
     this.#seen.delete(entry.uuid);
-    log.info("recorded a host that is away", { host: entry.uuid, name: entry.def.name });
+    if (isRecorded) log.info("recorded a host that is away", { host: entry.uuid, name: entry.def.name });
   }
 
   #isAway(host: string): boolean {
@@ -277,15 +273,14 @@ export class KnownHosts implements HostUseCases, Disposable {
     const names = vms.slice(0, NAMED_MAX).map((vm) => this.#o.inventory.vm(vm)?.name ?? vm);
     const more = vms.length > NAMED_MAX ? ` and ${vms.length - NAMED_MAX} more` : "";
     const many = vms.length === 1 ? "a VM is" : `${vms.length} VMs are`;
+    const name = this.#nameOf(host);
     return new VirtxError(
       "conflict",
       `Cannot ${what}: ${many} registered there: ${
         names.join(", ")
-      }${more}. If it is sure that none of them runs there ` +
-        `any more, virtx vm register <vm> --host <another host> takes each over; virtx host remove ${
-          this.#nameOf(host)
-        } ` +
-        `--force drops the host with them from all lists, while their files stay`,
+      }${more}. Where it is sure that a VM does not run there ` +
+        `any more, virtx vm register <vm> --host <another host> takes it over; virtx host remove ${name} --force drops the ` +
+        `host with its VMs from all lists, while their files stay`,
     );
   }
 
@@ -303,7 +298,7 @@ export class KnownHosts implements HostUseCases, Disposable {
     try {
       await this.look();
     } catch (error) {
-      this.#o.log.debug("cannot look for hosts on the storage", { reason: errorMessage(error) });
+      logFailure(this.#o.log, "debug", "cannot look for hosts on the storage", error);
     }
     const hosts = [...this.#o.cluster.hosts()].length;
     const every = Math.min(LOOK_MAX_MS, Math.max(LOOK_MS, LOOK_MS_PER_HOST * hosts));

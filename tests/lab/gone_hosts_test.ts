@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Runstate } from "../../lib/model/enums.ts";
 import type { Vm } from "../../lib/model/vm.ts";
-import { startSerf } from "../../scripts/lab/services.ts";
+import { aliveMembers, startSerf } from "../../scripts/lab/services.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
 import { ageRecords } from "./support/age_records.ts";
@@ -110,6 +110,19 @@ Deno.test("a host that Serf forgets stays with its VMs until it is removed", asy
       for (const vm of [web, db]) await listed(cluster, n, vm, 3, Runstate.none);
       assert.deepEqual((await cluster.vms(n)).map(({ fields }) => fields.name).toSorted(), ["db", "web"]);
     }
+  });
+
+  await t.step("it stays gone while Serf runs there without virtxd", async () => {
+    await lab.lab.boot(cluster.host(3));
+    await until(
+      "Serf to know virt3 again",
+      async () => (await aliveMembers(cluster.host(1))).includes("virt3") || undefined,
+      PATIENCE_MS,
+    );
+    await cluster.killDaemon(2);
+    await cluster.startDaemon(2);
+    await gone(cluster, rest, 3);
+    for (const n of rest) await listed(cluster, n, web, 3, Runstate.none);
   });
 
   await t.step("a user sees what is, and what to do", async () => {
