@@ -37,6 +37,8 @@ const TRASH_HEADERS = {
     "Until when what was deleted of its storage can be restored (GET /trash), UTC milliseconds; left out: nothing can",
 };
 
+const LOCKED = "its screen lets nobody in, as the registry has no passwords; virsh edit can set a new one";
+
 /** Of a change that took effect. */
 const CHANGED = {
   200: {
@@ -214,11 +216,15 @@ export function addVmOperations(
     tag: "VMs",
     summary: "Bring the registry on shared storage and libvirt together",
     description:
-      "A VM that libvirt knows is written to the registry; one that only the registry has is defined in libvirt.",
+      "A VM that libvirt knows is written to the registry; one that only the registry has is defined in libvirt. The registry has " +
+      "no passwords: a screen that had one then lets nobody in until it gets a new one, and a Warning says so.",
     body: { schema: VmRegisterOptionsSchema, optional: true, example: { host: "" } },
     answers: {
       200: { description: "The registry was refreshed from libvirt" },
-      201: { description: "The VM was defined in libvirt from the registry" },
+      201: {
+        description: "The VM was defined in libvirt from the registry",
+        headers: { Warning: "That its screen lets nobody in, and what helps" },
+      },
     },
     at: ({ body }) => body.host,
     tracked: true,
@@ -227,7 +233,11 @@ export function addVmOperations(
     tracking.answer(input, {
       run: (uuid) => vms.register(uuid),
       needsStorage: true,
-      answer: (outcome) => respondEmpty(outcome === "defined" ? 201 : 200),
+      answer: (outcome) => {
+        const response = respondEmpty(outcome === "refreshed" ? 200 : 201);
+        if (outcome === "locked") warn(response, LOCKED);
+        return response;
+      },
     }));
 }
 

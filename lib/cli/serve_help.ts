@@ -46,6 +46,10 @@ export function serveHelp(): string {
         "/var/lib/virtxd/storage.json",
         "which storage this host uses; remove it when you have really replaced what is at /vms",
       ],
+      [
+        "/var/lib/virtxd/secrets",
+        "definitions with passwords while they are being changed, for root alone",
+      ],
       ["/var/cache/virtxd", "the runtime, if the executable is of the form that unpacks itself"],
       [
         "/vms",

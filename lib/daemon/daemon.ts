@@ -24,6 +24,7 @@ import { MigrationRecords } from "../registry/migration_record.ts";
 import { diskRecords, vmRecords } from "../registry/ownership.ts";
 import { hostRecords } from "../registry/host_record.ts";
 import { Registry } from "../registry/registry.ts";
+import { SecretDefinitions } from "../registry/secret_definitions.ts";
 import { StorageRoom } from "../storage/room.ts";
 import { StorageMount } from "../storage/mount.ts";
 import { Storage } from "../storage/storage.ts";
@@ -203,6 +204,10 @@ export class Daemon {
         storage,
         registry,
         journal,
+        secrets: new SecretDefinitions(
+          hooks.root ? `${hooks.root}/${hostUuid}.secrets` : `${STATE_DIRECTORY}/secrets`,
+          fault,
+        ),
         diskRecords: diskRecords({ tree, fault }),
         vmRecords: vmRecords({ tree, fault }),
         migrations,

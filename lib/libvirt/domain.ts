@@ -1,3 +1,4 @@
+import { withholdSecrets } from "../domain_xml/secrets.ts";
 import { VirtxError } from "../model/error.ts";
 import { formatUuid, isUuid } from "../model/uuid.ts";
 import type { Connection } from "./connection.ts";
@@ -90,9 +91,9 @@ export class Domain implements Disposable {
     return borrowString(this.#libvirt.virDomainGetName(this.#pointer));
   }
 
-  /** virDomainGetXMLDesc: the definition that the next start takes. */
-  definition(): Promise<string> {
-    return this.#xml(XmlFlag.inactive);
+  /** virDomainGetXMLDesc: the definition that the next start takes, with marks where its passwords are, see {@link withholdSecrets}. */
+  async definition(): Promise<string> {
+    return withholdSecrets(await this.definitionWithSecrets()) ?? await this.#xml(XmlFlag.inactive);
   }
 
   /** virDomainGetXMLDesc: as {@link definition}, with its passwords. */

@@ -15,9 +15,14 @@ export interface Change {
   readonly phase: "prepared" | "committed";
   /** UTC milliseconds. */
   readonly startedAt: number;
-  /** The domain definition before and after; undefined: none. */
+  /** The domain definition before and after, without passwords; undefined: none. */
   readonly oldXml: string | undefined;
   readonly newXml: string | undefined;
+  /**
+   * They have passwords, and this host keeps both with them ({@link SecretDefinitions}). Written only if they have: a version that
+   * does not know the field would define them without, so it is to set such a record aside, and leave what libvirt has.
+   */
+  readonly secret?: true | undefined;
   /** Disks that the change creates, recorded before they are. */
   readonly created: readonly CreatedDisk[];
   /** Paths of disks to delete once committed. */

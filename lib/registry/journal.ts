@@ -19,6 +19,7 @@ const StoredChange: z.ZodType<Change> = z.strictObject({
   startedAt: z.int(),
   oldXml: z.string().optional(),
   newXml: z.string().optional(),
+  secret: z.literal(true).optional(),
   created: z.array(z.strictObject({ path: z.string(), temp: z.string(), directories: z.array(z.string()) })),
   removed: z.array(z.string()),
   keepsFirmware: z.literal(true).optional(),

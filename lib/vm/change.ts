@@ -1,4 +1,5 @@
 import { v4 as newId } from "uuid";
+import { lockedScreensWarning } from "../domain_xml/secrets.ts";
 import { ifReadable } from "../domain_xml/if_readable.ts";
 import { parseSummary } from "../domain_xml/summary.ts";
 import type { Hypervisor, UndefineOptions } from "../libvirt/hypervisor.ts";
@@ -11,6 +12,7 @@ import type { Disk } from "../model/vm.ts";
 import type { Change } from "../registry/change.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { SecretDefinition, SecretDefinitions } from "../registry/secret_definitions.ts";
 import type { CreatedDisk } from "../storage/created_disk.ts";
 import type { FileMark } from "../storage/file_mark.ts";
 import type { Storage } from "../storage/storage.ts";
@@ -37,6 +39,8 @@ export interface ChangePlan {
   readonly vm: string;
   readonly oldXml: string | undefined;
   readonly newXml: string | undefined;
+  /** Both with their passwords; undefined: they have none. */
+  readonly secret?: SecretDefinition | undefined;
   readonly provision: readonly PlannedDisk[];
   /** Disks to delete once the new definition holds, by path, with which files they were when that was decided. */
   readonly remove: ReadonlyMap<string, FileMark | undefined>;
@@ -66,6 +70,7 @@ export interface ChangesOptions {
   readonly shared: SharedDefinitions;
   readonly registry: Registry;
   readonly journal: Journal;
+  readonly secrets: SecretDefinitions;
   /** This host's UUID. */
   readonly host: string;
   readonly owners: Pick<DiskOwners, "take" | "hold" | "release" | "users">;
@@ -113,6 +118,7 @@ export class Changes {
       startedAt: this.#o.clock(),
       oldXml: plan.oldXml,
       newXml: plan.newXml,
+      ...(plan.secret && { secret: true }),
       created: plan.provision.map((planned) => planned.created),
       removed: [...plan.remove.keys()],
       ...(plan.remove.size > 0 && { marks: Object.fromEntries(plan.remove.entries().filter(isMarked)) }),
@@ -125,6 +131,7 @@ export class Changes {
       return await this.#carryOut(committed);
     }
     control?.follow(() => provisioned(this.#o.storage, plan.provision));
+    if (plan.secret) await this.#o.secrets.write(prepared.id, plan.secret);
     await this.#begin(prepared);
     let hasFiles = false;
     try {
@@ -138,7 +145,7 @@ export class Changes {
         await this.#reached(prepared, "provisioned");
       }
       unlessCancelled(control, `Cannot ${plan.op} ${named(plan)}`);
-      await this.#o.hypervisor.define(plan.newXml);
+      await this.#o.hypervisor.define(plan.secret?.newXml ?? plan.newXml);
       await this.#reached(prepared, "defined");
       await this.#register(plan.vm);
       await this.#reached(prepared, "registered");
@@ -208,7 +215,9 @@ export class Changes {
     }
     await this.#requireTrusted(change);
     const others = await this.#othersOf(change);
-    if (change.phase === "prepared" && !await this.#hasStarted(change)) {
+    const stays = change.phase === "prepared" &&
+      (await this.#hasStarted(change) || await this.#cannotRevert(change));
+    if (change.phase === "prepared" && !stays) {
       await this.#undo(change, others);
       return { end: "undone", outcome: {} };
     }
@@ -257,7 +266,7 @@ export class Changes {
     } catch (error) {
       const failure = VirtxError.wrap(error, `The ${change.op} of ${named(change)} was not begun`);
       try {
-        await this.#o.journal.remove(change.id); // it may have been written all the same
+        await this.#forget(change); // it may have been written all the same
       } catch (unremoved) {
         logFailure(this.#o.log, "warn", "cannot tell yet whether a change was recorded", unremoved, {
           vm: change.vm,
@@ -298,14 +307,14 @@ export class Changes {
 
   /** @param others see {@link #othersOf}, for a change that is not of just now */
   async #finish(change: Change, others = NOBODY): Promise<ChangeOutcome> {
-    const { hypervisor, storage, registry, journal, owners, holders } = this.#o;
+    const { hypervisor, storage, registry, owners, holders } = this.#o;
     if (change.newXml === undefined) {
       await this.#release(change);
       await this.#reached(change, "undefined");
       await registry.remove(change.vm);
       await this.#reached(change, "unregistered");
     } else if (!await this.#defined(change.vm)) {
-      await hypervisor.define(change.newXml);
+      await hypervisor.define((await this.#secretOf(change))?.newXml ?? this.#locked(change, change.newXml));
       await this.#register(change.vm);
     }
     for (const created of change.created) await storage.commit(created);
@@ -318,7 +327,7 @@ export class Changes {
     if (change.newXml === undefined) await holders.release(change.vm);
     await owners.release(change.vm, lost(change).filter((path) => !others.has(path)));
     await this.#reached(change, "released");
-    await journal.remove(change.id);
+    await this.#forget(change);
     return outcome;
   }
 
@@ -379,7 +388,7 @@ export class Changes {
       await this.#undefine(change.vm);
       await this.#o.registry.remove(change.vm);
     } else {
-      await this.#o.hypervisor.define(change.oldXml);
+      await this.#revert(change, change.oldXml);
       await this.#register(change.vm);
     }
     await this.#reached(change, "reverted");
@@ -390,7 +399,45 @@ export class Changes {
     if (change.oldXml === undefined) await this.#o.holders.release(change.vm);
     await this.#o.owners.release(change.vm, gained(change), change.id);
     await this.#reached(change, "released");
-    await this.#o.journal.remove(change.id);
+    await this.#forget(change);
+  }
+
+  /** Has libvirt define the VM as before. */
+  async #revert(change: Change, oldXml: string): Promise<void> {
+    const secret = await this.#secretOf(change);
+    if (change.secret && secret === undefined && await this.#defined(change.vm)) {
+      const { log, secrets } = this.#o;
+      const why = `its passwords, of before the change, are not in ${secrets.directory} any more`;
+      return log.warn("what libvirt has of a VM stays as it is", { vm: change.vm, reason: why });
+    }
+    await this.#o.hypervisor.define(secret?.oldXml ?? this.#locked(change, oldXml));
+  }
+
+  /** The definitions of a change with their passwords; undefined: they have none, or the host has lost them. */
+  async #secretOf({ id, secret }: Change): Promise<SecretDefinition | undefined> {
+    return secret ? await this.#o.secrets.read(id) : undefined;
+  }
+
+  /** A definition whose passwords are gone, with which it is to be defined all the same. */
+  #locked({ vm }: Change, xml: string): string {
+    const warning = lockedScreensWarning(vm, xml);
+    if (warning !== undefined) this.#o.log.warn("a VM has lost its passwords", { vm, reason: warning });
+    return xml;
+  }
+
+  /** Whether libvirt has what a change made, and not what is needed to undo it. */
+  async #cannotRevert(change: Change): Promise<boolean> {
+    const { vm, oldXml, created, secret } = change;
+    if (!secret || await this.#secretOf(change) !== undefined) return false;
+    const now = await this.#definition(vm);
+    const disks = now === undefined || now === oldXml ? [] : disksOf(now);
+    return disks === undefined || (now !== oldXml && created.every(({ path }) => disks.includes(path)));
+  }
+
+  /** Forgets a change that is done, undone or off. */
+  async #forget({ id, secret }: Change): Promise<void> {
+    await this.#o.journal.remove(id);
+    if (secret) await this.#o.secrets.remove(id);
   }
 
   /** Undoes a change whose step threw; the error to throw on. */
@@ -421,12 +468,12 @@ export class Changes {
    * names of new disks go, by which they could be told from others' until now.
    */
   async #giveUp(change: Change, holder: string): Promise<void> {
-    const { storage, journal, log } = this.#o;
+    const { storage, log } = this.#o;
     const { vm, op, created, removed } = change;
     for (const disk of created) await storage.commit(disk);
     const kept = [...created.map(({ path }) => path), ...removed].join(", ");
     log.warn("gave up a change of a VM that another host has by now", { vm, op, host: holder, kept });
-    await journal.remove(change.id);
+    await this.#forget(change);
   }
 
   /** Whose the disks of an old change have become since, in words. */
@@ -483,7 +530,7 @@ export class Changes {
       await hypervisor.define(oldXml);
       throw refusal();
     } catch (error) {
-      if (calledOff(change, error)) await this.#o.journal.remove(change.id);
+      if (calledOff(change, error)) await this.#forget(change);
       throw error;
     }
   }

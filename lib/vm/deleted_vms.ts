@@ -1,3 +1,4 @@
+import { lockedScreensWarning } from "../domain_xml/secrets.ts";
 import { parseDomainXml } from "../domain_xml/parse.ts";
 import type { Inventory } from "../cluster/inventory.ts";
 import { isDefect } from "../model/defect.ts";
@@ -68,6 +69,8 @@ export class DeletedVms implements TrashUseCases {
       }
       await define(info.vm, info.xml);
       vm = info.vm;
+      const locked = lockedScreensWarning(vm, info.xml);
+      if (locked !== undefined) warnings.push(locked);
       isUefi = parseDomainXml(info.xml).def.firmware === Firmware.uefi;
     });
     if (isUefi && !files.includes(variablesPath(vm))) {

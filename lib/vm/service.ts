@@ -5,6 +5,7 @@ import { buildDomainXml } from "../domain_xml/build.ts";
 import { editDomainXml } from "../domain_xml/edit.ts";
 import { operationsOf, type ParsedDomain, parseDomainXml } from "../domain_xml/parse.ts";
 import { outline, showDomain } from "../domain_xml/show.ts";
+import { lockedScreensWarning, withholdSecrets } from "../domain_xml/secrets.ts";
 import { variablesFile } from "../domain_xml/variables.ts";
 import { readDefinition } from "../host/definition.ts";
 import type { DefinedDomain, HostMonitor, LocalDomain } from "../host/monitor.ts";
@@ -43,6 +44,7 @@ import type { MigrationRecords } from "../registry/migration_record.ts";
 import type { DiskRecords, VmRecords } from "../registry/ownership.ts";
 import type { RecordedDefinition, Registry } from "../registry/registry.ts";
 import type { FileMark } from "../storage/file_mark.ts";
+import type { SecretDefinitions } from "../registry/secret_definitions.ts";
 import type { Storage } from "../storage/storage.ts";
 import { aftermathOf } from "./aftermath.ts";
 import { Changes } from "./change.ts";
@@ -83,6 +85,7 @@ export interface VmServiceOptions {
   readonly storage: Storage;
   readonly registry: Registry;
   readonly journal: Journal;
+  readonly secrets: SecretDefinitions;
   readonly diskRecords: DiskRecords;
   readonly vmRecords: VmRecords;
   readonly migrations: MigrationRecords;
@@ -225,6 +228,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#o.registry.sweep();
     await this.#o.journal.sweep();
     await this.#settle();
+    await this.#o.secrets.sweep(new Set((await this.#o.journal.list()).map(({ id }) => id)));
     await this.#migrations.recover();
     const { inventory, monitor } = this.#o;
     for (const domain of monitor.domains()) await this.#tidy(domain);
@@ -395,7 +399,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       const domain = await this.#require(uuid, "update", OFF);
       await this.#holders.requireIdle(uuid, "update");
       await this.#requireTag(uuid, precondition, "update");
-      const xml = await this.#editable(domain);
+      const { xml, secretXml } = await this.#editable(domain);
       const { def: old } = parseDomainXml(xml);
       requireValidChange(vmdef, old);
       using claim = this.#claims.take(uuid, vmdef, old);
@@ -411,11 +415,13 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       requireNone(checked.obstacles, `change VM "${old.name}"`);
       const { plan } = checked;
       const { remove, kept: keptDisks } = await this.#deletable(uuid, deletestorage ? plan.dropped : []);
+      const edited = (before: string) => editDomainXml(before, plan.def, monitor.context(plan.def.firmware));
       const outcome = await this.#changes.apply({
         op: "update",
         vm: uuid,
         oldXml: xml,
-        newXml: editDomainXml(xml, plan.def, monitor.context(plan.def.firmware)),
+        newXml: edited(xml),
+        ...(secretXml !== undefined && { secret: { oldXml: secretXml, newXml: edited(secretXml) } }),
         provision: plan.provision,
         remove,
         confirm: async () =>
@@ -509,7 +515,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     }
   }
 
-  async register(uuid: string): Promise<"refreshed" | "defined"> {
+  async register(uuid: string): Promise<"refreshed" | "defined" | "locked"> {
     const { registry, log } = this.#o;
     return await this.#onStorage(uuid, "register", async () => {
       const xml = await this.#definition(uuid);
@@ -525,8 +531,9 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       await this.#takeOver(uuid, chosen.xml, recorded.map(({ host }) => host));
       await this.#refresh(uuid);
       if (chosen.host !== this.#o.monitor.uuid) await this.#moveHere(chosen);
-      log.info("VM defined from the registry", { vm: uuid, file: chosen.file });
-      return "defined";
+      const locked = lockedScreensWarning(uuid, chosen.xml);
+      log.info("VM defined from the registry", { vm: uuid, file: chosen.file, warning: locked });
+      return locked === undefined ? "defined" : "locked";
     });
   }
 
@@ -995,19 +1002,15 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   }
 
   /**
-   * The definition as libvirt has it now, whoever has changed it meanwhile. One with passwords cannot be changed: the journal
-   * on the shared storage would have to keep them.
+   * The definition as libvirt has it now, whoever has changed it meanwhile; and, if it has passwords, with them, which is kept on
+   * this host alone.
    */
-  async #editable({ uuid }: LocalDomain): Promise<string> {
-    const { hypervisor } = this.#o;
-    const xml = await hypervisor.definition(uuid);
-    const { flaw, summary } = readDefinition(xml, uuid);
-    if (flaw !== undefined) throw unreadable(summary.name, "update", flaw);
-    if (await hypervisor.definitionWithSecrets(uuid) === xml) return xml;
-    throw new VirtxError(
-      "conflict",
-      `Cannot update VM "${summary.name}": its definition has passwords, which would be lost; use virsh edit`,
-    );
+  async #editable({ uuid }: LocalDomain): Promise<{ xml: string; secretXml: string | undefined }> {
+    const full = await this.#o.hypervisor.definitionWithSecrets(uuid);
+    const { flaw, summary } = readDefinition(full, uuid);
+    const xml = withholdSecrets(full);
+    if (flaw !== undefined || xml === undefined) throw unreadable(summary.name, "update", flaw ?? "");
+    return { xml, secretXml: xml === full ? undefined : full };
   }
 
   async #definition(uuid: string): Promise<string | undefined> {

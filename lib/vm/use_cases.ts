@@ -86,8 +86,11 @@ export interface VmUseCases {
   shutdown(uuid: string, options: VmShutdownOptions): Promise<void>;
   pause(uuid: string): Promise<void>;
   resume(uuid: string): Promise<void>;
-  /** Refreshes the registry from libvirt, or defines in libvirt what only the registry has. */
-  register(uuid: string): Promise<"refreshed" | "defined">;
+  /**
+   * Refreshes the registry from libvirt, or defines in libvirt what only the registry has. Locked: the same, and its screens let
+   * nobody in, as their passwords are not in the registry.
+   */
+  register(uuid: string): Promise<"refreshed" | "defined" | "locked">;
   /**
    * Begins a migration, once the target has been found able to take the VM; it goes on when this has resolved. Live needs
    * RUNNING or PAUSED, cold POWEROFF or CRASHED.

@@ -142,7 +142,7 @@ export class MemoryVms implements VmUseCases {
     await this.#change(uuid, Runstate.paused, Runstate.running);
   }
 
-  async register(uuid: string): Promise<"refreshed" | "defined"> {
+  async register(uuid: string): Promise<"refreshed" | "defined" | "locked"> {
     await this.#begin();
     this.#find(uuid);
     return "refreshed";

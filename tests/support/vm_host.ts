@@ -4,11 +4,13 @@ import { type Logger, silentLogger } from "../../lib/model/log.ts";
 import { Journal } from "../../lib/registry/journal.ts";
 import { MigrationRecords } from "../../lib/registry/migration_record.ts";
 import { type DiskRecords, diskRecords, type VmRecords, vmRecords } from "../../lib/registry/ownership.ts";
+import { SecretDefinitions } from "../../lib/registry/secret_definitions.ts";
 import { Registry } from "../../lib/registry/registry.ts";
 import { type MigrationPeers, NO_PEERS } from "../../lib/vm/migration_peers.ts";
 import { VmService } from "../../lib/vm/service.ts";
 import { MonitoredHost } from "./monitored_host.ts";
 import { SharedStorage } from "./shared_storage.ts";
+import { TempDir } from "./temp_dir.ts";
 import { TestDriverHost } from "./test_driver.ts";
 
 /** The use cases on libvirt's test driver, with real storage in a directory of its own. */
@@ -18,6 +20,7 @@ export class VmHost implements AsyncDisposable {
     readonly shared: SharedStorage,
     readonly registry: Registry,
     readonly journal: Journal,
+    readonly secrets: SecretDefinitions,
     readonly diskRecords: DiskRecords,
     readonly vmRecords: VmRecords,
     readonly migrations: MigrationRecords,
@@ -38,6 +41,7 @@ export class VmHost implements AsyncDisposable {
     const place = { tree: shared.tree, hostUuid: monitor.uuid, log };
     const registry = new Registry(place);
     const journal = new Journal({ ...place, fault });
+    const secrets = new SecretDefinitions(`${resources.use(await TempDir.create()).path}/secrets`, fault);
     const records = diskRecords(place);
     const holders = vmRecords(place);
     const migrations = new MigrationRecords(place);
@@ -50,6 +54,7 @@ export class VmHost implements AsyncDisposable {
         storage,
         registry,
         journal,
+        secrets,
         diskRecords: records,
         vmRecords: holders,
         migrations,
@@ -59,7 +64,18 @@ export class VmHost implements AsyncDisposable {
         fault,
       }),
     );
-    return new VmHost(host, shared, registry, journal, records, holders, migrations, vms, resources.move());
+    return new VmHost(
+      host,
+      shared,
+      registry,
+      journal,
+      secrets,
+      records,
+      holders,
+      migrations,
+      vms,
+      resources.move(),
+    );
   }
 
   /** All that a change can touch: domains, registry, files; and whether the journal is empty. */

@@ -15,6 +15,7 @@ const LAYERS: readonly (readonly string[])[] = [
 const SIDEWAYS = new Set([
   "host → cluster", // the monitor keeps this host's entries of the inventory
   "registry → storage", // the journal records the names of disks that storage makes
+  "libvirt → domain_xml", // definitions are told without their passwords
   "cli → daemon", // one of the commands is to be the daemon
 ]);
 

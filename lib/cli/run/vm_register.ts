@@ -12,6 +12,13 @@ import { plain } from "../output/plain.ts";
 import type { Named } from "../resolve.ts";
 import { type Directory, directoryOf } from "../server/find.ts";
 
+/** What a registration came to, by its result. */
+const RESULTS: Readonly<Record<string, string>> = {
+  defined: "defined in libvirt from the registry",
+  locked: "defined in libvirt from the registry, which has no passwords: its screen lets nobody in until " +
+    "virsh edit sets a new passwd without passwdValidTo",
+};
+
 /** `vm register`. */
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
@@ -31,7 +38,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
     method: "PUT",
     path: `/vms/${vm.uuid}/register`,
     body: { host },
-    done: (result) => result === "defined" ? "defined in libvirt from the registry" : "registered",
+    done: (result) => typeof result === "string" && RESULTS[result] || "registered",
     begun: "registering",
   }, { context, cluster, attendance, leave: false });
   if (!context.options.quiet) attendance.say(outcomeLine(outcome));
