@@ -49,6 +49,9 @@ const REDEFINING: readonly number[] = [
   LifecycleEvent.stopped,
 ];
 
+/** After a look at all definitions there is none for so many times as long, however often samples are taken. */
+const COMPARISON_REST = 10;
+
 /** How long libvirt is waited for to tell the name of a domain whose definition it does not tell. */
 const GLIMPSE_MS = 2_000;
 
@@ -70,10 +73,12 @@ interface FullLook extends Look {
 }
 
 /**
- * Keeps the inventory true to this host and its libvirt. Three sources feed it:
+ * Keeps the inventory true to this host and its libvirt. Four sources feed it:
  * - events, which change a run state at once, or have one domain read again (definition and state);
  * - samples, one bulk call each, for the figures. What a sample shows beside them only raises suspicion: a domain that
  *   it shows otherwise than the events told is read again, unless news of it came while the sample was under way;
+ * - a look at all definitions after each sample: some changes make no event (virsh attach-disk --config), and figures tell
+ *   nothing of what a running domain is defined as. It raises suspicion only, too;
  * - a look at everything, at the start and whenever libvirt comes back.
  * While libvirt is away, everything stays as it was; {@link staleSince} tells.
  */
@@ -190,6 +195,21 @@ export class HostMonitor implements AsyncDisposable {
     this.#followUp(look);
   }
 
+  /**
+   * Has those domains read again that libvirt defines otherwise than it was told. One connection and 0.4 ms for each domain, of
+   * which 0.15 ms are libvirt's.
+   */
+  async compareDefinitions(): Promise<void> {
+    const { domains } = this.#here;
+    const told = Array.from(domains.values()).filter(({ xml }) => xml !== undefined);
+    const suspects: string[] = [];
+    const compare = (xml: string, uuid: string) => {
+      if (domains.get(uuid)?.xml !== xml) suspects.push(uuid);
+    };
+    await this.#o.hypervisor.definitions(told.map(({ uuid }) => uuid), compare, { connections: 1 });
+    for (const uuid of suspects) this.#readSoon(uuid);
+  }
+
   /** Stops following; to be called before the hypervisor is disposed. */
   async [Symbol.asyncDispose](): Promise<void> {
     this.#stopped.abort();
@@ -218,12 +238,19 @@ export class HostMonitor implements AsyncDisposable {
 
   async #sampleRegularly(): Promise<void> {
     const { signal } = this.#stopped;
+    let compareAt = 0;
     while (!signal.aborted) {
       await delay(this.#o.sampleIntervalMs, undefined, { signal }).catch(() => {}); // stopped
       if (signal.aborted || !this.#o.hypervisor.connected) continue;
       try {
-        if (this.#staleSince === undefined) await this.sample();
-        else await this.#resynchronise();
+        if (this.#staleSince === undefined) {
+          await this.sample();
+          const began = performance.now();
+          if (began >= compareAt) {
+            await this.compareDefinitions();
+            compareAt = performance.now() + COMPARISON_REST * (performance.now() - began);
+          }
+        } else await this.#resynchronise();
       } catch (error) {
         logFailure(this.#o.log, "warn", "sample failed", error);
       }

@@ -364,15 +364,16 @@ export class Hypervisor implements AsyncDisposable {
   }
 
   /**
-   * Many definitions by UUID, fetched over all query connections at once. Each is read by `read` while libvirt still prints the
-   * others.
+   * Many definitions by UUID, fetched over all query connections at once, or over so many. Each is read by `read` while libvirt still
+   * prints the others.
    */
   async definitions<T>(
     uuids: readonly string[],
     read: (xml: string, uuid: string) => T,
+    { connections = this.#queries.size }: { readonly connections?: number } = {},
   ): Promise<Definitions<T>> {
     const job = new DefinitionsJob(uuids, read, { underJob: this.#printsUnderJob });
-    const lanes = Math.min(this.#queries.size, uuids.length);
+    const lanes = Math.min(connections, uuids.length);
     const work = Array.from({ length: lanes }, () => this.#ask("get the definitions", (c) => job.work(c)));
     await Promise.race([job.done, awaitedLater(Promise.all(work))]);
     return job;

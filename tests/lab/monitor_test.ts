@@ -33,6 +33,24 @@ async function monitorOf(host: LabHost): Promise<MonitoredHost> {
   );
 }
 
+Deno.test("a disk that virsh attaches without an event is noticed when the next sample is taken", async () => {
+  await using lab = await TestLab.up({ hosts: 1 });
+  const host = lab.host();
+  await define(host, KEPT, "off");
+  await define(host, NEW, "on");
+  await virsh(host, "start", NEW);
+  const uri = `qemu+unix:///system?socket=${await host.path("/run/libvirt/libvirt-sock")}`;
+  await using monitored = await MonitoredHost.start(uri, 500);
+  const { monitor, inventory } = monitored;
+  await host.exec(["qemu-img", "create", "-q", "-f", "qcow2", "/vms/ds/extra.qcow2", "1M"]);
+  for (const uuid of [KEPT, NEW]) {
+    const ts = inventory.vm(uuid)?.ts ?? 0;
+    await virsh(host, "attach-disk", uuid, "/vms/ds/extra.qcow2", "vdb", "--subdriver", "qcow2", "--config");
+    await eventually("noticed", () => monitor.domain(uuid)?.xml?.includes("/vms/ds/extra.qcow2") === true);
+    assert.ok((inventory.vm(uuid)?.ts ?? 0) > ts, "others are told, the registry too");
+  }
+});
+
 Deno.test("what others do by virsh is seen", async () => {
   await using lab = await TestLab.up({ hosts: 1 });
   const host = lab.host();
