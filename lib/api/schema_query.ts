@@ -120,6 +120,11 @@ function dryRun(description: string) {
   });
 }
 
+/** The query parameter of HostDomains. */
+export const DomainNameQuery = z.strictObject({
+  name: z.string().min(1).openapi({ description: "The name in libvirt, all of it" }),
+});
+
 /** The query parameter of VmMigrate. */
 export const MigrateQuerySchema = dryRun("only tell whether it could be done, and where");
 

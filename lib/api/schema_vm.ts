@@ -152,12 +152,19 @@ const Vmstats = z.object({
 export const VmSchema = z.object({
   uuid: Uuid,
   def: VmdefSchema,
+  libvirtname: text(
+    "What libvirt calls a VM that other tools have made, if it has a title, which is its name here",
+  ).optional(),
   flaw: text("Why the definition cannot be read, or is not told now: then def is no more than a part of it")
     .optional(),
   runinfo: VmruninfoSchema,
   stats: Vmstats,
   ts: timestamp("When this was measured"),
 }).openapi("Vm") satisfies z.ZodType<model.Vm>;
+
+export const LibvirtDomainsSchema = z.object({
+  items: z.array(z.object({ uuid: Uuid, libvirtname: text("Its name in libvirt") })),
+}).openapi("LibvirtDomains");
 
 export const VmListSchema = z.object({
   items: z.array(z.object({

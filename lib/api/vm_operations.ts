@@ -11,9 +11,10 @@ import type { Answer } from "./operation.ts";
 import { TRASH_HEADER } from "./passing.ts";
 import { headerText, respondEmpty, respondJson } from "./respond.ts";
 import { Uuid } from "./schema_common.ts";
-import { DefinitionQuerySchema, permissionsOf } from "./schema_query.ts";
+import { DefinitionQuerySchema, DomainNameQuery, permissionsOf } from "./schema_query.ts";
 import {
   DefinitionVerdictSchema,
+  LibvirtDomainsSchema,
   VmCreateOptionsSchema,
   VmDeleteOptionsSchema,
   VmRegisterOptionsSchema,
@@ -133,6 +134,23 @@ export function addVmOperations(
     const response = respondJson(200, vm);
     response.headers.set("etag", entityTag(definitionTag(vm.def)));
     return response;
+  });
+
+  endpoints.add({
+    id: "HostDomains",
+    method: "get",
+    path: "/hosts/{uuid}/domains",
+    tag: "Hosts",
+    summary: "The VMs of a host that its libvirt calls by a name",
+    description:
+      "A VM that other tools have made, and given a title, has that as its name here; its users may know its name in libvirt.",
+    query: DomainNameQuery,
+    at: ({ uuid }) => uuid,
+    answers: { 200: { description: "Those that have it: one, or none", schema: LibvirtDomainsSchema } },
+    failures: ["unavailable", "timeout"],
+  }, ({ query: { name } }) => {
+    const items = vms.named(name).map((uuid) => ({ uuid, libvirtname: name }));
+    return respondJson(200, { items });
   });
 
   endpoints.add(

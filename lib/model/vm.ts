@@ -110,6 +110,8 @@ export interface Vmstats {
 export interface Vm {
   readonly uuid: string;
   readonly def: Vmdef;
+  /** What libvirt calls it, if that is neither its UUID nor its name. */
+  readonly libvirtname?: string | undefined;
   /** Why the definition cannot be read, or libvirt does not tell it; then `def` is only what can be told nevertheless. */
   readonly flaw?: string | undefined;
   readonly runinfo: Vmruninfo;

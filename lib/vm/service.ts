@@ -3,6 +3,7 @@ import { v4 as newUuid } from "uuid";
 import type { Inventory } from "../cluster/inventory.ts";
 import { buildDomainXml } from "../domain_xml/build.ts";
 import { editDomainXml } from "../domain_xml/edit.ts";
+import { libvirtName } from "../domain_xml/libvirt_name.ts";
 import { operationsOf, type ParsedDomain, parseDomainXml } from "../domain_xml/parse.ts";
 import { outline, showDomain } from "../domain_xml/show.ts";
 import { lockedScreensWarning, withholdSecrets } from "../domain_xml/secrets.ts";
@@ -373,9 +374,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     const domain = this.#local(uuid, "get");
     const { def, operations } = shown(domain);
     const flaw = domain.xml === undefined ? this.#whyUntold(uuid) : domain.flaw;
+    const name = domain.xml === undefined ? undefined : libvirtName(domain.xml);
     return {
       uuid,
       def: await this.#sized(def),
+      ...(name !== undefined && ![uuid, def.name].includes(name) && { libvirtname: name }),
       ...(flaw !== undefined && { flaw }),
       runinfo: {
         runstate: domain.runstate,
@@ -385,6 +388,13 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       stats: { ...domain.stats, oplog: { items: operations } },
       ts: domain.ts,
     };
+  }
+
+  named(name: string): readonly string[] {
+    const domains = Array.from(this.#o.monitor.domains());
+    return domains.filter(({ xml }) => xml !== undefined && libvirtName(xml) === name).map(({ uuid }) =>
+      uuid
+    );
   }
 
   async update(

@@ -73,6 +73,8 @@ export interface VmUseCases {
     precondition?: Precondition,
   ): Promise<DefinitionVerdict>;
   get(uuid: string): Promise<Vm>;
+  /** The VMs of this host that libvirt calls so, from memory. */
+  named(libvirtName: string): readonly string[];
   /** Needs POWEROFF or CRASHED, and a definition that meets the precondition (`stale`). */
   update(
     uuid: string,

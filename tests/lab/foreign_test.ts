@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import type { CommandOutput } from "../../scripts/command.ts";
 import type { LabHost } from "../../scripts/lab/host.ts";
+import { until } from "../../scripts/lab/until.ts";
 import { LabDaemon } from "./support/lab_daemon.ts";
 import { TestLab } from "./support/test_lab.ts";
 
@@ -133,6 +134,32 @@ Deno.test("VMs that other tools have made are listed, told, changed, started and
       assert.equal((await must(host, `vm get ${name} --state -o 'template={state}'`)).trim(), "poweroff");
     });
   }
+
+  await t.step("one with a title goes by that, and by its name in libvirt", async () => {
+    const [one, other] = [foreign("web-7", ""), foreign("web-8", "")];
+    for (const vm of [one, other]) {
+      await bring(
+        host,
+        { ...vm, xml: vm.xml.replace("<memory", "<title>Shop &amp; till</title><memory") },
+        "define",
+      );
+    }
+    await until("both to be there", async () => {
+      return (await must(host, "vm list -o name")).match(/^Shop & till$/gm)?.length === 2 || undefined;
+    }, 30_000);
+    assert.match(
+      await must(host, "vm get web-7"),
+      new RegExp(`Name +Shop & till\n *UUID +${one.uuid}\n *In libvirt +web-7`),
+    );
+    assert.equal((await must(host, "vm get web-8 -o 'template={uuid}'")).trim(), other.uuid);
+    const { code, stderr } = await virtx(host, "vm get 'Shop & till'");
+    assert.notEqual(code, 0);
+    assert.match(stderr, /could be any of 2 VMs/);
+    await must(host, "vm update web-7 --memory 96MiB");
+    await must(host, "vm start web-8 web-7");
+    await must(host, "vm kill web-8 web-7 --yes");
+    assert.match((await virtx(host, "vm get web-")).stderr, /There is no VM "web-"/);
+  });
 
   await t.step("a transient one", async () => {
     await must(host, "vm get passing");

@@ -42,6 +42,8 @@ export class MemoryVms implements VmUseCases {
   readonly #defs = new Map<string, Vmdef>();
   readonly #inventory: Inventory;
   readonly #host: string;
+  /** What libvirt calls VMs. */
+  readonly libvirtNames = new Map<string, readonly string[]>();
   outcome: ChangeOutcome = {};
   /** Why definitions are not all there. */
   flaw: string | undefined;
@@ -98,6 +100,10 @@ export class MemoryVms implements VmUseCases {
       stats: NO_STATS,
       ts,
     };
+  }
+
+  named(libvirtName: string): readonly string[] {
+    return this.libvirtNames.get(libvirtName) ?? [];
   }
 
   async update(

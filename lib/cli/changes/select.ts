@@ -42,7 +42,12 @@ export async function selectVms(context: Context, input: Input): Promise<Selecti
   const cluster = await context.cluster();
   const directory = await directoryOf(cluster);
   if (selector === undefined) {
-    return { cluster, directory, vms: [...new Set(words.map(directory.vm))] };
+    const vms = new Map<string, VmItem>();
+    for (const word of words) {
+      const vm = await directory.vm(word);
+      vms.set(vm.uuid, vm);
+    }
+    return { cluster, directory, vms: [...vms.values()] };
   }
   const vms = await cluster.vms(parseSelector(selector, directory));
   if (vms.length === 0 && !context.options.quiet) context.err.line(`No VM passes --selector ${selector}.`);

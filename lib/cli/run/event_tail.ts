@@ -33,7 +33,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
     await follow(cluster.server, {
       query: {
         types: types.length > 0 ? types.join(",") : undefined,
-        vm: vm === undefined ? undefined : directory.vm(vm).uuid,
+        vm: vm === undefined ? undefined : (await directory.vm(vm)).uuid,
       },
       signal,
       onOpen: () => {

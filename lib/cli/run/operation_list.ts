@@ -11,7 +11,7 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const vm = input.string("vm");
   const host = input.string("host");
   const list = await cluster.operations({
-    vm: vm === undefined ? undefined : directory.vm(vm).uuid,
+    vm: vm === undefined ? undefined : (await directory.vm(vm)).uuid,
     host: host === undefined ? undefined : directory.host(host).uuid,
     state: input.string("state"),
     limit: input.string("limit"),

@@ -8,7 +8,7 @@ import { printOperations } from "../views/operation_list.ts";
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const directory = await directoryOf(cluster);
-  const { uuid } = directory.vm(input.required("vm"));
+  const { uuid } = await directory.vm(input.required("vm"));
   const list = await cluster.operations({ vm: uuid, limit: input.string("limit") });
   return await printOperations(context, list, directory);
 }

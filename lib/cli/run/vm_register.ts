@@ -23,7 +23,7 @@ const RESULTS: Readonly<Record<string, string>> = {
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const directory = await directoryOf(cluster);
-  const { vm, own, away } = find(input.required("vm"), directory);
+  const { vm, own, away } = await find(input.required("vm"), directory);
   const wanted = input.string("host");
   const host = wanted === undefined ? own : directory.host(wanted).uuid;
   if (
@@ -54,12 +54,12 @@ function takeOver({ name }: Named, host: string): string {
 }
 
 /** One that the cluster knows, with its host, and whether that is away; or any other UUID, which the registry may have. */
-function find(
+async function find(
   word: string,
   directory: Directory,
-): { readonly vm: Named; readonly own: string; readonly away: boolean } {
+): Promise<{ readonly vm: Named; readonly own: string; readonly away: boolean }> {
   try {
-    const vm = directory.vm(word);
+    const vm = await directory.vm(word);
     return { vm, own: vm.host, away: vm.cstate !== HostState.active };
   } catch (error) {
     const isUnknown = error instanceof VirtxError && error.kind === "not_found" && isUuid(word.toLowerCase());

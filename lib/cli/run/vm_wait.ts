@@ -13,7 +13,7 @@ import { runstateQuery } from "../views/words.ts";
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const directory = await directoryOf(cluster);
-  const vms = input.words("vm").map(directory.vm);
+  const vms = await Promise.all(input.words("vm").map(directory.vm));
   const word = input.string("for") ?? "running";
   const state = awaited(word);
   await using attendance = await Attendance.begin(context, cluster, vms.map(({ name }) => name));

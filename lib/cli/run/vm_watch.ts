@@ -21,7 +21,8 @@ const REDRAW_MS = 1_000;
 export async function run(context: Context, input: Input): Promise<ExitCode> {
   const cluster = await context.cluster();
   const directory = await directoryOf(cluster);
-  const wanted = new Set(input.words("vm").map((word) => directory.vm(word).uuid));
+  const wanted = new Set<string>();
+  for (const word of input.words("vm")) wanted.add((await directory.vm(word)).uuid);
   const isWanted = (uuid: string) => wanted.size === 0 || wanted.has(uuid);
   const changing = new Changing(cluster, context.signal);
   const inPlace = context.out.isAddressable && context.options.format.kind === "table";

@@ -62,6 +62,15 @@ export class Cluster {
     return { ...readVm(body), tag: headers.get("etag") ?? undefined };
   }
 
+  /**
+   * The UUIDs of the VMs of a host that libvirt calls so.
+   * @throws VirtxError not_found: that host is of an earlier version, which does not tell
+   */
+  async domains(host: string, name: string): Promise<readonly string[]> {
+    const { body } = await this.server.request("GET", withQuery(`/hosts/${host}/domains`, { name }));
+    return new Fields(body, "the domains of a host").list("items").map((item) => item.text("uuid"));
+  }
+
   async host(uuid: string): Promise<HostDetails> {
     return readHost((await this.server.request("GET", `/hosts/${uuid}`)).body);
   }

@@ -48,6 +48,8 @@ export function readVmItem(item: Fields): VmItem {
 export interface VmDetails {
   readonly uuid: string;
   readonly def: Vmdef;
+  /** What libvirt calls it, if that is another name; else empty. */
+  readonly libvirtName: string;
   /** Why `def` is no more than a part of the definition; empty: it is all. */
   readonly flaw: string;
   readonly runstate: Runstate;
@@ -70,6 +72,7 @@ export function readVm(body: unknown): Omit<VmDetails, "tag"> {
     uuid: vm.text("uuid"),
     // Completed and not taken apart: a server that sends a definition of another shape would refuse ours as well.
     def: normaliseVmdef(vm.raw("def") as Vmdef),
+    libvirtName: vm.textOr("libvirtname", ""),
     flaw: vm.textOr("flaw", ""),
     runstate: oneOf(Runstate, runinfo.number("runstate")),
     reason: runinfo.textOr("reason", ""),

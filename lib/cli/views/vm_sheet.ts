@@ -41,6 +41,7 @@ export async function vmSheet(
       lines: [
         ["Name", def.name],
         ["UUID", vm.uuid],
+        ...vm.libvirtName === "" ? [] : [["In libvirt", vm.libvirtName] as const],
         [
           "State",
           runstateWord(vm.runstate) + (REASON_WORDS.get(vm.reason) ?? ""),
@@ -95,6 +96,7 @@ export function vmRecord(
   return {
     uuid: vm.uuid,
     name: vm.def.name,
+    libvirtname: vm.libvirtName || null,
     state: runstateWord(vm.runstate),
     reason: vm.reason || null,
     host: hostName(vm.host),
