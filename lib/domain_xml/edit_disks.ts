@@ -30,6 +30,7 @@ export function editDisks(edit: Edit): void {
   dropLeases(edit);
   let first: XmlNode | undefined;
   for (const [index, after] of wanted.entries()) {
+    if (nodes.length === 0 && isNoDisk(after)) continue;
     const match = old[matches[index] ?? -1];
     const node = match
       ? change({ node: match.node, before: match.disk, after }, places)
@@ -37,6 +38,11 @@ export function editDisks(edit: Edit): void {
     if (index === 0) first = node;
   }
   boots.begin(first);
+}
+
+/** What stands for the OS disk of a VM that has no disk. */
+function isNoDisk({ path, device }: Disk): boolean {
+  return path === "" && device !== DiskDevice.cdrom;
 }
 
 /** The leases of managed disks go with them, or the VM could not start once the disk, and its lease, are deleted. */

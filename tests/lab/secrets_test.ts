@@ -3,7 +3,7 @@ import { Runstate } from "../../lib/model/enums.ts";
 import type { Vm } from "../../lib/model/vm.ts";
 import type { LabHost } from "../../scripts/lab/host.ts";
 import { until } from "../../scripts/lab/until.ts";
-import { LabCluster } from "./support/lab_cluster.ts";
+import { LabCluster, type Listed } from "./support/lab_cluster.ts";
 import { LabDaemon } from "./support/lab_daemon.ts";
 import { TestLab } from "./support/test_lab.ts";
 
@@ -120,7 +120,10 @@ Deno.test("a password goes along with its VM, or the screen lets nobody in", asy
   await t.step("from the registry it is defined with a screen that lets nobody in", async () => {
     await cluster.settled();
     await cluster.host(1).exec(["virsh", "undefine", UUID]);
-    await cluster.settled();
+    await until("host 1 not to have it", async () => {
+      const { items } = await cluster.daemon(2).json<{ items: readonly Listed[] }>("GET", "/vms");
+      return items.every(({ uuid }) => uuid !== UUID) || undefined;
+    }, 30_000);
     const daemon = cluster.daemon(2);
     await until("the registry to tell it", async () => {
       const { stdout } = await cluster.host(2).run(["bash", "-c", `grep -l 1970 /vms/xml/*/${UUID}.xml`]);

@@ -130,6 +130,23 @@ function net(name: string, mac: string): Net {
   return { name, nettype: NetType.bridge, model: NetModel.virtio, mac };
 }
 
+Deno.test("a VM without disks stays without, and can get one", () => {
+  const xml = `<domain type='qemu'>
+  <name>bare</name>
+  <uuid>${UUID}</uuid>
+  <memory unit='KiB'>65536</memory>
+  <currentMemory unit='KiB'>65536</currentMemory>
+  <vcpu placement='static'>1</vcpu>
+  <os><type arch='x86_64' machine='pc-i440fx-7.2'>hvm</type></os>
+  <cpu mode='maximum'/>
+  <devices/>
+</domain>
+`;
+  assert.doesNotMatch(edited(xml, (def) => ({ ...def, memory: { ...def.memory, total: 96 } })), /<disk/);
+  const osdisk = disk("/vms/ds/a.qcow2");
+  assert.equal(edited(xml, (def) => ({ ...def, osdisk })).match(/<disk /g)?.length, 1);
+});
+
 Deno.test("of two interfaces the second keeps its slot when the first goes, and when one comes before it", () => {
   const nets = [net("br0", "52:54:00:00:00:01"), net("br1", "52:54:00:00:00:02")];
   const built = buildDomainXml(UUID, { ...SMALL_VMDEF, nets }, CONTEXT);
