@@ -124,17 +124,17 @@ Deno.test("a password goes along with its VM, or the screen lets nobody in", asy
       const { items } = await cluster.daemon(2).json<{ items: readonly Listed[] }>("GET", "/vms");
       return items.every(({ uuid }) => uuid !== UUID) || undefined;
     }, 30_000);
-    const daemon = cluster.daemon(2);
+    const daemon = cluster.daemon(1);
     await until("the registry to tell it", async () => {
       const { stdout } = await cluster.host(2).run(["bash", "-c", `grep -l 1970 /vms/xml/*/${UUID}.xml`]);
       return stdout !== "" || undefined;
     }, 30_000);
-    const { headers } = await daemon.api.request("PUT", `/vms/${UUID}/register`, { host: cluster.uuid(2) });
+    const { headers } = await daemon.api.request("PUT", `/vms/${UUID}/register`, { host: cluster.uuid(1) });
     assert.match(headers.get("warning") ?? "", /lets nobody in/);
-    assert.match(await definition(cluster.host(2)), /passwd='withheld' passwdValidTo='1970-01-01T00:00:01'/);
+    assert.match(await definition(cluster.host(1)), /passwd='withheld' passwdValidTo='1970-01-01T00:00:01'/);
     await daemon.json("POST", `/vms/${UUID}/runstate/boot`);
     await daemon.until(UUID, Runstate.running);
     const monitor = ["virsh", "qemu-monitor-command", UUID, "--hmp", "info vnc"];
-    assert.match(await cluster.host(2).exec(monitor), /Auth: vnc/);
+    assert.match(await cluster.host(1).exec(monitor), /Auth: vnc/);
   });
 });
