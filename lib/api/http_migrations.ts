@@ -53,6 +53,10 @@ export class HttpMigrationPeers implements MigrationPeers {
   }
 
   async seeArrival(host: string, vm: string, signal: AbortSignal): Promise<void> {
+    if (this.isPrototype(host)) {
+      await this.#ask(host, "PUT", `/vms/${vm}/register`, signal, { host }); // interop.md §1, VmRegister
+      return;
+    }
     await this.look(host, vm, signal);
     await this.#cluster.catchUp(host);
   }

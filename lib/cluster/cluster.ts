@@ -27,7 +27,7 @@ import type { Peer, PeerPort, SerfEvent, SerfPort } from "./ports.ts";
 import { Prototypes } from "./prototypes.ts";
 import { Pulls } from "./pulls.ts";
 import { Questions } from "./questions.ts";
-import { claimedSpeaker, decodeRecord, type GossipRecord, speakerOf } from "./records.ts";
+import { claimedSpeaker, decodeRecord, type GossipRecord, speakerOf, type VmEvent } from "./records.ts";
 import { Repair } from "./repair.ts";
 import { Repetition } from "./repetition.ts";
 import { isBelievable } from "./stamp.ts";
@@ -150,7 +150,7 @@ export class Cluster implements Disposable {
       }),
     );
     this.#repetition = this.#held.use(
-      new Repetition({ inventory, self, timers, members, say }),
+      new Repetition({ inventory, self, timers, clock, members, say }),
     );
     this.#prototypes = this.#held.use(new Prototypes({ inventory, timers, clock }));
     this.#knowledge = new Knowledge({
@@ -315,6 +315,12 @@ export class Cluster implements Disposable {
     const { promise: late, resolve } = Promise.withResolvers<void>();
     using _moment = this.#o.timers.after(MOMENT_MS, resolve);
     await Promise.race([this.#pullNow(member.peer), late]);
+  }
+
+  /** Takes over what a host of the prototype would say of a VM, until it says so itself; of another host nothing. */
+  hearFor(event: VmEvent): void {
+    if (!this.#members.host(event.host)?.peer.prototype) return;
+    this.#prototypes.hear({ kind: "event", event, origin: undefined });
   }
 
   /** Leaves off speaking and listening; the agent stays a member. */

@@ -149,7 +149,10 @@ export class Gossip implements Disposable {
     const { stamp } = this.#o.origin;
     if (!after) {
       if (!before) return true;
-      const event = { ...before, runstate: Runstate.deleted, ts: Math.max(before.ts, this.#o.clock()) };
+      // A host of the prototype takes the newer word (interop.md §2): of a VM that another host has by now, that host's.
+      const isElsewhere = this.#o.inventory.vm(before.uuid) !== undefined;
+      const ts = isElsewhere ? before.ts : Math.max(before.ts, this.#o.clock());
+      const event = { ...before, runstate: Runstate.deleted, ts };
       return this.#say(RECORD_NAMES.event, encodeVmEvent(event, stamp));
     }
     const onlyRunstate = before && before.name === after.name && before.vlanid === after.vlanid &&

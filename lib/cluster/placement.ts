@@ -54,9 +54,17 @@ export function candidates(
     .slice(0, ASKED);
 }
 
-/** The order in which hosts are chosen: who fits, then the least loaded, then by UUID, so that the same cluster chooses the same. */
+/**
+ * The order in which hosts are chosen: who fits, hosts of the prototype last, then the least loaded, then by UUID, so that the same
+ * cluster chooses the same.
+ */
 export function compareVerdicts(a: MigrationVerdict, b: MigrationVerdict): number {
-  return Number(b.fits) - Number(a.fits) || a.load - b.load || byUuid(a.host, b.host);
+  return Number(b.fits) - Number(a.fits) || Number(isPrototype(a)) - Number(isPrototype(b)) ||
+    a.load - b.load || byUuid(a.host, b.host);
+}
+
+function isPrototype({ obstacles }: MigrationVerdict): boolean {
+  return obstacles.some(({ code }) => code === "prototype");
 }
 
 function share({ total, reservedvms, usedos }: Hostresource, addedMiB: number): number {

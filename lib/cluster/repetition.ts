@@ -1,6 +1,7 @@
+import type { Clock } from "../model/clock.ts";
 import type { VmInfo } from "../model/vm.ts";
 import { clusterBytesPerSecond } from "./budget.ts";
-import { saidOf } from "./claims.ts";
+import { isSettled, saidOf, type VmEntry } from "./claims.ts";
 import type { Inventory } from "./inventory.ts";
 import { encodeHostInfo, encodeVmInfo, hostInfoOf, RECORD_NAMES } from "./records.ts";
 import type { Timers } from "./timers.ts";
@@ -18,6 +19,7 @@ export interface RepetitionOptions {
   /** The UUID of this host. */
   readonly self: string;
   readonly timers: Timers;
+  readonly clock: Clock;
   /** How many members are alive, this one included. */
   readonly members: () => number;
   readonly say: (name: string, payload: Uint8Array) => void;
@@ -63,11 +65,20 @@ export class Repetition implements Disposable {
       if (!vm) return this.#beginCycle();
       const now = this.#o.inventory.claimsOf(this.#o.self).get(vm.uuid);
       try {
-        if (now) this.#say(RECORD_NAMES.vm, encodeVmInfo(saidOf(now)));
+        if (now) this.#say(RECORD_NAMES.vm, encodeVmInfo(this.#confirmed(now)));
       } finally { // one that cannot be said must not end the cycle
         this.#step(rest, ms);
       }
     });
+  }
+
+  /**
+   * As of now, since the prototype lets the newest word count: what a host said last that a VM has left since would stand for ever. Of a
+   * VM that is on its way another host may have a newer one.
+   */
+  #confirmed(entry: VmEntry): VmInfo {
+    const vm = saidOf(entry);
+    return isSettled(entry) ? { ...vm, ts: Math.max(vm.ts, this.#o.clock()) } : vm;
   }
 
   #say(name: string, payload: Uint8Array | undefined): void {

@@ -34,6 +34,7 @@ import { DeletedVms } from "../vm/deleted_vms.ts";
 import { DoubleDefinitions } from "../vm/double_definitions.ts";
 import { KnownHosts } from "../vm/known_hosts.ts";
 import { Operations } from "../vm/operations.ts";
+import { MixedPeers } from "../vm/mixed_peers.ts";
 import { UndefinedVms } from "../vm/undefined_vms.ts";
 import { VmService } from "../vm/service.ts";
 import { openCluster } from "./cluster.ts";
@@ -211,7 +212,12 @@ export class Daemon {
         diskRecords: diskRecords({ tree, fault }),
         vmRecords: vmRecords({ tree, fault }),
         migrations,
-        peers: new HttpMigrationPeers({ cluster, transport }),
+        peers: new MixedPeers({
+          peers: new HttpMigrationPeers({ cluster, transport }),
+          hypervisor,
+          inventory,
+          hear: (event) => cluster.hearFor(event),
+        }),
         clock,
         log,
         fault,

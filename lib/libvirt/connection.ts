@@ -44,6 +44,11 @@ export class Connection implements AsyncDisposable {
     if ("code" in opened) {
       throw libvirtAway(`Cannot connect to libvirt at ${uri}: ${opened.message}`, opened);
     }
+    return await Connection.of(runtime, opened);
+  }
+
+  /** A connection that somebody has opened, with keepalive where the driver has it. */
+  static async of(runtime: Runtime, opened: Deno.PointerObject): Promise<Connection> {
     // Drivers without a socket (test) refuse; there is nothing to keep alive then
     await runtime.libvirt.virConnectSetKeepAlive(opened, KEEPALIVE_S, KEEPALIVE_COUNT);
     runtime.libvirt.virConnResetLastError(opened);

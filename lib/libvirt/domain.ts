@@ -10,7 +10,9 @@ import {
   ErrorCode,
   JobStatsFlag,
   JobType,
+  ListFlag,
   MetadataType,
+  UndefineFlag,
   XmlFlag,
 } from "./constants.ts";
 import type { Libvirt } from "./ffi.ts";
@@ -391,4 +393,38 @@ export function domainUuid(libvirt: Libvirt, domain: Deno.PointerObject): string
   const bytes = new Uint8Array(UUID_BYTES);
   libvirt.virDomainGetUUID(domain, bytes);
   return formatUuid(bytes);
+}
+
+/** A domain that libvirt knows. */
+export interface KnownDomain {
+  readonly uuid: string;
+  /** Unique on this host. */
+  readonly name: string;
+  /** False: it exists only while it runs. */
+  readonly persistent: boolean;
+}
+
+/** All domains, in two round trips. */
+export async function knownDomains(connection: Connection): Promise<KnownDomain[]> {
+  using persistent = await listDomains(connection, ListFlag.persistent);
+  using transient = await listDomains(connection, ListFlag.transient);
+  return [
+    ...persistent.domains.map(({ uuid, name }) => ({ uuid, name, persistent: true })),
+    ...transient.domains.map(({ uuid, name }) => ({ uuid, name, persistent: false })),
+  ];
+}
+
+/** What stays of a domain that is undefined. */
+export interface UndefineOptions {
+  readonly keepVariables?: boolean;
+  readonly keepTpm?: boolean;
+}
+
+/** virDomainUndefineFlagsValues. The test driver keeps nothing but memory and snapshots, and refuses the other flags. */
+export function undefineFlags(driver: string, o: UndefineOptions): number {
+  const { managedSave, snapshotsMetadata, nvram, keepNvram, checkpointsMetadata, tpm, keepTpm } =
+    UndefineFlag;
+  const common = managedSave | snapshotsMetadata;
+  const firmware = (o.keepVariables ? keepNvram : nvram) | (o.keepTpm ? keepTpm : tpm);
+  return driver === "QEMU" ? common | checkpointsMetadata | firmware : common;
 }

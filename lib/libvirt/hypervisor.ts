@@ -5,12 +5,13 @@ import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import { KeyedMutex } from "../model/mutex.ts";
 import { Queue } from "../model/queue.ts";
+import { Semaphore } from "../model/semaphore.ts";
 import type { Connection } from "./connection.ts";
 import { Connections } from "./connections.ts";
 import type { Console } from "./console.ts";
 import { Consoles } from "./consoles.ts";
 import { compareCpu, type CpuComparison } from "./cpu.ts";
-import { ListFlag, ShutdownFlag, UndefineFlag } from "./constants.ts";
+import { ShutdownFlag } from "./constants.ts";
 import { settlesWithin } from "./deadline.ts";
 import { type Definitions, DefinitionsJob } from "./definitions.ts";
 import { type CallKind, DomainCalls } from "./domain_calls.ts";
@@ -19,9 +20,12 @@ import {
   type Domain,
   type DomainGlimpse,
   type KeptState,
-  listDomains,
+  type KnownDomain,
+  knownDomains,
   type MetadataChange,
   type StateReason,
+  undefineFlags,
+  type UndefineOptions,
   withDomain,
 } from "./domain.ts";
 import { libvirtAway, RETRY_AFTER_S } from "./error.ts";
@@ -33,7 +37,8 @@ import { migrate, type MigrationOptions, type MigrationOutcome, remoteUri } from
 import { activeNetworks } from "./network.ts";
 import * as node from "./node.ts";
 import { printsUnderJob, printUnlessOccupied } from "./printing.ts";
-import { isLetThrough, knock, openOnce } from "./reach.ts";
+import { isLetThrough, knock, openRemote } from "./reach.ts";
+import { RemoteLibvirt } from "./remote.ts";
 import { Runtime } from "./runtime.ts";
 import { allDomainStats, type DomainStats, figureless } from "./stats.ts";
 
@@ -57,21 +62,6 @@ export interface HypervisorOptions {
   readonly health?: Health;
 }
 
-/** What stays of a domain that is undefined. */
-export interface UndefineOptions {
-  readonly keepVariables?: boolean;
-  readonly keepTpm?: boolean;
-}
-
-/** A domain that libvirt knows. */
-export interface KnownDomain {
-  readonly uuid: string;
-  /** Unique on this host. */
-  readonly name: string;
-  /** False: it exists only while it runs. */
-  readonly persistent: boolean;
-}
-
 /**
  * How many calls of each sort may be under way at a time, and how many if libvirt does not answer some of them. All together,
  * with the event loop's, the link's and those of the consoles, take 30 of Deno's 32 blocking threads at the very worst. A domain
@@ -90,6 +80,10 @@ const LANES = {
 } as const;
 /** Changes, starts and migrations together: each may hold a worker of libvirtd's for good, which has 20 and others to serve. */
 const BUDGET = 14;
+/** How many other hosts' libvirts are asked at a time, and may leave a question unanswered. */
+const REMOTES = 2;
+/** How long a connection to one of them may take to be closed, before it counts as one that hangs. */
+const REMOTE_CLOSE_MS = 1_000;
 /** How long the end waits for libvirt. */
 const GRACE_MS = 2_000;
 const QUERY_TIMEOUT_MS = 30_000, OPERATION_TIMEOUT_MS = 120_000, CHANGE_TIMEOUT_MS = 40_000;
@@ -129,7 +123,8 @@ export class Hypervisor implements AsyncDisposable {
   readonly #nameOf: (uuid: string) => string;
   readonly #health: Health | undefined;
   readonly #looking = new KeyedMutex();
-  /** Connections to other hosts that do not come about, by URI. */
+  readonly #remotes = new Semaphore(REMOTES);
+  /** Connections to other hosts that do not come about, or do not end, by URI. */
   readonly #hanging = new Map<string, Promise<unknown>>();
   /** What takes libvirt's job on a domain waits for it here, where it takes no thread and none of libvirtd's workers. */
   readonly #jobs = new KeyedMutex();
@@ -277,16 +272,8 @@ export class Hypervisor implements AsyncDisposable {
     return this.#ask("list the networks", activeNetworks);
   }
 
-  /** All domains, in two round trips. */
   domains(): Promise<KnownDomain[]> {
-    return this.#ask("list the domains", async (connection) => {
-      using persistent = await listDomains(connection, ListFlag.persistent);
-      using transient = await listDomains(connection, ListFlag.transient);
-      return [
-        ...persistent.domains.map(({ uuid, name }) => ({ uuid, name, persistent: true })),
-        ...transient.domains.map(({ uuid, name }) => ({ uuid, name, persistent: false })),
-      ];
-    });
+    return this.#ask("list the domains", knownDomains);
   }
 
   /** Whether no VM can be changed because libvirt does not answer calls about so many others. */
@@ -392,12 +379,7 @@ export class Hypervisor implements AsyncDisposable {
    * unless they are to be kept.
    */
   undefine(uuid: string, o: UndefineOptions = {}): Promise<void> {
-    const { managedSave, snapshotsMetadata, nvram, keepNvram, checkpointsMetadata, tpm, keepTpm } =
-      UndefineFlag;
-    const common = managedSave | snapshotsMetadata;
-    const firmware = (o.keepVariables ? keepNvram : nvram) | (o.keepTpm ? keepTpm : tpm);
-    // The test driver keeps nothing else, and refuses these flags
-    const flags = this.driver === "QEMU" ? common | checkpointsMetadata | firmware : common;
+    const flags = undefineFlags(this.driver, o);
     return this.#change("undefine", uuid, (domain) => domain.undefine(flags));
   }
 
@@ -476,14 +458,37 @@ export class Hypervisor implements AsyncDisposable {
    */
   async reach(address: string): Promise<void> {
     if (this.driver !== "QEMU") return;
-    await knock(address);
+    await this.remote(address, () => Promise.resolve());
+  }
+
+  /**
+   * Asks the libvirt of another host, over a connection for this task alone.
+   * @throws VirtxError unreachable: why it cannot be reached, and what helps; and what the task throws
+   */
+  async remote<T>(address: string, task: (libvirt: RemoteLibvirt) => Promise<T>): Promise<T> {
     const uri = remoteUri(address);
-    if (this.#hanging.has(uri)) {
-      throw new VirtxError("unreachable", `its libvirt has not let this host in yet: ${uri}`);
-    }
-    await openOnce(this.#runtime, uri, (work) => {
-      const forget = () => this.#hanging.delete(uri);
-      this.#hanging.set(uri, work.then(forget, forget));
+    await knock(address);
+    return await this.#remotes.run(async () => {
+      if (this.#hanging.has(uri)) {
+        throw new VirtxError(
+          "unreachable",
+          `its libvirt has not let this host in, or not answered, yet: ${uri}`,
+        );
+      }
+      if (this.#hanging.size >= REMOTES) {
+        throw new VirtxError("unreachable", "the libvirts of too many other hosts do not answer this one");
+      }
+      const later = (work: Promise<unknown>) => {
+        const forget = () => this.#hanging.delete(uri);
+        this.#hanging.set(uri, work.then(forget, forget));
+      };
+      const connection = await openRemote(this.#runtime, uri, later);
+      try {
+        return await task(new RemoteLibvirt(connection, uri));
+      } finally {
+        const closing = connection.close(); // which waits for a call that is not answered
+        if (!await settlesWithin(REMOTE_CLOSE_MS, closing)) later(closing);
+      }
     });
   }
 

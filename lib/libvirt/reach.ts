@@ -1,4 +1,5 @@
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { Connection } from "./connection.ts";
 import { settlesWithin } from "./deadline.ts";
 import { cString } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
@@ -61,16 +62,16 @@ export async function knock(hostname: string, port = LIBVIRT_PORT): Promise<void
 
 /**
  * Connects with a daemon that answers, as the libvirt of this host will for a migration (virConnectOpenAuth, with the credentials
- * that its configuration has, and nobody to ask), and closes the connection.
+ * that its configuration has, and nobody to ask).
  *
  * @param later gets what goes on if the daemon hangs just then: nothing can end the call
  * @throws VirtxError unreachable, with libvirt's reason and what to do about it
  */
-export async function openOnce(
+export async function openRemote(
   runtime: Runtime,
   uri: string,
   later: (work: Promise<void>) => void,
-): Promise<void> {
+): Promise<Connection> {
   const { libvirt } = runtime;
   const name = cString(uri);
   const auth = credentials();
@@ -86,7 +87,7 @@ export async function openOnce(
     return null; // so that other connections can be opened
   });
   if (hangs) throw unreachable(`${uri}: it has not let this host in for ${OPEN_MS / 1000} s`);
-  if (!("code" in opened)) return await close(opened);
+  if (!("code" in opened)) return await Connection.of(runtime, opened);
   const isAuthentication = /authentica|sasl/i.test(opened.message);
   throw unreachable(`${uri}: ${opened.message}${isAuthentication ? `; ${OPEN}` : ""}`);
 }

@@ -190,7 +190,7 @@ export interface VmMigrateOptions {
 
 /** Why a host cannot take a VM. */
 export interface MigrationObstacle {
-  /** A word that stays the same; the classes are in lib/vm/migration_check.ts. */
+  /** A word that stays the same; the classes are in lib/vm/migration_obstacles.ts. */
   readonly code: string;
   /** In words, with names. */
   readonly message: string;

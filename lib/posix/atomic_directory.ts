@@ -114,6 +114,11 @@ export class AtomicDirectory {
     });
   }
 
+  /** Makes the directory itself, if there is none. */
+  async make(): Promise<void> {
+    await this.#tree.make(this.#directory, this.#mode);
+  }
+
   /** The names of its files, in order; symbolic links and names that begin with a dot are none. */
   async names(): Promise<string[]> {
     return (await this.#entries()).filter((name) => !name.startsWith(".")).sort();

@@ -163,9 +163,15 @@ export class Registry {
     if (this.#waiting.get(uuid) === write) this.#waiting.delete(uuid);
   }
 
-  /** Removes what a crash left of writes that it interrupted; for the start of the daemon. Their number. */
+  /**
+   * Removes what a crash left of writes that it interrupted; for the start of the daemon. Their number. The directory is there from
+   * then on, for hosts of the prototype, which rename the file of a VM into it that they migrate to this host (interop.md §3).
+   */
   async sweep(): Promise<number> {
-    return await onStorage("Cannot tidy the registry", () => this.#files.sweep());
+    return await onStorage("Cannot tidy the registry", async () => {
+      await this.#files.make();
+      return await this.#files.sweep();
+    });
   }
 }
 

@@ -10,13 +10,13 @@ const Running = { postcopy: 10, postcopyFailed: 11 } as const;
 const ABSENT: DomainLook = { presence: "absent", persistent: false, migrating: false };
 
 /**
- * What this host's libvirt has of a VM at this moment.
+ * What this host's libvirt, or that of another, has of a VM at this moment.
  *
- * @param leaving whether it migrates away from here; by itself libvirt does not tell which end this is
+ * @param leaving whether it migrates away from there; by itself libvirt does not tell which end this is
  * @throws VirtxError what libvirt answers
  */
 export async function lookAtDomain(
-  hypervisor: Hypervisor,
+  hypervisor: Pick<Hypervisor, "domains" | "isActive" | "job" | "state">,
   uuid: string,
   leaving: boolean,
 ): Promise<DomainLook> {

@@ -11,7 +11,7 @@ export interface MigrationPeers {
   readonly areKnown: boolean;
   /** Where the host is in the network, as a textual IP address, if Serf says that it is alive. */
   address(host: string): string | undefined;
-  /** Whether the host runs the prototype, which answers none of the questions below. */
+  /** Whether the host runs the prototype, which answers none of the questions below; see {@link MixedPeers}. */
   isPrototype(host: string): boolean;
   /** Asks the host whether it can take a VM. */
   check(host: string, request: TargetCheck, signal: AbortSignal): Promise<MigrationVerdict>;

@@ -7,8 +7,8 @@ import { enumName, HostState, MigrationType } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { MigrationObstacle, MigrationVerdict, VmMigrateOptions } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
-import type { ObstacleCode } from "./migration_check.ts";
 import type { TargetCheck } from "./migration_exchange.ts";
+import type { ObstacleCode } from "./migration_obstacles.ts";
 import type { MigrationPeers } from "./migration_peers.ts";
 import { describeForTarget, type MigrationRequest } from "./migration_request.ts";
 
@@ -35,7 +35,8 @@ const CHECK_TIMEOUT_MS = 15_000;
 
 /**
  * Finds out where a VM can go. Without the name of a host, the roomiest ones are asked (placement.ts). Those fit that have nothing
- * against it but what is soft, and of them the least loaded is taken: an overloaded one only if there is no other.
+ * against it but what is soft, and of them the least loaded is taken: an overloaded one only if there is no other, and one that
+ * runs the prototype, of which less can be told, only if not even such a one can take the VM.
  */
 export class MigrationPlanner {
   readonly #o: MigrationPlannerOptions;
@@ -97,7 +98,6 @@ export class MigrationPlanner {
     if (known.cstate !== HostState.active || peers.address(host) === undefined) {
       return refused("inactive", `it is not active but ${state}; Serf and virtxd have to run there`);
     }
-    if (peers.isPrototype(host)) return refused("prototype", "it runs the prototype, which cannot be asked");
     try {
       const [verdict, unreached] = await Promise.all([
         peers.check(host, check, AbortSignal.timeout(CHECK_TIMEOUT_MS)),

@@ -26,7 +26,7 @@ export interface MigrationTargetOptions extends TargetCheckerOptions {
 }
 
 /** What has no guest, or one that does not run. */
-const DISCARDABLE: readonly DomainLook["presence"][] = ["off", "paused", "incoming"];
+export const DISCARDABLE: readonly DomainLook["presence"][] = ["off", "paused", "incoming"];
 
 /** How long the source of a migration may take to tell what it has of the VM. */
 const SOURCE_TIMEOUT_MS = 3_000;

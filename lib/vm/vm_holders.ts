@@ -200,14 +200,14 @@ export class VmHolders {
       throw new VirtxError("unavailable", message, { retryAfterS: 5 });
     }
     if (peers.address(host) === undefined) return undefined;
-    if (peers.isPrototype(host)) {
-      const claim = inventory.claimsOf(host).get(vm);
-      if (claim === undefined) return "absent";
-      return claim.lastrunstate === Runstate.poweroff ? "off" : "running";
-    }
     try {
       return (await peers.look(host, vm, AbortSignal.timeout(PEER_TIMEOUT_MS))).presence;
     } catch (error) {
+      if (peers.isPrototype(host)) { // only its libvirt could be asked; what it has said must do
+        const claim = inventory.claimsOf(host).get(vm);
+        if (claim === undefined) return "absent";
+        return claim.lastrunstate === Runstate.poweroff ? "off" : "running";
+      }
       throw new VirtxError(
         "unavailable",
         `Cannot ${what}: host ${hostName(host)} may have it, is active and does not tell; try again`,

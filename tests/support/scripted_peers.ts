@@ -10,7 +10,10 @@ export class ScriptedPeers implements MigrationPeers {
   readonly addresses = new Map<string, string>();
   readonly prototypes = new Set<string>();
   /** What each host says to whether it can take a VM; a host that says nothing cannot be reached. */
-  readonly verdicts = new Map<string, Pick<MigrationVerdict, "obstacles" | "load">>();
+  readonly verdicts = new Map<
+    string,
+    Pick<MigrationVerdict, "obstacles" | "load"> & Partial<MigrationVerdict>
+  >();
   /** What the target has of the VM; undefined: it does not tell. */
   there: DomainLook["presence"] | undefined = "absent";
   readonly asked: TargetCheck[] = [];

@@ -24,11 +24,14 @@ export class LabCluster implements AsyncDisposable {
 
   private constructor(readonly lab: TestLab) {}
 
-  /** Starts all daemons; returns once each of them lists all hosts as active. */
-  static async start(lab: TestLab, options: LabDaemonOptions = {}): Promise<LabCluster> {
+  /** Starts the daemons of all hosts, or of those only; returns once each of them lists all hosts as active. */
+  static async start(
+    lab: TestLab,
+    { on, ...options }: LabDaemonOptions & { readonly on?: readonly number[] } = {},
+  ): Promise<LabCluster> {
     await using starting = new AsyncDisposableStack();
     const cluster = starting.use(new LabCluster(lab));
-    await Promise.all(cluster.numbers.map((n) => cluster.startDaemon(n, options)));
+    await Promise.all((on ?? cluster.numbers).map((n) => cluster.startDaemon(n, options)));
     await cluster.complete();
     starting.move();
     return cluster;
@@ -36,6 +39,11 @@ export class LabCluster implements AsyncDisposable {
 
   get numbers(): readonly number[] {
     return this.lab.lab.hosts.map((_, at) => at + 1);
+  }
+
+  /** The hosts whose daemons were started. */
+  get served(): readonly number[] {
+    return [...this.#daemons.keys()].sort();
   }
 
   host(n: number): LabHost {
@@ -111,7 +119,7 @@ export class LabCluster implements AsyncDisposable {
   /** Waits until every daemon lists all hosts as active; after how many milliseconds. */
   async complete(timeoutMs = 60_000): Promise<number> {
     const began = performance.now();
-    for (const n of this.numbers) {
+    for (const n of this.served) {
       await until(
         `host ${n} to list all hosts as active`,
         async () => {

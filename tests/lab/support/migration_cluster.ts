@@ -123,11 +123,12 @@ export class Traveller {
   /** Makes sure that all is well, and the VM on that host, in that state, by what every host says; else waits for it. */
   async restsOn(n: number, runstate: Runstate = Runstate.running, settleMs?: number): Promise<void> {
     await this.cluster.settled(settleMs);
-    const seen = await Promise.all(this.cluster.numbers.map(async (by) => [
+    const { served } = this.cluster;
+    const seen = await Promise.all(served.map(async (by) => [
       await this.whereabouts(by),
       await this.cluster.daemon(by).runstate(this.vm),
     ]));
-    assert.deepEqual(seen, this.cluster.numbers.map(() => [n, runstate]));
+    assert.deepEqual(seen, served.map(() => [n, runstate]));
     assert.deepEqual(await this.guests(), runstate === Runstate.poweroff ? [] : [n]);
   }
 

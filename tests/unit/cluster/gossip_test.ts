@@ -103,6 +103,20 @@ Deno.test("a change is said at once: a run state as VE, anything else as VI, the
   assert.deepEqual([last.event.runstate, last.event.ts], [Runstate.deleted, CLOCK]);
 });
 
+Deno.test("of a VM that another host has by then, what is over here is not newer than what that host says", async () => {
+  using speaker = new Speaker(1);
+  speaker.gossip.start();
+  await speaker.heard();
+  speaker.put(0, { runstate: Runstate.migrating, ts: 2 });
+  await speaker.heard();
+  speaker.inventory.putVm(vmInfo({ uuid: numberedUuid(0), host: numberedUuid(999), ts: 3 }));
+  speaker.inventory.removeVm(numberedUuid(0), Infinity, HOST);
+  await speaker.time.pass(1);
+  const [last] = speaker.said;
+  assert.ok(last?.kind === "event");
+  assert.deepEqual([last.event.runstate, last.event.ts], [Runstate.deleted, 2]);
+});
+
 Deno.test("the stamp of what is said is that of the state after it", async () => {
   using speaker = new Speaker(2);
   speaker.gossip.start();

@@ -3,10 +3,12 @@ import { clusterBytesPerSecond } from "../../../lib/cluster/budget.ts";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { decodeRecord, type GossipRecord } from "../../../lib/cluster/records.ts";
 import { Repetition } from "../../../lib/cluster/repetition.ts";
+import { Runstate } from "../../../lib/model/enums.ts";
 import { VirtualTime } from "../../support/virtual_time.ts";
 import { hostEntry, numberedUuid, vmInfo } from "../../support/vm_info.ts";
 
 const HOST = numberedUuid(1000);
+const NOW = 9_000;
 
 function fixture(vms: number, members: number) {
   const time = new VirtualTime();
@@ -22,6 +24,7 @@ function fixture(vms: number, members: number) {
     inventory,
     self: HOST,
     timers: time,
+    clock: () => NOW,
     members: () => members,
     say: (name, payload) => {
       const record = decodeRecord(name, payload);
@@ -50,6 +53,21 @@ Deno.test("while a prototype host listens, the host and each of its VMs are said
   said.length = 0;
   await time.pass(60_000);
   assert.equal(said.length, 0);
+});
+
+Deno.test("what is repeated is the newest word, but of a VM that is on its way", async () => {
+  const { time, inventory, said, repetition } = fixture(3, 3);
+  using _ = repetition;
+  const onTheirWay = [Runstate.migrating, Runstate.startup];
+  for (const [number, runstate] of onTheirWay.entries()) {
+    inventory.putVm(vmInfo({ uuid: numberedUuid(number), host: HOST, runstate, ts: 2 }));
+  }
+  repetition.active = true;
+  await time.pass(30_001);
+  const times = new Map(
+    said.flatMap((record) => record.kind === "vm" ? [[record.vm.uuid, record.vm.ts]] : []),
+  );
+  assert.deepEqual([0, 1, 2].map((number) => times.get(numberedUuid(number))), [2, 2, NOW]);
 });
 
 Deno.test("many hosts with many VMs repeat them as slowly as Serf needs it", async () => {

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { Connection } from "../../../lib/libvirt/connection.ts";
-import { isLetThrough, knock, openOnce } from "../../../lib/libvirt/reach.ts";
+import { isLetThrough, knock, openRemote } from "../../../lib/libvirt/reach.ts";
 import { Runtime } from "../../../lib/libvirt/runtime.ts";
 import { inBackground } from "../../../lib/model/background.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
@@ -66,7 +66,7 @@ Deno.test("while one hangs that had answered, other connections can be opened", 
   const held: Deno.TcpConn[] = [];
   using silent = daemon((connection) => void held.push(connection));
   const late: Promise<void>[] = [];
-  const opening = openOnce(
+  const opening = openRemote(
     runtime,
     `qemu+tcp://${HOSTNAME}:${silent.port}/system`,
     (work) => late.push(work),
@@ -81,7 +81,7 @@ Deno.test("while one hangs that had answered, other connections can be opened", 
 Deno.test("what libvirt says of one that does not let this host in is told", async () => {
   await using runtime = new Runtime(silentLogger);
   using rude = daemon((connection) => connection.close());
-  const opening = openOnce(
+  const opening = openRemote(
     runtime,
     `qemu+tcp://${HOSTNAME}:${rude.port}/system`,
     () => assert.fail("it hangs"),

@@ -185,8 +185,6 @@ Deno.test("a target that is named is refused with every reason, before anything 
   });
   peers.verdicts.delete(OTHER);
   await assert.rejects(to(OTHER), failsWith("unreachable", /does not answer/));
-  peers.prototypes.add(OTHER);
-  await assert.rejects(to(OTHER), failsWith("conflict", /prototype/));
   host.inventory.setHostState(OTHER, HostState.failed);
   await assert.rejects(to(OTHER), failsWith("unavailable", /not active but failed/));
   assert.deepEqual(await migrations.list(), []);
@@ -217,6 +215,26 @@ Deno.test("without a name the least loaded host that fits is chosen; dry run tel
   assert.deepEqual(await order(), [[THIRD, true], [OTHER, true]]);
   peers.verdicts.set(THIRD, { obstacles, load: 0.1 });
   await vms.migrate(vm, any); // the only one that can take it does, busy as it is
+  assert.equal((await vms.migration(vm)).target, OTHER);
+});
+
+Deno.test("a host of the prototype is chosen when no other can take the VM, however busy, and when it is named", async () => {
+  await using fixture = await Fixture.create();
+  const { host: { vms }, peers, vm } = fixture;
+  const any = { ...LIVE, host: "" };
+  const told = {
+    code: "prototype",
+    message: "nobody can tell whether it sees the disks",
+    soft: true as const,
+  };
+  peers.verdicts.set(OTHER, { fits: true, obstacles: [told], load: 0.1 });
+  peers.verdicts.set(THIRD, { obstacles: [], load: 0.97 });
+  const order = async () => (await vms.migrationTargets(vm, any)).map(({ host, fits }) => [host, fits]);
+  assert.deepEqual(await order(), [[THIRD, true], [OTHER, true]]);
+  const named = await vms.migrationTargets(vm, LIVE);
+  assert.deepEqual(named.map(({ fits, obstacles }) => [fits, obstacles]), [[true, [told]]]);
+  peers.verdicts.set(THIRD, { obstacles: [{ code: "memory", message: "too little" }], load: 0.1 });
+  await vms.migrate(vm, any);
   assert.equal((await vms.migration(vm)).target, OTHER);
 });
 
