@@ -103,6 +103,7 @@ export function createApp(o: ApiOptions): Api {
       api: peer ? peerUrl(peer, "") : "",
       ...(peer?.storage !== undefined && { storage: peer.storage }),
       ...(cluster && !peer && host !== hostUuid && { gone: true }),
+      ...(peer?.prototype ? { runs: "prototype" } : peer?.earlier && { runs: "earlier" }),
     };
   };
   const requireHost = (host: string) => {

@@ -28,6 +28,8 @@ export interface MemberFacts {
   readonly storage?: string;
   /** Serf does not know the host any more; left out: it does. */
   readonly gone?: boolean;
+  /** What it runs, if not what heeds all that is on shared storage. */
+  readonly runs?: "prototype" | "earlier";
 }
 
 export type MemberOf = (host: string) => MemberFacts;

@@ -50,6 +50,11 @@ const Hostresource = z.object({
 const seen = timestamp("When it was last heard of, by the clock of the host that answers");
 const api = text("URL of its API, as hosts reach it; empty: unknown");
 const storage = text("The id of its shared storage; absent: it has not told").optional();
+const runs = z.enum(["prototype", "earlier"]).optional().openapi({
+  description:
+    "What it runs: the prototype, or an earlier version of virtxd. Neither heeds the records of who has a VM or a disk, " +
+    "nor the trash. Absent: it runs a version that does",
+});
 
 const gone = flag(
   "true: Serf has forgotten it, or never knew it, and it stays here until an administrator removes it; absent: Serf knows it",
@@ -70,6 +75,7 @@ export const HostSchema = z.object({
   api,
   storage,
   gone,
+  runs,
   storageavailable: int64(
     "Room on the shared storage, which the host that answers sees, MiB; absent: unknown",
   ).optional(),
@@ -92,6 +98,7 @@ export const HostListSchema = z.object({
       api,
       storage,
       gone,
+      runs,
     }).openapi("HostListFields"),
   })),
   next: text("The cursor of the next page; absent on the last").optional(),

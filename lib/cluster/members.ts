@@ -17,8 +17,11 @@ export const TAGS = {
   storage: "storage",
 } as const;
 
-/** The version of what virtxd says beyond the prototype's protocol. */
-const PROTOCOL = "1";
+/**
+ * The version of what virtxd says beyond the prototype's protocol, and heeds of what is on shared storage: from 2 on the records of
+ * who has a VM or a disk, the trash, and the storage's format.
+ */
+const PROTOCOL = 2;
 
 /** Where the prototype's API is, and virtxd's unless its tag says otherwise. */
 const API_PORT = 8080;
@@ -184,7 +187,7 @@ export function ownTags(
   apiPort: number,
   storage: string | undefined,
 ): Readonly<Record<string, string>> {
-  const tags = { [TAGS.uuid]: uuid, [TAGS.protocol]: PROTOCOL, [TAGS.api]: String(apiPort) };
+  const tags = { [TAGS.uuid]: uuid, [TAGS.protocol]: String(PROTOCOL), [TAGS.api]: String(apiPort) };
   return storage === undefined ? tags : { ...tags, [TAGS.storage]: storage };
 }
 
@@ -221,11 +224,14 @@ function peerOf(uuid: string, { name, address, tags }: Member): Peer {
     port: Number.isInteger(port) && port > 0 && port < 0x10000 ? port : API_PORT,
     prototype: !tags.has(TAGS.protocol),
     ...(storage !== undefined && isUuid(storage) && { storage }),
+    ...(Number(tags.get(TAGS.protocol) ?? PROTOCOL) < PROTOCOL && { earlier: true }),
   };
 }
 
 function sameHost(a: HostMember | undefined, b: HostMember | undefined): boolean {
   if (!a || !b) return a === b;
   return a.cstate === b.cstate && a.peer.name === b.peer.name && a.peer.address === b.peer.address &&
-    a.peer.port === b.peer.port && a.peer.prototype === b.peer.prototype && a.peer.storage === b.peer.storage;
+    a.peer.port === b.peer.port && a.peer.prototype === b.peer.prototype &&
+    a.peer.earlier === b.peer.earlier &&
+    a.peer.storage === b.peer.storage;
 }

@@ -30,6 +30,8 @@ export interface Peer {
   readonly port: number;
   /** Whether it is a host of the Go prototype, which knows no exchange. */
   readonly prototype: boolean;
+  /** Whether it is a host of an earlier version, which heeds neither records on shared storage nor the trash. */
+  readonly earlier?: boolean | undefined;
   /** The id of its storage; left out: it does not say, as hosts of earlier versions. */
   readonly storage?: string | undefined;
 }

@@ -159,6 +159,7 @@ export class Daemon {
     const mount = held.use(
       new StorageMount({
         root,
+        host: inventory.host(hostUuid)?.def.name ?? hostUuid,
         files,
         restrictWrites: (to) => files.restrictWrites(to),
         memory,

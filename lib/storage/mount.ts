@@ -9,6 +9,7 @@ import type { ToldStorage } from "../model/told_storage.ts";
 import { errnoCode, systemReason } from "../posix/errno.ts";
 import type { Files } from "../posix/files.ts";
 import type { WriteGuard } from "../posix/files_port.ts";
+import { FORMAT_FILE, formatFlaw } from "./storage_format.ts";
 import { decodeStorageId, encodeStorageId, ID_FILE } from "./storage_id.ts";
 import type { RememberedStorage, StorageMemory } from "./storage_memory.ts";
 
@@ -16,8 +17,8 @@ import type { RememberedStorage, StorageMemory } from "./storage_memory.ts";
 const LOOK_MS = 10_000;
 /** What is told to wait before it tries again. */
 const RETRY_AFTER_S = 10;
-/** Longer than any id file. */
-const ID_LIMIT_BYTES = 4_096;
+/** Longer than any id file, or format. */
+const LIMIT_BYTES = 4_096;
 const ID_MODE = 0o644;
 const CAUSE = "which storage";
 
@@ -27,6 +28,8 @@ export interface FoundStorage {
   readonly id: string | undefined;
   /** Why an id file that is there says nothing. */
   readonly flaw?: string | undefined;
+  /** Why this version must not write to it, by its format; see {@link formatFlaw}. */
+  readonly formatFlaw?: string | undefined;
   readonly mounted: boolean;
   readonly imagesMounted: boolean;
   readonly readOnly: boolean;
@@ -72,6 +75,7 @@ export function judgeStorage(
   if (remembered?.imagesMounted && !found.imagesMounted) {
     return { reason: `nothing is mounted at ${root}/ds any more: mount it`, isOther: true };
   }
+  if (found.formatFlaw !== undefined) return { reason: `${root}/${FORMAT_FILE} ${found.formatFlaw}` };
   if (found.readOnly) return { reason: `the storage at ${root} is mounted read-only` };
   if (found.id !== undefined) return { id: found.id };
   const [other] = told;
@@ -96,6 +100,8 @@ export const ALWAYS_MOUNTED: Mounted = { id: undefined, check: () => Promise.res
 export interface StorageMountOptions {
   /** Where the storage is: "/vms". */
   readonly root: string;
+  /** What people call this host. */
+  readonly host: string;
   readonly files: Pick<Files, "lstat" | "read" | "mountedFile" | "isReadOnly" | "writeOnce">;
   /** Has things written only while that is true, or not at all; see RemoteFiles. */
   readonly restrictWrites: (to: WriteGuard | VirtxError) => void;
@@ -111,7 +117,7 @@ export interface StorageMountOptions {
 
 /**
  * The shared storage as something that can be mounted, or not, or be another one than before: it has an id, in a file on the
- * storage itself, which this host remembers. It is looked at before each change and every ten seconds, and nothing is written
+ * storage itself, which this host remembers. It may be kept by a later version, too ({@link FORMAT_FILE}). It is looked at before each change and every ten seconds, and nothing is written
  * while it is not there. It is good again by itself when it is back.
  *
  * Nothing is held open for it: even a descriptor that can neither read nor write keeps umount(8) from working. That the
@@ -185,20 +191,22 @@ export class StorageMount implements Mounted, Disposable {
   }
 
   async #find(): Promise<(FoundStorage & { readonly guard: WriteGuard | undefined }) | undefined> {
-    const { root, files } = this.#o;
+    const { root, host, files } = this.#o;
     // What cannot be looked at says why in this way alone; the point has a symbolic link at the root followed.
     if (!(await files.lstat(`${root}/.`)) || !(await files.lstat(`${root}/ds/.`))) return undefined;
-    const [at, images, file, content, isReadOnly] = await Promise.all([
+    const [at, images, file, content, format, isReadOnly] = await Promise.all([
       files.mountedFile(`${root}/.`),
       files.mountedFile(`${root}/ds/.`),
       files.mountedFile(this.#idFile),
-      files.read(this.#idFile, ID_LIMIT_BYTES),
+      files.read(this.#idFile, LIMIT_BYTES),
+      files.read(`${root}/${FORMAT_FILE}`, LIMIT_BYTES),
       files.isReadOnly(root),
     ]);
     const decoded = content && decodeStorageId(content);
     return {
       id: decoded && "id" in decoded ? decoded.id : undefined,
       flaw: decoded && "flaw" in decoded ? decoded.flaw : undefined,
+      formatFlaw: formatFlaw(format, host),
       mounted: at?.isMountRoot ?? false,
       imagesMounted: images?.isMountRoot ?? false,
       readOnly: isReadOnly ?? false,
@@ -218,7 +226,7 @@ export class StorageMount implements Mounted, Disposable {
     if (isNews) log.info("this is the storage", { storage: root, id, mounted });
     this.#refusal = undefined;
     if (!health.clear(CAUSE)) return;
-    log.warn("the storage is there again", { storage: root, id });
+    log.warn("the storage can be changed again", { storage: root, id });
     for (const listener of this.#listeners) listener();
   }
 
@@ -228,7 +236,7 @@ export class StorageMount implements Mounted, Disposable {
     this.#refusal = refusal;
     restrictWrites(refusal);
     if (health.report(CAUSE, { reason: `${reason}; VMs that run go on`, blocking: true })) {
-      log.error("the storage is not there, changing nothing on it", { storage: root, reason });
+      log.error("the storage cannot be used, changing nothing on it", { storage: root, reason });
     }
     return refusal;
   }

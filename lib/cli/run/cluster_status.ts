@@ -5,6 +5,7 @@ import type { Context } from "../context.ts";
 import { ExitCode } from "../exit_code.ts";
 import type { Style } from "../output/colours.ts";
 import { amount, counted } from "../output/human.ts";
+import { plain } from "../output/plain.ts";
 import { renderSheet, type SheetLine } from "../output/sheet.ts";
 import type { Cluster } from "../server/cluster.ts";
 import { differentStorage } from "../server/comparison.ts";
@@ -18,16 +19,18 @@ const OPERATIONS = "1000";
 /** `cluster status`. */
 export async function run(context: Context): Promise<ExitCode> {
   const cluster = await context.cluster();
-  const [hosts, vms, operations] = await Promise.all([
+  const [hosts, vms, operations, faults] = await Promise.all([
     cluster.hosts(),
     cluster.vms(),
     cluster.operations({ state: "running", limit: OPERATIONS }),
+    cluster.faults(),
   ]);
   const active = hosts.filter(({ cstate }) => cstate === HostState.active);
   const [first] = active;
   const storage = first && await storageLeft(cluster, first.uuid);
   const gone = hosts.filter((host) => host.gone);
   const differing = differentStorage(hosts);
+  const heedless = active.filter(({ runs }) => runs !== "");
   const hostCounts = counts(hosts, ({ cstate }) => cstate);
   const vmCounts = counts(vms, ({ runstate }) => runstate);
   const status = {
@@ -42,6 +45,8 @@ export async function run(context: Context): Promise<ExitCode> {
     storageavailable: storage ?? null,
     operations: operations.items.length,
     silent: operations.missing.map(({ name }) => name),
+    heedless: Object.fromEntries(heedless.map(({ name, runs }) => [name, runs])),
+    faults,
     differentstorage: Object.fromEntries(differing.map((host) => [host.name, host.storage])),
   };
   const lines: readonly SheetLine[] = [
@@ -63,6 +68,8 @@ export async function run(context: Context): Promise<ExitCode> {
     ...differing.length > 0
       ? [["Not shared", `/vms is not the same on ${storagesOf(differing)}`, "red"] as const]
       : [],
+    ...heedless.length > 0 ? [["Not heeded", unheeded(heedless), "yellow"] as const] : [],
+    ...faults.map((fault) => ["Amiss", plain(fault), "red"] as const),
     ["Under way", counted(status.operations, "operation")],
     ...status.silent.length > 0 ? [["No answer from", status.silent.join(", "), "yellow"] as const] : [],
   ];
@@ -72,6 +79,17 @@ export async function run(context: Context): Promise<ExitCode> {
     () => renderSheet([{ lines }], context.out.colours),
   );
   return ExitCode.ok;
+}
+
+/** What does not hold as long as these hosts are there. */
+function unheeded(hosts: readonly HostItem[]): string {
+  const names = hosts.map(({ name, runs }) =>
+    `${name} (${runs === "prototype" ? "prototype" : "earlier version"})`
+  );
+  return `${
+    names.join(", ")
+  }: what virtxd records of who has a VM or a disk, and its trash; do not take one VM or file into ` +
+    "use from two hosts at a time, and what is deleted there is gone at once";
 }
 
 /** "virt1 (0b8b3f3a), virt2 (5c1d7e20)". */

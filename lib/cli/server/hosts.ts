@@ -26,6 +26,8 @@ export interface HostItem {
   readonly storage: string;
   /** Whether Serf does not know it any more. */
   readonly gone: boolean;
+  /** prototype or earlier: it does not heed all that is on shared storage; empty: it does. */
+  readonly runs: string;
 }
 
 /** Reads an item of HostList. */
@@ -48,6 +50,7 @@ export function readHostItem(item: Fields): HostItem {
     api: fields.textOr("api", ""),
     storage: fields.textOr("storage", ""),
     gone: fields.flagOr("gone", false),
+    runs: fields.textOr("runs", ""),
   };
 }
 

@@ -51,7 +51,7 @@ class Prototype {
       (request) =>
         this.#answer(request).catch((error) => {
           console.log(`failed: ${error}`);
-          return new Response(null, { status: 424 });
+          return new Response(String(error), { status: 424 });
         }),
     );
     let said = -Infinity;

@@ -10,7 +10,7 @@ const A = numberedUuid(1);
 const B = numberedUuid(2);
 
 function member(name: string, uuid: string | undefined, part: Partial<Member> = {}): Member {
-  const tags = new Map([[TAGS.protocol, "1"], [TAGS.api, "9090"]] as [string, string][]);
+  const tags = new Map([[TAGS.protocol, "2"], [TAGS.api, "9090"]] as [string, string][]);
   if (uuid !== undefined) tags.set(TAGS.uuid, uuid);
   return { name, address: "10.0.0.1", port: 7946, status: "alive", tags, ...part };
 }
@@ -45,6 +45,15 @@ Deno.test("members that are hosts become peers; other members only count", () =>
     prototype: true,
   });
   assert.equal(members.alive, 4);
+});
+
+Deno.test("hosts of earlier versions, which do not heed what is recorded on shared storage, are known by their tag", () => {
+  const members = new Members(silentLogger);
+  const tagged = (version: string) => new Map([[TAGS.uuid, A], [TAGS.protocol, version]]);
+  for (const [version, earlier] of [["1", true], ["2", undefined], ["3", undefined], ["1", true]] as const) {
+    members.update([member("virt1", A, { tags: tagged(version) })]);
+    assert.equal(members.host(A)?.peer.earlier, earlier);
+  }
 });
 
 Deno.test("each change is told once, with what was before", () => {

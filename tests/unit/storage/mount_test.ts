@@ -8,6 +8,7 @@ import type { WriteGuard } from "../../../lib/posix/files_port.ts";
 import { LocalFiles } from "../../../lib/posix/local_files.ts";
 import type { Libc, MountedFile } from "../../../lib/posix/libc.ts";
 import { type FoundStorage, judgeStorage, StorageMount } from "../../../lib/storage/mount.ts";
+import { FORMAT_FILE } from "../../../lib/storage/storage_format.ts";
 import { ID_FILE } from "../../../lib/storage/storage_id.ts";
 import { StorageMemory } from "../../../lib/storage/storage_memory.ts";
 import { TempDir } from "../../support/temp_dir.ts";
@@ -100,6 +101,7 @@ class Host implements AsyncDisposable {
     this.mount?.[Symbol.dispose]();
     this.mount = new StorageMount({
       root: this.dir.at("vms"),
+      host: "virt1",
       files: this.machine.files(),
       restrictWrites: (to) => this.writes = to,
       memory: this.memory,
@@ -164,6 +166,9 @@ Deno.test("what is found is the storage, a new one, or not to be written to, and
   assert.match(judged({ id: A, mounted: true, readOnly: true }, true), /is mounted read-only/);
   assert.match(judged(undefined), /has no directory ds/);
   assert.match(judged({ flaw: "is not JSON" }), /storage\.json is not JSON/);
+  assert.match(judged({ id: A, formatFlaw: "says format 2" }), /^\/vms\/\.virtxd\/format says format 2/);
+  assert.match(judged({ formatFlaw: "says format 2" }), /says format 2/); // a new one, too
+  assert.match(judged({ id: B, mounted: true, formatFlaw: "says format 2" }, true), /is not the storage/);
 });
 
 Deno.test("new storage gets an id once, whoever comes first, and the host remembers it", async () => {
@@ -221,6 +226,50 @@ Deno.test("storage that is dead or read-only is told with the reason", async () 
   await host.refused(/read-only/);
   host.machine.readOnly = false;
   await host.good();
+});
+
+Deno.test("storage that a later version keeps, or nobody knows which, is not changed until that is over", async () => {
+  await using host = await Host.create();
+  await host.show("one");
+  await host.good();
+  const format = host.dir.at(`one/${FORMAT_FILE}`);
+  const newer = /format says format 2, and the virtxd of host virt1 writes 1: install a later version there/;
+  for (
+    const [content, reason] of [
+      ["2\n", newer],
+      ["", /has no format number in it/],
+      ["two", /has no format number in it/],
+      ["0", /has no format number in it/],
+      ["-1", /has no format number in it/],
+      ["2 1", /has no format number in it/],
+      ["9".repeat(5_000), /./],
+    ] as const
+  ) {
+    await Deno.writeTextFile(format, content);
+    await host.refused(reason);
+  }
+  await Deno.remove(format);
+  await Deno.mkdir(format);
+  await host.refused(/cannot be used/);
+  await Deno.remove(format);
+  await Deno.writeTextFile(format, "2\n");
+  host.start();
+  await host.refused(newer);
+  await Deno.writeTextFile(format, "1\n");
+  host.returns = 0;
+  await host.good();
+  assert.equal(host.returns, 1);
+  host.start();
+  await host.good();
+});
+
+Deno.test("new storage that a later version has begun gets no id of this one", async () => {
+  await using host = await Host.create();
+  await host.show("one");
+  await Deno.mkdir(host.dir.at("one/.virtxd"));
+  await Deno.writeTextFile(host.dir.at(`one/${FORMAT_FILE}`), "7\n");
+  await host.refused(/says format 7/);
+  assert.deepEqual(host.names("one/.virtxd"), ["format"]);
 });
 
 Deno.test("in a cluster that has storage an empty directory is none; of a host alone it is", async () => {
