@@ -80,8 +80,8 @@ const LANES = {
 } as const;
 /** Changes, starts and migrations together: each may hold a worker of libvirtd's for good, which has 20 and others to serve. */
 const BUDGET = 14;
-/** How many other hosts' libvirts are asked at a time, and may leave a question unanswered. */
-const REMOTES = 2;
+/** How many other hosts' libvirts are asked at a time, and how many may leave a question unanswered, each of which takes a thread. */
+const REMOTES = 2, SILENT_REMOTES = 4;
 /** How long a connection to one of them may take to be closed, before it counts as one that hangs. */
 const REMOTE_CLOSE_MS = 1_000;
 /** How long the end waits for libvirt. */
@@ -475,7 +475,7 @@ export class Hypervisor implements AsyncDisposable {
           `its libvirt has not let this host in, or not answered, yet: ${uri}`,
         );
       }
-      if (this.#hanging.size >= REMOTES) {
+      if (this.#hanging.size >= SILENT_REMOTES) {
         throw new VirtxError("unreachable", "the libvirts of too many other hosts do not answer this one");
       }
       const later = (work: Promise<unknown>) => {

@@ -3,6 +3,8 @@ import { TempDir } from "./temp_dir.ts";
 /** How an agent is started. */
 export interface SerfProcessOptions {
   readonly name: string;
+  /** What is run: "serf" unless told. */
+  readonly program?: string;
   /** An agent to join. */
   readonly join?: SerfProcess;
   /** How fast it gossips and how soon it gives a member up: "local" unless told, which notices a failure after seconds. */
@@ -19,11 +21,13 @@ const PATIENCE_MS = 10_000;
  * runs. It can be killed and started again, as it was configured and without what it learnt.
  */
 export class SerfProcess implements AsyncDisposable {
+  readonly #program: string;
   readonly #arguments: readonly string[];
   readonly #dir: TempDir;
   #child: Deno.ChildProcess | undefined;
 
-  private constructor(readonly ip: string, args: readonly string[], dir: TempDir) {
+  private constructor(readonly ip: string, program: string, args: readonly string[], dir: TempDir) {
+    this.#program = program;
     this.#arguments = args;
     this.#dir = dir;
   }
@@ -44,7 +48,7 @@ export class SerfProcess implements AsyncDisposable {
       }),
     );
     const join = o.join ? [`-join=${o.join.ip}:7946`] : [];
-    const agent = new SerfProcess(ip, ["agent", `-config-file=${config}`, ...join], dir);
+    const agent = new SerfProcess(ip, o.program ?? "serf", ["agent", `-config-file=${config}`, ...join], dir);
     try {
       await agent.restart();
       return agent;
@@ -61,7 +65,7 @@ export class SerfProcess implements AsyncDisposable {
 
   /** Starts it, or starts it again, and waits until its RPC answers. */
   async restart(): Promise<void> {
-    this.#child = new Deno.Command("serf", {
+    this.#child = new Deno.Command(this.#program, {
       args: [...this.#arguments],
       stdin: "null",
       stdout: "null",

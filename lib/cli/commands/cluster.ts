@@ -4,7 +4,9 @@ export const CLUSTER_COMMANDS: readonly Command[] = [
   {
     path: ["cluster", "status"],
     summary: "Show how the cluster is doing, on one page",
-    description: "Hosts and VMs by their states, what the hosts have left, and what is under way.",
+    description:
+      "Hosts and VMs by their states, what the hosts have left, what is under way, what the server that answers finds amiss, and which hosts " +
+      "heed nothing of what virtxd records on the shared storage, as they run the prototype or an earlier version.",
     examples: [
       { command: "virtx cluster status", summary: "The whole cluster" },
       { command: "virtx cluster status -o json", summary: "For monitoring" },

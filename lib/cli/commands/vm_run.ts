@@ -104,6 +104,8 @@ export const VM_RUN_COMMANDS: readonly Command[] = [
     description:
       "A VM that runs moves while it runs (live); one that is off moves its definition. Without --host the best host that can " +
       "take it is chosen; --dry-run tells what each host says, and ends with 1 if none can. Ctrl-C asks whether to cancel.\n\n" +
+      "Of a host that runs the prototype only its libvirt can be asked; what that cannot tell is a warning. Such a host is taken if " +
+      "it is named, or if no other can take the VM.\n\n" +
       "The hosts' libvirt daemons have to reach each other: port 16509 (libvirtd-tcp.socket or virtproxyd-tcp.socket, with " +
       "auth_tcp in libvirtd.conf), and ports 49152 to 49215 for the memory of guests.",
     arguments: [VMS],

@@ -53,6 +53,7 @@ export class Cluster {
       return Array.isArray(degraded) ? degraded.map(String) : [];
     } catch (error) {
       if (error instanceof VirtxError && error.kind === "unavailable") return [error.message];
+      if (error instanceof VirtxError && error.kind === "unimplemented") return []; // the prototype tells nothing of the kind
       throw error;
     }
   }

@@ -1,8 +1,11 @@
 import assert from "node:assert/strict";
 import { Connection } from "../../../lib/libvirt/connection.ts";
+import { DomainState } from "../../../lib/libvirt/constants.ts";
 import { isLetThrough, knock, openRemote } from "../../../lib/libvirt/reach.ts";
+import { RemoteLibvirt } from "../../../lib/libvirt/remote.ts";
 import { Runtime } from "../../../lib/libvirt/runtime.ts";
 import { inBackground } from "../../../lib/model/background.ts";
+import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 
 const HOSTNAME = "127.0.0.1";
@@ -90,4 +93,19 @@ Deno.test("what libvirt says of one that does not let this host in is told", asy
     kind: "unreachable",
     message: /from here: qemu\+tcp:.*: .*(reset|End of file)/,
   });
+});
+
+Deno.test("over a connection to another host domains are seen and ended; what is late ends its use", async () => {
+  await using runtime = new Runtime(silentLogger);
+  await using connection = await Connection.open(runtime, "test:///default");
+  const libvirt = new RemoteLibvirt(connection, "qemu+tcp://192.0.2.7/system");
+  const [{ uuid } = { uuid: "" }] = await libvirt.domains();
+  assert.equal(await libvirt.isActive(uuid), true);
+  assert.equal((await libvirt.state(uuid)).state, DomainState.running);
+  assert.match(await libvirt.liveXml(uuid), /<domain type='test'/);
+  await libvirt.destroy(uuid, { graceful: false });
+  await libvirt.undefine(uuid);
+  await assert.rejects(libvirt.isActive(uuid), { kind: "not_found", message: /192\.0\.2\.7/ });
+  connection.retire(new VirtxError("timeout", "no answer"));
+  await assert.rejects(libvirt.domains(), { kind: "timeout" });
 });

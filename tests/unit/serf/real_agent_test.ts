@@ -4,7 +4,7 @@ import { SerfAgent, type SerfAgentOptions } from "../../../lib/serf/agent.ts";
 import { payloadRoom } from "../../../lib/serf/event_size.ts";
 import type { SerfEvent } from "../../../lib/serf/events.ts";
 import type { MemberStatus } from "../../../lib/serf/member.ts";
-import { SerfProcess } from "../../support/serf_process.ts";
+import { SerfProcess, type SerfProcessOptions } from "../../support/serf_process.ts";
 
 function open(agent: SerfProcess, options: Partial<SerfAgentOptions> = {}): Promise<SerfAgent> {
   return SerfAgent.open({ address: agent.rpc, log: silentLogger, reconnectMs: 50, ...options });
@@ -51,8 +51,21 @@ function tells(name: string, status: MemberStatus): (event: SerfEvent) => boolea
     event.members.some((member) => member.name === name && member.status === status);
 }
 
-Deno.test("a real agent: itself, tags set, changed and removed, and its limit for events", async () => {
-  await using one = await SerfProcess.start({ name: "one" });
+/** Paths of the agents that are tried, in SERF_AGENTS as in PATH (0.8.2 to 0.10.2 have been); else the one in PATH. */
+const AGENTS = Deno.env.get("SERF_AGENTS")?.split(":").filter(Boolean) ?? ["serf"];
+
+type Start = (options: SerfProcessOptions) => Promise<SerfProcess>;
+
+/** A test of each of the agents. */
+function test(name: string, run: (start: Start) => Promise<void>): void {
+  for (const program of AGENTS) {
+    const which = AGENTS.length > 1 ? ` (${program})` : "";
+    Deno.test(name + which, () => run((options) => SerfProcess.start({ program, ...options })));
+  }
+}
+
+test("a real agent: itself, tags set, changed and removed, and its limit for events", async (start) => {
+  await using one = await start({ name: "one" });
   await using agent = await open(one);
   assert.deepEqual(await agent.self(), {
     name: "one",
@@ -83,8 +96,8 @@ Deno.test("a real agent: itself, tags set, changed and removed, and its limit fo
   assert.equal(agent.connected, true);
 });
 
-Deno.test("a real agent with a key lets in who has it, and tells who has not", async () => {
-  await using one = await SerfProcess.start({ name: "one", authKey: "secret" });
+test("a real agent with a key lets in who has it, and tells who has not", async (start) => {
+  await using one = await start({ name: "one", authKey: "secret" });
   await using agent = await open(one, { authKey: "secret" });
   assert.equal((await agent.members()).length, 1);
   await assert.rejects(open(one), { kind: "unavailable", message: /Authentication required; it needs an/ });
@@ -94,9 +107,9 @@ Deno.test("a real agent with a key lets in who has it, and tells who has not", a
   });
 });
 
-Deno.test("two real agents: events go both ways; failing, coming back and leaving are told", async () => {
-  await using one = await SerfProcess.start({ name: "one" });
-  await using two = await SerfProcess.start({ name: "two", join: one });
+test("two real agents: events go both ways; failing, coming back and leaving are told", async (start) => {
+  await using one = await start({ name: "one" });
+  await using two = await start({ name: "two", join: one });
   await using first = await open(one);
   await using second = await open(two);
   const told = first.events[Symbol.asyncIterator](), toldSecond = second.events[Symbol.asyncIterator]();
@@ -128,9 +141,9 @@ Deno.test("two real agents: events go both ways; failing, coming back and leavin
   assert.deepEqual(members.map(({ name, status }) => `${name} ${status}`).sort(), ["one alive", "two left"]);
 });
 
-Deno.test("a real agent that hangs counts as away; what it missed can be asked for when it is back", async () => {
-  await using one = await SerfProcess.start({ name: "one" });
-  await using two = await SerfProcess.start({ name: "two", join: one });
+test("a real agent that hangs counts as away; what it missed can be asked for when it is back", async (start) => {
+  await using one = await start({ name: "one" });
+  await using two = await start({ name: "two", join: one });
   await using first = await open(one, { heartbeatMs: 20, timeoutMs: 500 });
   await using second = await open(two);
   await awaitPair(first, second);
@@ -151,9 +164,9 @@ Deno.test("a real agent that hangs counts as away; what it missed can be asked f
   });
 });
 
-Deno.test("a burst of 2,000 events: whatever Serf drops, nobody breaks, and the next one arrives", async () => {
-  await using one = await SerfProcess.start({ name: "one" });
-  await using two = await SerfProcess.start({ name: "two", join: one });
+test("a burst of 2,000 events: whatever Serf drops, nobody breaks, and the next one arrives", async (start) => {
+  await using one = await start({ name: "one" });
+  await using two = await start({ name: "two", join: one });
   await using first = await open(one);
   await using second = await open(two);
   const events = second.events[Symbol.asyncIterator]();
@@ -173,3 +186,25 @@ Deno.test("a burst of 2,000 events: whatever Serf drops, nobody breaks, and the 
   assert.equal(second.droppedEvents, 0);
   assert.equal((await second.members()).length, 2);
 });
+
+// One cluster has agents of several versions while they are replaced.
+for (
+  const [first, second] of AGENTS.flatMap((a) => AGENTS.filter((b) => b !== a).map((b) => [a, b] as const))
+) {
+  Deno.test(`agents of two versions tell each other events of 512 bytes, and tags (${first}, ${second})`, async () => {
+    await using one = await SerfProcess.start({ name: "one", program: first });
+    await using two = await SerfProcess.start({ name: "two", program: second, join: one });
+    await using here = await open(one);
+    await using there = await open(two);
+    await awaitPair(here, there);
+    const told = there.events[Symbol.asyncIterator]();
+    const payload = new Uint8Array(payloadRoom("VI")).fill(7);
+    await here.userEvent("VI", payload);
+    const heard = await awaitEvent(told, (event) => event.kind === "user" && event.name === "VI");
+    assert.deepEqual(heard.kind === "user" && heard.payload, payload);
+    await there.setTags({ uuid: "5e7e" });
+    await awaitCondition(async () =>
+      (await here.members()).find(({ name }) => name === "two")?.tags.get("uuid") === "5e7e"
+    );
+  });
+}
