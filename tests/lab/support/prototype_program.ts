@@ -22,6 +22,10 @@ export interface PrototypeArguments {
   readonly others: Readonly<Record<string, string>>;
 }
 
+function print(line: string): void {
+  Deno.stdout.writeSync(new TextEncoder().encode(`${line}\n`));
+}
+
 const CYCLE_MS = 15_000, LOOK_MS = 300;
 
 const STATES: Readonly<Record<string, Runstate>> = {
@@ -47,10 +51,10 @@ class Prototype {
     await this.#agent.setTags({ uuid: this.#o.uuid });
     const listening = this.#listen();
     const server = Deno.serve(
-      { hostname: this.#o.address, port: 8080, onListen: () => console.log("ready") },
+      { hostname: this.#o.address, port: 8080, onListen: () => print("ready") },
       (request) =>
         this.#answer(request).catch((error) => {
-          console.log(`failed: ${error}`);
+          print(`failed: ${error}`);
           return new Response(String(error), { status: 424 });
         }),
     );
@@ -145,7 +149,7 @@ class Prototype {
         return Response.json({ items });
       }
       case "PUT register":
-        console.log(`registered ${uuid}`);
+        print(`registered ${uuid}`);
         await this.#register(uuid);
         return new Response(null, { status: 200 });
       case "POST runstate":
