@@ -65,16 +65,14 @@ export class UndefinedVms implements Disposable {
     const present = new Set(files);
     for (const vm of this.#since.keys()) if (!present.has(vm)) this.#clear(vm);
     const due = files.filter((vm) => clock() - (this.#since.get(vm) ?? Infinity) >= GRACE_MS);
-    const unconfirmed = due.filter((vm) => !this.#shown.has(vm));
-    const elsewhere = unconfirmed.length === 0 ? new Set() : await this.#registeredElsewhere();
     for (const vm of due) {
       if (this.#stopped) return;
-      if (this.#shown.has(vm) ? this.#isListed(vm) : elsewhere.has(vm) || await this.#o.isOpen(vm)) continue;
+      if (this.#shown.has(vm) ? this.#isListed(vm) : await this.#o.isOpen(vm)) continue;
       await this.#show(vm);
     }
   }
 
-  /** Whether nobody has the VM, as far as this host knows. */
+  /** Whether nobody has the VM, as far as this host knows; of a host that is away it knows what that had, or has registered. */
   #isLost(vm: string): boolean {
     const { monitor, inventory } = this.#o;
     if (monitor.domain(vm) !== undefined) return false;
@@ -83,16 +81,6 @@ export class UndefinedVms implements Disposable {
 
   #isListed(vm: string): boolean {
     return this.#o.inventory.claimsOf(this.#o.monitor.uuid).has(vm);
-  }
-
-  /** What other hosts have registered: where a VM is registered there as well, it is theirs to tell of. */
-  async #registeredElsewhere(): Promise<ReadonlySet<string>> {
-    const { registry, monitor } = this.#o;
-    const found = new Set<string>();
-    for (const host of await registry.hosts()) {
-      if (host !== monitor.uuid) { for (const vm of await registry.of(host).list()) found.add(vm); }
-    }
-    return found;
   }
 
   async #show(vm: string): Promise<void> {
