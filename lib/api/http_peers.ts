@@ -9,11 +9,14 @@ import type { Transport } from "./transport.ts";
 /** Where hosts ask each other for what they know; see cluster_operations.ts. */
 export const VECTOR_PATH = "/cluster/vector";
 export const STATES_PATH = "/cluster/states";
+/** Any answer is one: the prototype has no such path. */
+const PROBE_PATH = "/healthz";
 
 /** Unless the caller's signal says so before. */
 const TIMEOUT_MS = 30_000;
 /** The longest answer that is taken, in bytes; 100,000 VMs are about 30 MB. */
 const ANSWER_MAX_BYTES = 128 * 1024 * 1024;
+const PROBE_MAX_BYTES = 64 * 1024;
 const VECTOR_MAX_BYTES = 4 * 1024 * 1024;
 
 /** The URL of a path of a peer's API. */
@@ -45,6 +48,19 @@ export class HttpPeers implements PeerPort {
       const reader = new StateReader();
       await readText(response, ANSWER_MAX_BYTES, (part) => reader.take(part));
       return reader.finish();
+    });
+  }
+
+  async probe(peer: Peer, signal: AbortSignal): Promise<void> {
+    await this.#transport.exchange({
+      method: "GET",
+      url: peerUrl(peer, PROBE_PATH),
+      headers: new Headers(),
+      timeoutMs: TIMEOUT_MS,
+      signal,
+      what: `Cannot ask host "${peer.name}" (${peer.address}) whether it is there`,
+    }, async (response) => {
+      await readText(response, PROBE_MAX_BYTES, () => {});
     });
   }
 

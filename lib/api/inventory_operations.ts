@@ -131,6 +131,7 @@ export function addInventoryOperations(
     }
     return respondJson(200, {
       ...host,
+      conditions: host.conditions ?? [],
       seen: inventory.seen(uuid) ?? 0,
       ...memberOf(uuid),
       ...(storageavailable !== undefined && { storageavailable }),

@@ -28,13 +28,13 @@ export function renderVm(vm: VmEntry, wanted?: VmQuery["custom"]): string {
   });
 }
 
-export function renderHost({ uuid, def, cstate, resources, ts }: HostEntry): string {
+export function renderHost({ uuid, def, cstate, conditions = [], resources, ts }: HostEntry): string {
   const { name, cpuarch, cpudef, osid, osv } = def;
   const memoryavailable = resources.memory.availablevms;
   const hpavailable = resources.hp.availablevms;
   return open({
     uuid,
-    fields: { name, cpuarch, cpudef, cstate, memoryavailable, hpavailable, osid, osv, ts },
+    fields: { name, cpuarch, cpudef, cstate, memoryavailable, hpavailable, osid, osv, ts, conditions },
   });
 }
 

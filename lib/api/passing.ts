@@ -4,6 +4,7 @@ import type { Peer } from "../cluster/ports.ts";
 import { inBackground } from "../model/background.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
+import type { HostCondition } from "../model/host_condition.ts";
 import { newOperationId } from "../vm/operation_id.ts";
 import { toError } from "./answer_error.ts";
 import { BodyBudget } from "./body_budget.ts";
@@ -51,6 +52,9 @@ const ANSWERS_MAX_BYTES = 128 * 1024 * 1024;
 const GONE =
   "Serf does not know it any more; Serf and virtxd have to run there; or, if it is sure that it will not come back, virtx vm " +
   "register --host takes its VMs over";
+
+/** A host whose virtxd is away is asked again by those that watch it within so many seconds. */
+const AWAY_RETRY_S = 5;
 
 /** A UUID in a path, in either case. */
 const UUID = /[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}/i;
@@ -225,10 +229,18 @@ export class Passing {
 
   #require(uuid: string, others: OtherHosts | undefined, what: string): { peer: Peer; transport: Transport } {
     const member = others?.cluster.member(uuid);
-    if (others && member?.cstate === HostState.active) {
-      return { peer: member.peer, transport: others.transport };
-    }
     const host = this.#o.inventory.host(uuid);
+    const away = virtxdAway(host);
+    if (others && member?.cstate === HostState.active) {
+      if (away === undefined) return { peer: member.peer, transport: others.transport };
+      throw new VirtxError(
+        "unavailable",
+        `Cannot ${what}: host "${member.peer.name}" is active, but ${away.reason}`,
+        {
+          retryAfterS: AWAY_RETRY_S,
+        },
+      );
+    }
     const name = host?.def.name ?? member?.peer.name;
     const isGone = others !== undefined && member === undefined && name !== undefined;
     if (isGone) throw new VirtxError("unavailable", `Cannot ${what}: host "${name}" is gone: ${GONE}`);
@@ -243,13 +255,19 @@ export class Passing {
   #whileActive(uuid: string, { name }: Peer): { readonly signal: AbortSignal } & Disposable {
     const ended = new AbortController();
     const host = (changed: string, entry: HostEntry | undefined) => {
-      if (changed !== uuid || entry?.cstate === HostState.active) return;
-      const why = `host "${name}" failed before it answered, and whether it was done is not known`;
+      if (changed !== uuid || (entry?.cstate === HostState.active && !virtxdAway(entry))) return;
+      const what = entry?.cstate === HostState.active ? "no longer answers" : "failed before it answered";
+      const why = `host "${name}" ${what}, and whether it was done is not known`;
       ended.abort(new VirtxError("unavailable", `Cannot pass the answer back: ${why}`));
     };
     const watch = this.#o.inventory.watch({ host });
     return { signal: ended.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() };
   }
+}
+
+/** That virtxd on a host is away, if it is. */
+function virtxdAway(host: HostEntry | undefined): HostCondition | undefined {
+  return host?.conditions?.find(({ part }) => part === "virtxd");
 }
 
 function described({ name, address, port }: Peer): string {

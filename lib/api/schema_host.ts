@@ -1,6 +1,7 @@
 import { z } from "@hono/zod-openapi";
 import { HostState } from "../model/enums.ts";
 import type * as model from "../model/host.ts";
+import { HOST_PARTS, type HostCondition } from "../model/host_condition.ts";
 import { INT32_MAX } from "../model/limits.ts";
 import { enumeration, flag, int16, int32, int64, text, timestamp, Uuid } from "./schema_common.ts";
 
@@ -47,6 +48,21 @@ const Hostresource = z.object({
 }).openapi("Hostresource") satisfies z.ZodType<model.Hostresource>;
 
 /** Beside the prototype's fields. */
+const conditions = z.array(
+  z.object({
+    part: z.enum(HOST_PARTS).openapi({
+      description:
+        "`serf`: Serf does not reach the host, or on the host that answers the agent is away. `virtxd`: it does not answer, as " +
+        "two others have found. `libvirt`, `storage`: the host itself says that they are away or do not answer",
+    }),
+    reason: text("In words, as the end of a sentence about the host"),
+    since: timestamp("When the host that answers learnt of it"),
+  }).openapi("HostCondition") satisfies z.ZodType<HostCondition>,
+).openapi({
+  description:
+    "What it is without, as all hosts come to know within 20 s; empty: nothing that is known. A host whose Serf agent " +
+    "alone is alive stays active. While virtxd or libvirt is away, nobody knows the state of its VMs (runstate 0)",
+});
 const seen = timestamp("When it was last heard of, by the clock of the host that answers");
 const api = text("URL of its API, as hosts reach it; empty: unknown");
 const storage = text("The id of its shared storage; absent: it has not told").optional();
@@ -71,6 +87,7 @@ export const HostSchema = z.object({
     cpu: Hostresource.openapi({ description: "CPU, MHz" }),
   }),
   ts: timestamp("When this was measured"),
+  conditions,
   seen,
   api,
   storage,
@@ -94,6 +111,7 @@ export const HostListSchema = z.object({
       osid: text("ID of os-release(5)"),
       osv: text("VERSION_ID of os-release(5)"),
       ts: timestamp("When this was measured"),
+      conditions,
       seen,
       api,
       storage,

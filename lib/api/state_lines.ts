@@ -18,7 +18,7 @@ const LINE_LENGTH_MAX = 1024 * 1024;
 export function* encodeStates(states: Iterable<OriginState>): Generator<string> {
   for (const state of states) {
     const { uuid, epoch, seq, digest, base, vms } = state;
-    let first: Partial<OriginState> = { host: state.host, gone: state.gone };
+    let first: Partial<OriginState> = { host: state.host, report: state.report, gone: state.gone };
     for (let from = 0; first.gone !== undefined || from < vms.length;) {
       const to = pieceEnd(vms, from);
       const more = to < vms.length;

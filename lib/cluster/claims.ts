@@ -6,7 +6,7 @@ import type { VmInfo } from "../model/vm.ts";
  * It is the host's claim to have the VM, too; several hosts may claim one, and one claim is shown.
  */
 export interface VmEntry extends VmInfo {
-  /** None while nobody knows: the host is not active, or it is back and has not said yet what has become of its VMs. */
+  /** None while nobody knows: the host is not active, its virtxd or libvirt is away, or it is back and has not said yet what has become of its VMs. */
   readonly runstate: Runstate;
   /** What the host said last. */
   readonly lastrunstate: Runstate;
@@ -16,7 +16,7 @@ export interface VmEntry extends VmInfo {
 
 /**
  * A claim as it is shown while its host is in that state.
- * @param doubted whether it dates from before the host was away
+ * @param doubted whether it dates from before the host was away, or its virtxd or libvirt is
  */
 export function entryOf(said: VmInfo, cstate: HostState, doubted: boolean): VmEntry {
   const { uuid, name, host, runstate, vlanid, custom, vcpus, ts } = said;

@@ -3,13 +3,16 @@ import type { Clock } from "../model/clock.ts";
 import { logFailure, unlessDefect } from "../model/defect.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { errorMessage } from "../model/error.ts";
+import type { HostCondition, HostFault } from "../model/host_condition.ts";
 import { type Complaint, Complaints } from "../model/complaints.ts";
 import { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
 import type { ToldStorage } from "../model/told_storage.ts";
 import { Archive } from "./archive.ts";
 import { Budget } from "./budget.ts";
+import { Conditions } from "./conditions.ts";
 import type { OriginState, Vector, Want } from "./exchange.ts";
+import type { HostReport } from "./host_report.ts";
 import { Gossip } from "./gossip.ts";
 import type { Inventory } from "./inventory.ts";
 import { Knowledge } from "./knowledge.ts";
@@ -24,6 +27,7 @@ import {
   toldStorages,
 } from "./members.ts";
 import type { Peer, PeerPort, SerfEvent, SerfPort } from "./ports.ts";
+import { Notices } from "./notices.ts";
 import { Prototypes } from "./prototypes.ts";
 import { Pulls } from "./pulls.ts";
 import { Questions } from "./questions.ts";
@@ -33,6 +37,7 @@ import { Repetition } from "./repetition.ts";
 import { isBelievable } from "./stamp.ts";
 import { StorageComparison } from "./storage_comparison.ts";
 import type { Random, Timers } from "./timers.ts";
+import { Watch, type WatchedHost } from "./watch.ts";
 
 /** The agent drops news when its queue is full, so its list of members is read again this often. */
 const RECONCILE_MS = 60_000;
@@ -104,6 +109,9 @@ export class Cluster implements Disposable {
   readonly #complaints: Complaints;
   readonly #health: Health;
   readonly #storages: StorageComparison;
+  readonly #conditions: Conditions;
+  readonly #watch: Watch;
+  readonly #notices: Notices;
   readonly #held = new DisposableStack();
   /** The others that are there and can be asked. */
   #peers: readonly Peer[] = [];
@@ -116,6 +124,10 @@ export class Cluster implements Disposable {
   readonly #dismissed = new Set<string>();
   #untold: { readonly at: number; readonly names: readonly string[] } | undefined;
   #storage: string | undefined;
+  /** Who says that this host does not answer, when it was last looked at. */
+  #accusers = "";
+  /** What this host is without, Serf excepted. */
+  #faults: readonly HostFault[] = [];
   #joined = false;
 
   constructor(options: ClusterOptions) {
@@ -130,10 +142,33 @@ export class Cluster implements Disposable {
     this.#health = options.health ?? new Health();
     this.#complaints = this.#held.use(new Complaints({ health: this.#health, log, timers }));
     this.#members = new Members(log);
+    const nameOf = (uuid: string) => this.#members.host(uuid)?.peer.name ?? uuid;
+    this.#notices = new Notices({ health: this.#health, log, nameOf });
     this.#storages = new StorageComparison(this.#health, log);
     this.#budget = new Budget({ timers, members });
+    this.#conditions = this.#held.use(
+      new Conditions({
+        inventory,
+        self,
+        members: {
+          host: (uuid) => this.#isKnown(uuid) ? this.#members.host(uuid) : undefined,
+          hosts: () => this.#members.hosts(),
+        },
+        onReport: () => this.#gossip.reportChanged(),
+        onChange: (uuid, before, after) => this.#conditionsChanged(uuid, before, after),
+        clock,
+        timers,
+      }),
+    );
+    const report = () => this.#conditions.report;
     this.#origin = this.#held.use(
-      new LocalOrigin({ inventory, self, epoch: options.epoch, onPending: () => this.#gossip.vmChanged() }),
+      new LocalOrigin({
+        inventory,
+        self,
+        epoch: options.epoch,
+        report,
+        onPending: () => this.#gossip.vmChanged(),
+      }),
     );
     this.#gossip = this.#held.use(
       new Gossip({
@@ -144,6 +179,7 @@ export class Cluster implements Disposable {
         timers,
         random,
         log,
+        report,
         members,
         say,
         onUnsaid: (reason) => this.#mute(reason),
@@ -158,6 +194,8 @@ export class Cluster implements Disposable {
       clock,
       timers,
       log,
+      reportOf: (uuid) => this.#conditions.reportOf(uuid),
+      onReport: (uuid, told) => this.#takeReport(uuid, told),
       onLack: (uuid) => pulls.pull(uuid),
       onOdd: (uuid, reason) => this.#complain(uuid, ANSWERS_NONSENSE, reason),
       onContradiction: (uuid) => this.#complain(uuid, CONTRADICTS, "the digest is another"),
@@ -171,6 +209,17 @@ export class Cluster implements Disposable {
     const questions = this.#questions = this.#held.use(new Questions({ port: options.peers, timers }));
     const pulls = this.#held.use(
       new Pulls({ questions, knowledge: this.#knowledge, peers, adopt, onOdd, timers, random, log }),
+    );
+    this.#watch = this.#held.use(
+      new Watch({
+        self,
+        hosts: () => this.#watchable(),
+        questions,
+        onChange: (unanswered) => this.#conditions.setUnanswered(unanswered),
+        timers,
+        random,
+        log,
+      }),
     );
     this.#repair = this.#held.use(
       new Repair({
@@ -207,6 +256,7 @@ export class Cluster implements Disposable {
     this.#joinedAt = this.#o.timers.now();
     this.#gossip.start();
     this.#repair.start();
+    this.#watch.start();
     this.#planReconciliation(serf);
     this.#o.log.info("joined the cluster", { host: self, member: own.name, members: members.length });
   }
@@ -257,6 +307,17 @@ export class Cluster implements Disposable {
     if (!this.#joined || !serf) return;
     // Where the agent is away, all is told when it is back.
     await this.#setTags(serf).catch(unlessDefect(log, "cannot tell the others of the storage"));
+  }
+
+  /** Tells the others what this host is without, beside Serf, of which this knows itself. */
+  tellFaults(faults: readonly HostFault[]): void {
+    this.#faults = faults;
+    this.#conditions.setFaults(this.#staleSince === undefined ? faults : [...faults, "serf"]);
+  }
+
+  /** What a host is without, as far as is known. */
+  conditionsOf(uuid: string): readonly HostCondition[] {
+    return this.#conditions.shown.get(uuid) ?? [];
   }
 
   /** UTC milliseconds since when Serf is away, and with it the news of who is there; undefined: it is there. */
@@ -386,6 +447,8 @@ export class Cluster implements Disposable {
         return inBackground(this.#rejoin(serf));
       case "disconnected":
         this.#staleSince ??= this.#o.clock();
+        this.#notices.serf(true);
+        this.tellFaults(this.#faults);
         this.#gossip.hush();
         return this.#o.log.warn("Serf is away, showing the cluster as it was", { reason: event.reason });
       case "members":
@@ -424,6 +487,8 @@ export class Cluster implements Disposable {
       await this.#setTags(serf);
       await this.#reconcile(serf);
       this.#staleSince = undefined;
+      this.#notices.serf(false);
+      this.tellFaults(this.#faults);
       this.#gossip.start();
       this.#o.log.info("Serf is back");
     } catch (error) {
@@ -467,6 +532,7 @@ export class Cluster implements Disposable {
   #forget(uuid: string): void {
     this.#knowledge.forget(uuid);
     this.#prototypes.forget(uuid);
+    this.#conditions.forget(uuid);
   }
 
   #takeChanges(changes: readonly MemberChange[]): void {
@@ -502,6 +568,10 @@ export class Cluster implements Disposable {
         inventory.trust(uuid); // it repeats all, but does not confirm
       } else if (isBack) this.#repair.meet(after.peer);
     }
+    if (changes.length > 0) {
+      this.#conditions.review(changes.map(({ uuid }) => uuid));
+      this.#watch.review();
+    }
     this.#repetition.active = [...this.#members.hosts()].some(({ peer, cstate }) =>
       peer.prototype && cstate === HostState.active && peer.uuid !== self
     );
@@ -517,10 +587,50 @@ export class Cluster implements Disposable {
     }
   }
 
+  /** The hosts that can be asked: one without an open port cannot. */
+  #watchable(): readonly WatchedHost[] {
+    const hosts: WatchedHost[] = [];
+    for (const member of this.#members.hosts()) {
+      const { peer, cstate } = member;
+      if (cstate !== HostState.active || peer.closed) continue;
+      hosts.push({ uuid: peer.uuid, peer, watches: this.#conditions.watches(member) });
+    }
+    return hosts;
+  }
+
+  #takeReport(uuid: string, report: HostReport | undefined): void {
+    if (!this.#isKnown(uuid)) return;
+    this.#conditions.take(uuid, report);
+    this.#watch.heard(uuid);
+    this.#answerAccusers();
+  }
+
+  /** Who is said not to answer, and hears of it, says that it is here: then it is asked at once, and what is known of it confirmed. */
+  #answerAccusers(): void {
+    const { accusers } = this.#conditions;
+    if (accusers.join() === this.#accusers) return;
+    this.#accusers = accusers.join();
+    this.#notices.accused(accusers);
+    this.#gossip.reportChanged();
+  }
+
+  #conditionsChanged(
+    uuid: string,
+    before: readonly HostCondition[],
+    after: readonly HostCondition[],
+  ): void {
+    const { self, inventory } = this.#o;
+    // What it had before it was away is not taken for what it has when it is back.
+    if (uuid !== self && this.#conditions.isAway(uuid)) inventory.doubt(uuid);
+    this.#notices.changed(uuid, before, after);
+    this.#notices.others([...this.#conditions.shown].filter(([other]) => other !== self));
+    this.#watch.review();
+  }
+
   #share(uuid: string, doubted: boolean): void {
     const { inventory, self } = this.#o;
     if (uuid === self || !this.#isKnown(uuid)) return;
-    if (!doubted) inventory.trust(uuid);
+    if (!doubted && !this.#conditions.isAway(uuid)) inventory.trust(uuid);
     else if (inventory.seen(uuid) === undefined) inventory.doubt(uuid);
   }
 

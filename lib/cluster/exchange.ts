@@ -5,6 +5,7 @@ import type { Host } from "../model/host.ts";
 import { HOST_VMS_MAX, INT16_MAX, TOLD_FIELDS_MAX, TOLD_TEXT_MAX, VLAN_MAX } from "../model/limits.ts";
 import { isUuid } from "../model/uuid.ts";
 import type { VmInfo } from "../model/vm.ts";
+import { type HostReport, HostReportSchema } from "./host_report.ts";
 import type { Stamp } from "./stamp.ts";
 
 /**
@@ -42,6 +43,8 @@ export interface OriginState extends Stamp {
   readonly uuid: string;
   /** Undefined: not known yet. */
   readonly host: Host | undefined;
+  /** What it reports; undefined: it does not, or who tells of it does not know. */
+  readonly report?: HostReport | undefined;
   /** Of the same epoch: `vms` and `gone` are what has changed after it. Undefined: `vms` are all. */
   readonly base: number | undefined;
   /** As the origin says they are. */
@@ -117,6 +120,7 @@ const StatesSchema = z.array(
     uuid: Uuid,
     ...stamp,
     host: HostSchema.optional(),
+    report: HostReportSchema,
     base: Int.optional(),
     vms: z.array(VmSchema).max(HOST_VMS_MAX),
     gone: z.array(Uuid).max(HOST_VMS_MAX).default([]),

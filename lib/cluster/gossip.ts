@@ -3,6 +3,7 @@ import { Runstate } from "../model/enums.ts";
 import type { Host } from "../model/host.ts";
 import type { Logger } from "../model/log.ts";
 import type { Budget } from "./budget.ts";
+import type { HostReport } from "./host_report.ts";
 import type { Inventory } from "./inventory.ts";
 import type { LocalOrigin, Publication } from "./local_origin.ts";
 import {
@@ -40,6 +41,8 @@ export interface GossipOptions {
   readonly timers: Timers;
   readonly random: Random;
   readonly log: Logger;
+  /** What this host reports beside its record; left out: nothing. */
+  readonly report?: (() => HostReport) | undefined;
   /** How many members are alive, this one included. */
   readonly members: () => number;
   /** Tells all others. */
@@ -86,6 +89,12 @@ export class Gossip implements Disposable {
   /** Says who and how far this host is. */
   announce(): void {
     this.#sayHost();
+  }
+
+  /** This host reports something else: it is said as soon as the budget allows. */
+  reportChanged(): void {
+    this.#hostDue = true;
+    this.vmChanged();
   }
 
   /** Nobody can be told; what changes is published for those who ask. */
@@ -189,7 +198,9 @@ export class Gossip implements Disposable {
     const { memory, hp } = host.resources;
     this.#hostSaid = { info, total: Math.max(1, memory.total + hp.total), at: timers.now() };
     try {
-      if (!this.#say(RECORD_NAMES.host, encodeHostInfo(info, origin.stamp))) {
+      const { stamp } = origin;
+      const record = encodeHostInfo(info, stamp, this.#o.report?.()) ?? encodeHostInfo(info, stamp);
+      if (!this.#say(RECORD_NAMES.host, record)) {
         this.#o.onUnsaid?.("this host's record is too long");
       }
     } finally { // a defect must not make this host mute

@@ -1,5 +1,6 @@
 import { HostState, Runstate } from "../model/enums.ts";
 import type { Host } from "../model/host.ts";
+import { hidesVms, type HostCondition } from "../model/host_condition.ts";
 import type { VmInfo } from "../model/vm.ts";
 import { type ClaimSource, compareClaims, entryOf, isSettled, saidOf, type VmEntry } from "./claims.ts";
 import { deepFreeze } from "./freeze.ts";
@@ -7,8 +8,10 @@ import { type ReadonlyTable, Table } from "./table.ts";
 
 export type { VmEntry } from "./claims.ts";
 
-/** A host whose details are known. */
-export type HostEntry = Host;
+/** A host whose details are known, and what it is without, as far as is known; left out: nothing. */
+export interface HostEntry extends Host {
+  readonly conditions?: readonly HostCondition[] | undefined;
+}
 
 /** What VMs can be sorted by. */
 export type VmKey = "name" | "host" | "runstate" | "vlanid" | "ts" | "uuid";
@@ -63,6 +66,8 @@ export class Inventory {
   readonly #sources = new Map<string, ClaimSource>();
   /** Hosts that were away, are back, and have not yet confirmed what was known of them. */
   readonly #doubted = new Set<string>();
+  /** What hosts are without. */
+  readonly #conditions = new Map<string, readonly HostCondition[]>();
   readonly #seen = new Map<string, number>();
   readonly #watchers = new Set<InventoryWatcher>();
 
@@ -165,7 +170,9 @@ export class Inventory {
   /** Takes over what is known of a host; its state in the cluster is what {@link setHostState} said, if it did. */
   putHost(entry: HostEntry): void {
     const cstate = this.#hostStates.get(entry.uuid) ?? entry.cstate;
-    const put = deepFreeze(cstate === entry.cstate ? entry : { ...entry, cstate });
+    const conditions = this.#conditions.get(entry.uuid);
+    const isSame = cstate === entry.cstate && conditions === entry.conditions;
+    const put = deepFreeze(isSame ? entry : { ...entry, cstate, conditions });
     this.#hosts.put(put);
     for (const watcher of this.#watchers) watcher.host?.(put.uuid, put);
   }
@@ -175,6 +182,7 @@ export class Inventory {
     for (const vm of [...this.claimsOf(uuid).keys()]) this.#drop(uuid, vm);
     this.#hostStates.delete(uuid);
     this.#sources.delete(uuid);
+    this.#conditions.delete(uuid);
     this.#doubted.delete(uuid);
     this.#seen.delete(uuid);
     if (!this.#hosts.get(uuid)) return;
@@ -194,6 +202,20 @@ export class Inventory {
     const host = this.#hosts.get(uuid);
     if (host) this.putHost({ ...host, cstate });
     this.#showAllOf(uuid);
+  }
+
+  /** What a host is without; while that hides its VMs, their state is unknown ({@link hidesVms}). */
+  setConditions(uuid: string, conditions: readonly HostCondition[]): void {
+    const wasHiding = this.#isHiding(uuid);
+    if (conditions.length > 0) this.#conditions.set(uuid, conditions);
+    else this.#conditions.delete(uuid);
+    const host = this.#hosts.get(uuid);
+    if (host) this.putHost(host);
+    if (this.#isHiding(uuid) !== wasHiding) this.#showAllOf(uuid);
+  }
+
+  #isHiding(host: string): boolean {
+    return this.#conditions.get(host)?.some(hidesVms) ?? false;
   }
 
   /** Whether what is known of a host may date from before it was away, or is away still. */
@@ -265,7 +287,7 @@ export class Inventory {
 
   #claimOf(said: VmInfo): VmEntry {
     const cstate = this.#hostStates.get(said.host) ?? HostState.active;
-    return deepFreeze(entryOf(said, cstate, this.#doubted.has(said.host)));
+    return deepFreeze(entryOf(said, cstate, this.#doubted.has(said.host) || this.#isHiding(said.host)));
   }
 
   #drop(host: string, uuid: string): void {

@@ -8,9 +8,10 @@ import { saidOf } from "./claims.ts";
 import { SetDigest } from "./digest.ts";
 import type { OriginState, VectorEntry, Want } from "./exchange.ts";
 import { hostOf } from "./host_record.ts";
+import type { HostReport } from "./host_report.ts";
 import type { Inventory } from "./inventory.ts";
 import { Progress } from "./progress.ts";
-import type { GossipRecord, HostInfo, VmEvent } from "./records.ts";
+import type { GossipRecord, HostRecord, VmEvent } from "./records.ts";
 import { compareStamps, isBelievable, type Stamp } from "./stamp.ts";
 import { stateFor } from "./state.ts";
 import type { Timers } from "./timers.ts";
@@ -77,6 +78,10 @@ export interface KnowledgeOptions {
   readonly clock: Clock;
   readonly timers: Timers;
   readonly log: Logger;
+  /** What an origin reports beside its record, as it was told last. */
+  readonly reportOf?: (uuid: string) => HostReport | undefined;
+  /** An origin reports this; undefined: nothing, as one of an earlier version. */
+  readonly onReport?: (uuid: string, report: HostReport | undefined) => void;
   /** Something is missing of an origin: see {@link Knowledge.lack}. */
   readonly onLack: (uuid: string) => void;
   /** What an origin tells does not add up with what is known of it: all will be asked for. */
@@ -127,6 +132,7 @@ export class Knowledge {
       uuid,
       progress: origin.progress,
       host: inventory.host(uuid),
+      report: this.#o.reportOf?.(uuid),
       vm: (vm) => {
         const claim = claims.get(vm);
         return claim && saidOf(claim);
@@ -175,7 +181,7 @@ export class Knowledge {
     if (origin.disputed) this.#o.onLack(uuid);
     if (order < 0 || !this.#mayBe(stamp, origin)) return;
     if (!this.learn(uuid, stamp)) { // said before, or the first of a new life with the same VMs
-      if (order > 0 && record.kind === "host") this.#applyHost(record.host);
+      if (order > 0 && record.kind === "host") this.#applyHost(record);
       return this.#confirm(uuid);
     }
     if (stamp.epoch === origin.latest.epoch && this.#makeRoom(stamp, origin)) {
@@ -238,6 +244,7 @@ export class Knowledge {
     }
     if (!fits) return;
     if (host) this.#putHost(host);
+    if (state.report || witness) this.#o.onReport?.(uuid, state.report);
     this.#takeHeld(uuid, origin);
     this.#o.log.debug("learnt an origin's state", { host: uuid, epoch: state.epoch, vms: state.vms.length });
   }
@@ -362,7 +369,7 @@ export class Knowledge {
   }
 
   #apply(uuid: string, record: StampedRecord, progress: Progress): void {
-    if (record.kind === "host") return this.#applyHost(record.host);
+    if (record.kind === "host") return this.#applyHost(record);
     const { seq } = record.origin;
     const vm = record.kind === "vm" ? record.vm : this.#after(uuid, record.event);
     if (vm?.runstate === Runstate.deleted) this.#put(uuid, vm.uuid, progress, seq);
@@ -375,7 +382,8 @@ export class Knowledge {
     return claim && { ...saidOf(claim), runstate: event.runstate, ts: event.ts };
   }
 
-  #applyHost(info: HostInfo): void {
+  #applyHost({ host: info, report }: HostRecord): void {
+    this.#o.onReport?.(info.uuid, report);
     this.#putHost(hostOf(info, this.#o.inventory.host(info.uuid), info.cstate));
   }
 

@@ -1,6 +1,7 @@
 import type { VmInfo } from "../model/vm.ts";
 import { saidOf } from "./claims.ts";
 import type { OriginState, Want } from "./exchange.ts";
+import type { HostReport } from "./host_report.ts";
 import type { Inventory } from "./inventory.ts";
 import { Progress } from "./progress.ts";
 import { stateFor } from "./state.ts";
@@ -19,6 +20,7 @@ export interface Publication {
 export class LocalOrigin implements Disposable {
   readonly uuid: string;
   readonly #inventory: Inventory;
+  readonly #report: (() => HostReport) | undefined;
   readonly #published = new Map<string, VmInfo>();
   readonly #progress: Progress;
   readonly #pending = new Set<string>();
@@ -26,9 +28,19 @@ export class LocalOrigin implements Disposable {
 
   /**
    * Everything that the inventory has of this host by now is published.
+   * @param report what this host reports beside its record; left out: nothing
    * @param onPending is called when a VM has changed
    */
-  constructor(o: { inventory: Inventory; self: string; epoch: number; onPending: () => void }) {
+  constructor(
+    o: {
+      readonly inventory: Inventory;
+      readonly self: string;
+      readonly epoch: number;
+      readonly report?: (() => HostReport) | undefined;
+      readonly onPending: () => void;
+    },
+  ) {
+    this.#report = o.report;
     this.uuid = o.self;
     this.#inventory = o.inventory;
     for (const claim of o.inventory.claimsOf(o.self).values()) this.#published.set(claim.uuid, saidOf(claim));
@@ -92,6 +104,7 @@ export class LocalOrigin implements Disposable {
       uuid: this.uuid,
       progress: this.#progress,
       host: this.#inventory.host(this.uuid),
+      report: this.#report?.(),
       vm: (uuid) => this.#published.get(uuid),
       vms: () => this.#published.values(),
     });

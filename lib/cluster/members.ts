@@ -19,7 +19,7 @@ export const TAGS = {
 
 /**
  * The version of what virtxd says beyond the prototype's protocol, and heeds of what is on shared storage: from 2 on the records of
- * who has a VM or a disk, the trash, and the storage's format.
+ * who has a VM or a disk, the trash, and the storage's format, and hosts watch each other.
  */
 const PROTOCOL = 2;
 
@@ -223,6 +223,7 @@ function peerOf(uuid: string, { name, address, tags }: Member): Peer {
     address,
     port: Number.isInteger(port) && port > 0 && port < 0x10000 ? port : API_PORT,
     prototype: !tags.has(TAGS.protocol),
+    ...(port === 0 && tags.has(TAGS.api) && { closed: true }),
     ...(storage !== undefined && isUuid(storage) && { storage }),
     ...(Number(tags.get(TAGS.protocol) ?? PROTOCOL) < PROTOCOL && { earlier: true }),
   };
@@ -233,5 +234,5 @@ function sameHost(a: HostMember | undefined, b: HostMember | undefined): boolean
   return a.cstate === b.cstate && a.peer.name === b.peer.name && a.peer.address === b.peer.address &&
     a.peer.port === b.peer.port && a.peer.prototype === b.peer.prototype &&
     a.peer.earlier === b.peer.earlier &&
-    a.peer.storage === b.peer.storage;
+    a.peer.storage === b.peer.storage && a.peer.closed === b.peer.closed;
 }

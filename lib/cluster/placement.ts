@@ -1,6 +1,7 @@
 import { HostState } from "../model/enums.ts";
 import type { Host, Hostresource, Hostresources } from "../model/host.ts";
 import type { MigrationVerdict } from "../model/vm.ts";
+import type { HostEntry } from "./inventory.ts";
 
 /** What a VM will take of a host. */
 export interface Demand {
@@ -34,11 +35,11 @@ export function isOverloaded(load: number): boolean {
 }
 
 /**
- * The hosts worth asking, those with the most room first: active, of that architecture, with enough memory as far as is
+ * The hosts worth asking, those with the most room first: active and in order, of that architecture, with enough memory as far as is
  * known. Each decides for itself, and knows its own figures best; then {@link compareVerdicts} chooses.
  */
 export function candidates(
-  hosts: Iterable<Host>,
+  hosts: Iterable<HostEntry>,
   self: string,
   arch: string,
   demand: Demand,
@@ -47,7 +48,8 @@ export function candidates(
     (demand.hugepages ? resources.hp : resources.memory).availablevms - demand.memoryMiB;
   return [...hosts]
     .filter((host) =>
-      host.uuid !== self && host.cstate === HostState.active && host.def.cpuarch.arch === arch &&
+      host.uuid !== self && host.cstate === HostState.active && !host.conditions?.length &&
+      host.def.cpuarch.arch === arch &&
       room(host) >= 0
     )
     .sort((a, b) => room(b) - room(a) || byUuid(a.uuid, b.uuid))

@@ -30,8 +30,10 @@ export interface Peer {
   readonly port: number;
   /** Whether it is a host of the Go prototype, which knows no exchange. */
   readonly prototype: boolean;
-  /** Whether it is a host of an earlier version, which heeds neither records on shared storage nor the trash. */
+  /** Whether it is a host of an earlier version, which heeds neither records on shared storage nor the trash, and watches nobody. */
   readonly earlier?: boolean | undefined;
+  /** Whether it listens nowhere that others could reach; left out: it does. */
+  readonly closed?: boolean | undefined;
   /** The id of its storage; left out: it does not say, as hosts of earlier versions. */
   readonly storage?: string | undefined;
 }
@@ -42,4 +44,6 @@ export interface PeerPort {
   vector(peer: Peer, known: string, signal: AbortSignal): Promise<Vector | undefined>;
   /** What the peer knows of these origins. Those it does not know are left out. */
   states(peer: Peer, wants: readonly Want[], signal: AbortSignal): Promise<readonly OriginState[]>;
+  /** Whether the peer answers anything at all; also one of the prototype. */
+  probe(peer: Peer, signal: AbortSignal): Promise<void>;
 }

@@ -27,13 +27,21 @@ export class Questions implements Disposable {
     return this.#ask((signal) => this.#port.states(peer, wants, signal));
   }
 
+  /** Whether a peer answers within that time. */
+  probe(peer: Peer, timeoutMs: number): Promise<void> {
+    return this.#ask((signal) => this.#port.probe(peer, signal), timeoutMs);
+  }
+
   [Symbol.dispose](): void {
     this.#stopped.abort();
   }
 
-  async #ask<T>(question: (signal: AbortSignal) => Promise<T>): Promise<T> {
+  async #ask<T>(
+    question: (signal: AbortSignal) => Promise<T>,
+    timeoutMs = ANSWER_TIMEOUT_MS,
+  ): Promise<T> {
     const late = new AbortController();
-    using _timer = this.#timers.after(ANSWER_TIMEOUT_MS, () => late.abort());
+    using _timer = this.#timers.after(timeoutMs, () => late.abort());
     const answer = await question(AbortSignal.any([this.#stopped.signal, late.signal]));
     this.#stopped.signal.throwIfAborted();
     return answer;

@@ -6,11 +6,13 @@ import { isUuid } from "../model/uuid.ts";
 import type { CustomField, VmInfo } from "../model/vm.ts";
 import { DEFAULT_EVENT_LIMIT, payloadRoom } from "../serf/event_size.ts";
 import { ByteReader, ByteWriter, invalid } from "./bytes.ts";
+import { type HostReport, readReport, writeReport } from "./host_report.ts";
 import type { Stamp } from "./stamp.ts";
 
 /**
  * The records that hosts gossip, as payloads of Serf's user events (interop.md §2): after the prototype's fields stands the
- * origin's stamp (epoch int64, sequence int64, digest uint64), which the prototype does not look at.
+ * origin's stamp (epoch int64, sequence int64, digest uint64), which the prototype does not look at, and in an HI after that
+ * the host's report, which earlier versions do not look at.
  */
 
 /** The names of the user events. */
@@ -62,7 +64,9 @@ export interface Stamped {
   readonly origin: Stamp | undefined;
 }
 
-export type HostRecord = { readonly kind: "host"; readonly host: HostInfo } & Stamped;
+export type HostRecord =
+  & { readonly kind: "host"; readonly host: HostInfo; readonly report?: HostReport | undefined }
+  & Stamped;
 export type VmRecord = { readonly kind: "vm"; readonly vm: VmInfo } & Stamped;
 export type EventRecord = { readonly kind: "event"; readonly event: VmEvent } & Stamped;
 
@@ -103,8 +107,15 @@ export function speakerOf(record: GossipRecord): string {
   }
 }
 
-/** Encodes an HI. Undefined: it does not fit into an event, or into the record's integers. */
-export function encodeHostInfo(host: HostInfo, origin?: Stamp): Uint8Array<ArrayBuffer> | undefined {
+/**
+ * Encodes an HI. Undefined: it does not fit into an event, or into the record's integers.
+ * @param report comes after the stamp
+ */
+export function encodeHostInfo(
+  host: HostInfo,
+  origin?: Stamp,
+  report?: HostReport,
+): Uint8Array<ArrayBuffer> | undefined {
   const writer = new ByteWriter(RECORD_LIMIT);
   for (const text of [host.uuid, host.name, host.arch, host.vendor, host.model]) writer.string(text);
   for (const size of [host.nodes, host.sockets, host.cores, host.threads]) writer.int16(size);
@@ -114,7 +125,9 @@ export function encodeHostInfo(host: HostInfo, origin?: Stamp): Uint8Array<Array
   writer.string(host.osid);
   writer.string(host.osv);
   writer.int64(host.ts);
-  return finish(writer, origin);
+  if (origin) writeStamp(writer, origin);
+  if (origin && report) writeReport(writer, report);
+  return writer.finish();
 }
 
 /** Encodes a VE. Undefined: it does not fit. */
@@ -162,7 +175,9 @@ export function decodeHostInfo(payload: Uint8Array): HostRecord {
     osv: readText(reader, "osv"),
     ts: readTimestamp(reader),
   };
-  return { kind: "host", host, origin: readStamp(reader) };
+  const origin = readStamp(reader);
+  const report = origin && readReport(reader);
+  return { kind: "host", host, origin, ...(report && { report }) };
 }
 
 /** Decodes a VE. */
@@ -235,12 +250,14 @@ function readVmEvent(reader: ByteReader): VmEvent {
 }
 
 function finish(writer: ByteWriter, origin: Stamp | undefined): Uint8Array<ArrayBuffer> | undefined {
-  if (origin) {
-    writer.int64(origin.epoch);
-    writer.int64(origin.seq);
-    writer.uint64(origin.digest);
-  }
+  if (origin) writeStamp(writer, origin);
   return writer.finish();
+}
+
+function writeStamp(writer: ByteWriter, { epoch, seq, digest }: Stamp): void {
+  writer.int64(epoch);
+  writer.int64(seq);
+  writer.uint64(digest);
 }
 
 /** Fewer bytes than a stamp has are none; what comes after it is of later versions. */

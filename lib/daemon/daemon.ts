@@ -42,6 +42,7 @@ import { InstanceLock } from "./instance_lock.ts";
 import type { LogThreshold } from "./log.ts";
 import type { Config } from "./settings.ts";
 import { keepMemoryLow } from "./memory.ts";
+import { followFaults } from "./own_faults.ts";
 import { Recovery } from "./recovery.ts";
 import { socketGroup } from "./socket_group.ts";
 import { step } from "./start_failure.ts";
@@ -289,6 +290,15 @@ export class Daemon {
       () => cluster.start(),
     );
     if (config.serfRpc !== null) hosts.start();
+    held.use(
+      followFaults([
+        {
+          part: "libvirt",
+          isAway: () => !hypervisor.connected || hypervisor.stuck || monitor.staleSince !== undefined,
+        },
+        { part: "storage", isAway: () => (files.refusal() ?? mount.refusal) !== undefined },
+      ], (faults) => cluster.tellFaults(faults)),
+    );
     held.use(keepTrashTidy(storage, log));
     held.use(keepMemoryLow(libc));
     const hostName = (uuid: string) => inventory.host(uuid)?.def.name ?? uuid;

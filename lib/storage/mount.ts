@@ -147,6 +147,11 @@ export class StorageMount implements Mounted, Disposable {
     return this.#id;
   }
 
+  /** Why nothing may be changed on it, as it was found last; undefined: it may. */
+  get refusal(): VirtxError | undefined {
+    return this.#refusal;
+  }
+
   async check(): Promise<VirtxError | undefined> {
     this.#looking ??= this.#look().finally(() => this.#looking = undefined);
     return await this.#looking;

@@ -98,6 +98,8 @@ export class MigrationPlanner {
     if (known.cstate !== HostState.active || peers.address(host) === undefined) {
       return refused("inactive", `it is not active but ${state}; Serf and virtxd have to run there`);
     }
+    const away = known.conditions?.find(({ part }) => part === "virtxd");
+    if (away) return refused("away", away.reason);
     try {
       const [verdict, unreached] = await Promise.all([
         peers.check(host, check, AbortSignal.timeout(CHECK_TIMEOUT_MS)),
@@ -160,7 +162,7 @@ export class MigrationPlanner {
     }
     return new VirtxError(
       "conflict",
-      `Cannot ${verb}: no host of its architecture that is active has memory enough; a host that is named (--host) tells how much is lacking`,
+      `Cannot ${verb}: no host of its architecture that is active and in order has memory enough; a host that is named (--host) tells how much is lacking`,
     );
   }
 }

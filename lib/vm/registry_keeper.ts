@@ -56,7 +56,9 @@ export class RegistryKeeper implements AsyncDisposable {
   /** Follows what changes from now on, and begins to look at everything, which may take a while. */
   async start(): Promise<void> {
     const { inventory, monitor, registry } = this.#o;
-    this.#held.use(inventory.watch({ claim: (host, vm, claim) => this.#changed(host, vm, claim?.runstate) }));
+    this.#held.use(
+      inventory.watch({ claim: (host, vm, claim) => this.#changed(host, vm, claim?.lastrunstate) }),
+    );
     const here = new Set(Array.from(monitor.domains(), ({ uuid }) => uuid));
     for (const vm of await registry.list()) if (!here.has(vm)) this.#orphans.add(vm);
     this.#started = true;
@@ -157,7 +159,7 @@ export class RegistryKeeper implements AsyncDisposable {
     if (await registry.read(vm) === undefined) return void this.#orphans.delete(vm);
     const claim = inventory.vm(vm);
     if (claim === undefined || claim.host === monitor.uuid || claim.cstate !== HostState.active) return;
-    if (claim.runstate === Runstate.startup || claim.runstate === Runstate.migrating) return;
+    if (claim.lastrunstate === Runstate.startup || claim.lastrunstate === Runstate.migrating) return;
     await registry.handOver(vm, claim.host);
     this.#orphans.delete(vm);
     log.info("gave a definition over to the host that has the VM", { vm, host: claim.host });

@@ -36,7 +36,9 @@ export class ClusterSim implements Disposable {
   readonly random: () => number;
   readonly options: SimOptions;
   /** What was asked over HTTP, and how many VMs were in the answers. */
-  readonly http = { vectors: 0, states: 0, vms: 0 };
+  readonly http = { vectors: 0, states: 0, vms: 0, probes: 0 };
+  /** Hosts of the prototype that answer, by UUID. */
+  readonly prototypes = new Set<string>();
   readonly network: SimNetwork & { up: (from: number, to: number) => boolean };
 
   constructor(options: SimOptions) {
@@ -92,6 +94,7 @@ export class ClusterSim implements Disposable {
         const where = `${observer.name} of ${subject.name}`;
         const entry = observer.inventory.host(subject.uuid);
         if (entry?.cstate !== HostState.active) return `${where}: cstate ${entry?.cstate}`;
+        if (entry.conditions) return `${where}: ${JSON.stringify(entry.conditions)}`;
         const claims = observer.inventory.claimsOf(subject.uuid);
         if (claims.size !== subject.vms.size) return `${where}: ${claims.size} VMs`;
         for (const vm of subject.vms.values()) {
@@ -252,7 +255,7 @@ export class SimHost {
   }
 
   #peerPort(): PeerPort {
-    const { http, options } = this.#sim;
+    const { http, options, prototypes } = this.#sim;
     const wire = <T>(parse: (value: unknown) => T, value: T): T =>
       options.wire ? parse(JSON.parse(JSON.stringify(value))) : value;
     return {
@@ -269,6 +272,10 @@ export class SimHost {
           for (const { vms } of states) http.vms += vms.length;
           return states;
         }),
+      probe: (peer, signal) => {
+        http.probes++;
+        return prototypes.has(peer.uuid) ? Promise.resolve() : this.#ask(peer, signal, () => {});
+      },
     };
   }
 

@@ -6,7 +6,8 @@ export const CLUSTER_COMMANDS: readonly Command[] = [
     summary: "Show how the cluster is doing, on one page",
     description:
       "Hosts and VMs by their states, what the hosts have left, what is under way, what the server that answers finds amiss, and which hosts " +
-      "heed nothing of what virtxd records on the shared storage, as they run the prototype or an earlier version.",
+      "heed nothing of what virtxd records on the shared storage, as they run the prototype or an earlier version. Ends with 1 if a host has failed or does not answer, if its virtxd, " +
+      "libvirt or storage is away, or if hosts have different storage.",
     examples: [
       { command: "virtx cluster status", summary: "The whole cluster" },
       { command: "virtx cluster status -o json", summary: "For monitoring" },
@@ -19,7 +20,7 @@ export const CLUSTER_COMMANDS: readonly Command[] = [
     description:
       "Each active host is asked directly for its lists of hosts and VMs, at the addresses that --addresses gives, or by " +
       "its name. What they do not agree upon is shown, and whether they share their storage; what was changing meanwhile is looked at again. Ends with 1 if " +
-      "they disagree, if a host could not be asked, or if one says that something is wrong: a VM that two hosts have, say.",
+      "they disagree, if a host could not be asked, or if one says that something is wrong: that libvirt is away on a host, or that two hosts have a VM.",
     flags: [
       {
         name: "addresses",

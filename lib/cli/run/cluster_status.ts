@@ -11,10 +11,21 @@ import type { Cluster } from "../server/cluster.ts";
 import { differentStorage } from "../server/comparison.ts";
 import type { HostItem } from "../server/hosts.ts";
 import type { VmItem } from "../server/vms.ts";
-import { hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "../views/words.ts";
+import { reasonsOf } from "../views/conditions.ts";
+import {
+  GONE_WORD,
+  hostStateStyle,
+  hostStateWord,
+  isInOrder,
+  runstateStyle,
+  runstateWord,
+} from "../views/words.ts";
 
 /** How many operations are looked at for those that run. */
 const OPERATIONS = "1000";
+
+/** What the server finds amiss with other hosts, of which the list of hosts tells as well. */
+const TOLD_ABOVE = /^host \S+ is not in order: /;
 
 /** `cluster status`. */
 export async function run(context: Context): Promise<ExitCode> {
@@ -31,6 +42,7 @@ export async function run(context: Context): Promise<ExitCode> {
   const gone = hosts.filter((host) => host.gone);
   const differing = differentStorage(hosts);
   const heedless = active.filter(({ runs }) => runs !== "");
+  const disordered = hosts.filter((host) => !isInOrder(host));
   const hostCounts = counts(hosts, ({ cstate }) => cstate);
   const vmCounts = counts(vms, ({ runstate }) => runstate);
   const status = {
@@ -40,6 +52,7 @@ export async function run(context: Context): Promise<ExitCode> {
     hoststates: named(hostCounts, hostStateWord),
     vms: vms.length,
     vmstates: named(vmCounts, runstateWord),
+    notinorder: Object.fromEntries(disordered.map((host) => [host.name, reasonOf(host)])),
     memoryavailable: sum(active, ({ memoryAvailable }) => memoryAvailable),
     hpavailable: sum(active, ({ hpAvailable }) => hpAvailable),
     storageavailable: storage ?? null,
@@ -61,6 +74,9 @@ export async function run(context: Context): Promise<ExitCode> {
         ] as const,
       ]
       : [],
+    ...disordered.filter((host) => !host.gone).map((host) =>
+      ["Not in order", `${host.name}: ${reasonOf(host)}`, "red"] as const
+    ),
     ["VMs", summary(vms.length, vmCounts, runstateWord), worstVm(vms)],
     ["Memory left", `${amount(status.memoryavailable)} on ${counted(active.length, "active host")}`],
     ...status.hpavailable > 0 ? [["Hugepages left", amount(status.hpavailable)] as const] : [],
@@ -69,7 +85,9 @@ export async function run(context: Context): Promise<ExitCode> {
       ? [["Not shared", `/vms is not the same on ${storagesOf(differing)}`, "red"] as const]
       : [],
     ...heedless.length > 0 ? [["Not heeded", unheeded(heedless), "yellow"] as const] : [],
-    ...faults.map((fault) => ["Amiss", plain(fault), "red"] as const),
+    ...faults.filter((fault) => !TOLD_ABOVE.test(fault)).map((fault) =>
+      ["Amiss", plain(fault), "red"] as const
+    ),
     ["Under way", counted(status.operations, "operation")],
     ...status.silent.length > 0 ? [["No answer from", status.silent.join(", "), "yellow"] as const] : [],
   ];
@@ -78,7 +96,14 @@ export async function run(context: Context): Promise<ExitCode> {
     status,
     () => renderSheet([{ lines }], context.out.colours),
   );
-  return ExitCode.ok;
+  const isBad = disordered.length + differing.length + status.silent.length > 0;
+  return isBad ? ExitCode.refused : ExitCode.ok;
+}
+
+/** Why a host is not in order; hosts of earlier versions tell its state alone. */
+function reasonOf({ cstate, conditions, gone }: HostItem): string {
+  if (gone) return GONE_WORD;
+  return conditions.length > 0 ? reasonsOf(conditions) : hostStateWord(cstate);
 }
 
 /** What does not hold as long as these hosts are there. */
@@ -128,7 +153,8 @@ function sum<T>(all: readonly T[], of: (item: T) => number): number {
 }
 
 function worst(hosts: readonly HostItem[]): Style | undefined {
-  return hostStateStyle(hosts.find(({ cstate }) => cstate === HostState.failed)?.cstate ?? HostState.active);
+  const [first] = hosts.filter((host) => !isInOrder(host)).sort((a, b) => b.cstate - a.cstate);
+  return hostStateStyle(first ?? { cstate: HostState.active, conditions: [] });
 }
 
 function worstVm(vms: readonly VmItem[]): Style | undefined {

@@ -15,7 +15,7 @@ import { readHostItem } from "../server/hosts.ts";
 import { readOperation } from "../server/operations.ts";
 import { readVmItem } from "../server/vms.ts";
 import { vmNames } from "../views/operation_list.ts";
-import { hostStateWord, operationWord, runstateWord } from "../views/words.ts";
+import { hostStateText, operationWord, runstateWord } from "../views/words.ts";
 
 /** The last event that was asked for has come. */
 class Enough extends Error {}
@@ -86,8 +86,8 @@ function describe(event: ServerEvent, directory: Directory): string {
     return `vm ${plain(name)} is ${runstateWord(runstate)} on ${plain(directory.hostName(host))}`;
   }
   if (event.type === "host") {
-    const { name, cstate } = readHostItem(item);
-    return `host ${plain(name)} is ${hostStateWord(cstate)}`;
+    const host = readHostItem(item);
+    return `host ${plain(host.name)} is ${plain(hostStateText(host))}`;
   }
   if (event.type === "operation") {
     const { op, vm, state, error, id } = readOperation(item);

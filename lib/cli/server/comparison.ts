@@ -1,5 +1,5 @@
 import { HostState } from "../../model/enums.ts";
-import { hostStateWord, runstateWord } from "../views/words.ts";
+import { hostStateText, runstateWord } from "../views/words.ts";
 import type { HostItem } from "./hosts.ts";
 import type { VmItem } from "./vms.ts";
 
@@ -51,7 +51,10 @@ export function differentStorage(hosts: readonly HostItem[]): readonly HostItem[
 
 function describeHosts(hosts: readonly HostItem[]): Described {
   return new Map(
-    hosts.map(({ uuid, name, cstate }) => [uuid, { name, fields: { name, state: hostStateWord(cstate) } }]),
+    hosts.map(({ uuid, name, cstate, conditions }) => {
+      const state = hostStateText({ cstate, conditions });
+      return [uuid, { name, fields: { name, state } }];
+    }),
   );
 }
 

@@ -4,6 +4,16 @@ import { HostState } from "../../model/enums.ts";
 import { Fields } from "./fields.ts";
 import { oneOf } from "./vms.ts";
 
+/** Something that a host is without. */
+export interface HostCondition {
+  /** One of HOST_PARTS, or of a later version. */
+  readonly part: string;
+  /** The end of a sentence about the host. */
+  readonly reason: string;
+  /** UTC milliseconds. */
+  readonly since: number;
+}
+
 /** A host as HostList and its events have it. */
 export interface HostItem {
   readonly uuid: string;
@@ -12,6 +22,7 @@ export interface HostItem {
   readonly vendor: string;
   readonly cpu: Cpudef;
   readonly cstate: HostState;
+  readonly conditions: readonly HostCondition[];
   /** MiB that further VMs can have. */
   readonly memoryAvailable: number;
   readonly hpAvailable: number;
@@ -41,6 +52,7 @@ export function readHostItem(item: Fields): HostItem {
     vendor: arch.text("vendor"),
     cpu: readCpu(fields.object("cpudef")),
     cstate: oneOf(HostState, fields.number("cstate")),
+    conditions: readConditions(fields),
     memoryAvailable: fields.number("memoryavailable"),
     hpAvailable: fields.number("hpavailable"),
     osid: fields.text("osid"),
@@ -56,6 +68,7 @@ export function readHostItem(item: Fields): HostItem {
 
 /** A host as HostGet has it. */
 export interface HostDetails extends Host {
+  readonly conditions: readonly HostCondition[];
   readonly seen: number;
   readonly gone: boolean;
   /** Room on the shared storage, MiB; undefined: not told. */
@@ -81,6 +94,7 @@ export function readHost(body: unknown): HostDetails {
       osv: def.text("osv"),
     },
     cstate: oneOf(HostState, host.number("cstate")),
+    conditions: readConditions(host),
     lockid: host.number("lockid"),
     resources: {
       memory: readResource(resources.object("memory")),
@@ -94,6 +108,16 @@ export function readHost(body: unknown): HostDetails {
       ? undefined
       : host.number("storageavailable"),
   };
+}
+
+/** What a host is without; hosts of earlier versions and of the prototype do not tell. */
+function readConditions(fields: Fields): readonly HostCondition[] {
+  if (fields.raw("conditions") === undefined) return [];
+  return fields.list("conditions").map((condition) => ({
+    part: condition.text("part"),
+    reason: condition.text("reason"),
+    since: condition.number("since"),
+  }));
 }
 
 /** Reads CPU model and topology. */

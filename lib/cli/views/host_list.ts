@@ -2,7 +2,8 @@ import { vcpus } from "../../model/vm.ts";
 import { age, amount, instantOrNull } from "../output/human.ts";
 import type { View } from "../output/printer.ts";
 import type { HostItem } from "../server/hosts.ts";
-import { GONE_WORD, hostStateStyle, hostStateWord } from "./words.ts";
+import { conditionRecords, reasonsOf } from "./conditions.ts";
+import { hostStateStyle, hostStateText, hostStateWord } from "./words.ts";
 
 /** Hosts as `host list` prints them. */
 export function hostListView(now: number): View<HostItem> {
@@ -12,8 +13,8 @@ export function hostListView(now: number): View<HostItem> {
       { heading: "NAME", text: ({ name }) => name, least: 8 },
       {
         heading: "STATE",
-        text: ({ cstate, gone }) => gone ? GONE_WORD : hostStateWord(cstate),
-        style: ({ cstate }) => hostStateStyle(cstate),
+        text: hostStateText,
+        style: hostStateStyle,
       },
       { heading: "CPUS", text: ({ cpu }) => String(vcpus(cpu)), right: true, spare: 2 },
       {
@@ -30,6 +31,7 @@ export function hostListView(now: number): View<HostItem> {
       { heading: "ARCH", text: ({ arch }) => arch, spare: 5 },
       { heading: "OS", text: ({ osid, osv }) => `${osid} ${osv}`.trim(), spare: 4, least: 6 },
       { heading: "SEEN", text: ({ seen }) => age(seen, now), right: true, spare: 1 },
+      { heading: "NOT IN ORDER", text: ({ conditions }) => reasonsOf(conditions), wide: true },
       { heading: "CPU MODEL", text: ({ cpu }) => cpu.model, wide: true },
       { heading: "VENDOR", text: ({ vendor }) => vendor, wide: true },
       { heading: "UUID", text: ({ uuid }) => uuid, wide: true },
@@ -39,6 +41,7 @@ export function hostListView(now: number): View<HostItem> {
       name: host.name,
       state: hostStateWord(host.cstate),
       gone: host.gone,
+      conditions: conditionRecords(host.conditions),
       cpus: vcpus(host.cpu),
       cpumodel: host.cpu.model,
       arch: host.arch,

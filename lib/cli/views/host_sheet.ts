@@ -6,7 +6,8 @@ import { renderSheet, type SheetPart } from "../output/sheet.ts";
 import type { HostDetails } from "../server/hosts.ts";
 import type { VmItem } from "../server/vms.ts";
 import { cpuText } from "./vm_sheet.ts";
-import { GONE_WORD, hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "./words.ts";
+import { conditionRecords } from "./conditions.ts";
+import { hostStateStyle, hostStateText, hostStateWord, runstateStyle, runstateWord } from "./words.ts";
 
 /** All about a host and the VMs on it, for people. */
 export async function hostSheet(
@@ -26,7 +27,10 @@ export async function hostSheet(
       lines: [
         ["Name", def.name],
         ["UUID", host.uuid],
-        ["State", stateText(host), hostStateStyle(host.cstate)],
+        ["State", stateText(host), hostStateStyle(host)],
+        ...host.conditions.map(({ reason, since }) =>
+          ["Not in order", `${reason}, for ${age(since, now)}`, "red"] as const
+        ),
         ["Last heard of", host.seen > 0 ? `${age(host.seen, now)} ago` : "-"],
         ["CPUs", listed(cpuText(def.cpudef), def.cpuarch.vendor, def.cpuarch.arch)],
         ["System", `${def.osid} ${def.osv}`.trim()],
@@ -61,6 +65,7 @@ export function hostRecord(host: HostDetails, vms: readonly VmItem[]): Readonly<
     name: host.def.name,
     state: hostStateWord(host.cstate),
     gone: host.gone,
+    conditions: conditionRecords(host.conditions),
     cpus: vcpus(host.def.cpudef),
     def: host.def,
     resources: host.resources,
@@ -107,9 +112,12 @@ const VM_COLUMNS = [
   },
 ];
 
-function stateText({ gone, cstate, def }: HostDetails): string {
-  if (!gone) return hostStateWord(cstate);
-  return `${GONE_WORD}: Serf does not know it any more; virtx host remove ${def.name} if it will not come back`;
+function stateText(host: HostDetails): string {
+  const { gone, def } = host;
+  const text = hostStateText(host);
+  return gone
+    ? `${text}: Serf does not know it any more; virtx host remove ${def.name} if it will not come back`
+    : text;
 }
 
 /** What is known of these, separated by commas. */

@@ -7,7 +7,8 @@ import type { View } from "../output/printer.ts";
 import type { Cluster } from "../server/cluster.ts";
 import type { HostDetails } from "../server/hosts.ts";
 import type { VmDetails } from "../server/vms.ts";
-import { hostStateStyle, hostStateWord, runstateStyle, runstateWord } from "./words.ts";
+import { conditionRecords } from "./conditions.ts";
+import { hostStateStyle, hostStateText, hostStateWord, runstateStyle, runstateWord } from "./words.ts";
 
 /** Questions at a time. */
 const CONCURRENCY = 16;
@@ -54,8 +55,8 @@ export const hostUseView: View<HostUse> = {
     { heading: "HOST", text: ({ host }) => host.def.name, least: 6 },
     {
       heading: "STATE",
-      text: ({ host }) => hostStateWord(host.cstate),
-      style: ({ host }) => hostStateStyle(host.cstate),
+      text: ({ host }) => hostStateText(host),
+      style: ({ host }) => hostStateStyle(host),
     },
     {
       heading: "CPU",
@@ -85,6 +86,7 @@ export const hostUseView: View<HostUse> = {
     uuid: host.uuid,
     name: host.def.name,
     state: hostStateWord(host.cstate),
+    conditions: conditionRecords(host.conditions),
     resources: host.resources,
     vms,
     running,

@@ -45,8 +45,28 @@ export function hostStateWord(cstate: HostState): string {
 /** The state of a host that Serf does not know any more. */
 export const GONE_WORD = "gone";
 
-export function hostStateStyle(cstate: HostState): Style | undefined {
-  if (cstate === HostState.active) return "green";
+/** The same with what the host is without: "active, libvirt away". That Serf does not reach it, "failed" says already. */
+export function hostStateText({ cstate, conditions, gone }: HostStanding): string {
+  if (gone) return GONE_WORD;
+  const away = conditions.flatMap(({ part }) => part === "serf" && cstate !== HostState.active ? [] : [part]);
+  return away.length === 0 ? hostStateWord(cstate) : `${hostStateWord(cstate)}, ${away.join(" and ")} away`;
+}
+
+/** What the state of a host is told by. */
+export interface HostStanding {
+  readonly cstate: HostState;
+  readonly conditions: readonly { readonly part: string }[];
+  /** Serf does not know it any more. */
+  readonly gone?: boolean;
+}
+
+/** Whether all is well with a host: it is there and lacks nothing, or it has left in order. */
+export function isInOrder({ cstate, conditions }: HostStanding): boolean {
+  return conditions.length === 0 && (cstate === HostState.active || cstate === HostState.left);
+}
+
+export function hostStateStyle({ cstate, conditions }: HostStanding): Style | undefined {
+  if (cstate === HostState.active) return conditions.length === 0 ? "green" : "yellow";
   return cstate === HostState.left ? "dim" : "red";
 }
 

@@ -56,6 +56,21 @@ Deno.test("changes of hosts, VMs and operations are told as the lists show them"
   assert.deepEqual(JSON.parse(removed?.data ?? ""), { uuid: numberedUuid(1), removed: true });
 });
 
+Deno.test("what a host is without is told when it begins and when it ends, with its VMs", async () => {
+  const fixture = apiFixture();
+  const { inventory } = fixture;
+  inventory.putVm(vmInfo({ uuid: numberedUuid(1), host: HERE }));
+  inventory.putHost(hostEntry({ uuid: HERE }));
+  await using events = await follow(fixture);
+  const libvirt = { part: "libvirt", reason: "libvirt on it is away", since: 5 } as const;
+  for (const conditions of [[libvirt], []]) {
+    inventory.setConditions(HERE, conditions);
+    const [host, vm] = (await events.take(2)).map(({ data }) => JSON.parse(data).fields);
+    assert.deepEqual([host.cstate, host.conditions], [1, conditions]);
+    assert.deepEqual([vm.runstate, vm.lastrunstate], [conditions.length > 0 ? 0 : 4, 4]);
+  }
+});
+
 Deno.test("a client gets the types and the VM that it asks for", async () => {
   const fixture = apiFixture();
   await using hosts = await follow(fixture, "?types=host");

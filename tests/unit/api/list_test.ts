@@ -75,6 +75,7 @@ Deno.test("HostList has the shape of interop.md", async () => {
         osid: "debian",
         osv: "12",
         ts,
+        conditions: [],
         seen: 0,
         api: "",
       },

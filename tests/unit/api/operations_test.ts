@@ -148,7 +148,7 @@ Deno.test("VmRunstateGet answers for another host's VM too", async () => {
 Deno.test("HostGet answers the host, or 404", async () => {
   const { call, inventory } = apiFixture();
   const get = async () => await (await call("GET", `/hosts/${HERE}`)).json();
-  assert.deepEqual(await get(), { ...inventory.host(HERE), seen: 0, api: "" });
+  assert.deepEqual(await get(), { ...inventory.host(HERE), conditions: [], seen: 0, api: "" });
   inventory.confirm(HERE, 1_234);
   assert.equal((await get()).seen, 1_234);
   assert.equal((await call("GET", `/hosts/${OTHER_HOST}`)).status, 404);

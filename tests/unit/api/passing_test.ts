@@ -264,6 +264,22 @@ Deno.test("a redirection, and an answer without end, are no answers", async () =
   assert.deepEqual([status, /virt2.*more than \d+ bytes/.test(detail)], [502, true]);
 });
 
+Deno.test("what is for a host whose virtxd is away is refused at once, with VM, host and reason", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = [cluster.host(0), cluster.host(1)];
+  const uuid = await createOn(cluster, a, b);
+  const away = { part: "virtxd", reason: "virtxd on it does not answer", since: 5 } as const;
+  a.inventory.setConditions(b.uuid, [away]);
+  const refused = await a.send("POST", `/vms/${uuid}/runstate/boot`);
+  assert.ok(refused.headers.has("retry-after"));
+  assert.deepEqual(await problem(refused), {
+    status: 503,
+    detail: 'Cannot pass VmBoot of VM "small" on: host "virt2" is active, but virtxd on it does not answer',
+  });
+  a.inventory.setConditions(b.uuid, []);
+  assert.equal((await a.send("POST", `/vms/${uuid}/runstate/boot`)).status, 204);
+});
+
 Deno.test("a host that cannot be reached is 502, one that is not active 503, both by name", async () => {
   await using cluster = await ApiCluster.start(2);
   const [a, b] = [cluster.host(0), cluster.host(1)];

@@ -40,7 +40,10 @@ const SAME: readonly true[] = [
   true satisfies Same<z.input<typeof VmRegisterOptionsSchema>, model.VmRegisterOptions>,
   true satisfies Same<z.input<typeof MigrationInfoSchema>, model.MigrationInfo>,
   true satisfies Same<
-    Omit<z.input<typeof HostSchema>, "seen" | "api" | "storage" | "gone" | "runs" | "storageavailable">,
+    Omit<
+      z.input<typeof HostSchema>,
+      "conditions" | "seen" | "api" | "storage" | "gone" | "runs" | "storageavailable"
+    >,
     Host
   >,
 ];

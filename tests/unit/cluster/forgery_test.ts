@@ -161,7 +161,8 @@ Deno.test("a minute of forged records of all kinds has nobody asked without end,
     await assertHeard(sim, victim);
     const later = sim.http.states;
     await sim.time.pass(60_000);
-    assert.ok(sim.http.states - later <= 10, `${sim.http.states - later} questions when all is quiet again`);
+    // Five hosts that may ask once in ten seconds, as what they heard last may still be open.
+    assert.ok(sim.http.states - later <= 30, `${sim.http.states - later} questions when all is quiet again`);
   });
 });
 

@@ -33,6 +33,7 @@ class Fixture implements Disposable {
     const port: PeerPort = {
       vector: () => Promise.reject(new Error("nobody asks for it")),
       states: (peer, [want], signal) => this.#ask(peer, want, signal),
+      probe: () => Promise.reject(new Error("nobody asks for it")),
     };
     const lack = (uuid: string) => this.missing.has(uuid) ? { uuid, since: undefined } : undefined;
     this.pulls = this.#held.use(
