@@ -47,7 +47,8 @@ means "unset". Errors are problem details (RFC 9457). An answer that is logged h
 one of your own and it is taken over. X-VirtX-Stale on an answer says for how many seconds libvirt has been away, X-VirtX-Cluster-Stale
 for how many Serf has: what is shown of this host's VMs, or of the other hosts, is from memory. X-VirtX-Incomplete says why VMs
 may be missing from what is shown, as on a host that has just started; a VM that such a host does not know is no 404 there, but
-503 with Retry-After. Answers to GET can be had with HEAD as well.`;
+503 with Retry-After. \`conditions\` of a host say what it is without: virtxd, libvirt, storage, or Serf. Answers to GET can be
+had with HEAD as well.`;
 
 /** What concerns the daemon itself: health, readiness, log level, documentation. */
 export function addServiceOperations(endpoints: Endpoints, o: ServiceOptions): void {

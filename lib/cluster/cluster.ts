@@ -135,7 +135,10 @@ export class Cluster implements Disposable {
     inventory.setSource(self, "own");
     const members = () => this.#members.alive;
     const say = (name: string, payload: Uint8Array) => this.#say(name, payload);
-    const peers = () => this.#peers;
+    const peers = () =>
+      this.#conditions.shown.size === 0
+        ? this.#peers
+        : this.#peers.filter(({ uuid }) => !this.#conditions.isAway(uuid));
     const adopt = (states: readonly OriginState[], from: Peer, askedAt: number) =>
       this.#adopt(states, from, askedAt);
     const onOdd = (peer: Peer, reason: string) => this.misunderstood(peer, reason);
@@ -437,7 +440,8 @@ export class Cluster implements Disposable {
 
   #hasTold({ uuid, prototype }: Peer): boolean {
     if (uuid === this.#o.self) return true;
-    if (this.#o.inventory.doubts(uuid)) return false;
+    // Of one whose virtxd is away nobody can know more than what it told before, as of one that has failed.
+    if (this.#o.inventory.doubts(uuid) && !this.#conditions.isAway(uuid)) return false;
     return prototype ? this.#prototypes.hasTold(uuid) : this.#knowledge.hasTold(uuid);
   }
 
@@ -620,8 +624,9 @@ export class Cluster implements Disposable {
     after: readonly HostCondition[],
   ): void {
     const { self, inventory } = this.#o;
-    // What it had before it was away is not taken for what it has when it is back.
-    if (uuid !== self && this.#conditions.isAway(uuid)) inventory.doubt(uuid);
+    // What it had before it was away is not taken for what it has when it is back, until it has said so (the prototype cannot).
+    const peer = this.#members.host(uuid)?.peer;
+    if (peer && !peer.prototype && this.#conditions.isAway(uuid)) inventory.doubt(uuid);
     this.#notices.changed(uuid, before, after);
     this.#notices.others([...this.#conditions.shown].filter(([other]) => other !== self));
     this.#watch.review();

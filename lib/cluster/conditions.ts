@@ -241,6 +241,6 @@ const UNREACHED = "Serf does not reach it: the host, its network or its Serf age
 
 const OWN_REASONS: Readonly<Record<HostFault, string>> = {
   serf: "Serf's agent on it is away",
-  libvirt: "libvirt on it is away or does not answer",
-  storage: "the shared storage on it is away or does not answer",
+  libvirt: "libvirt on it is away or hangs",
+  storage: "the shared storage on it is away or hangs",
 };

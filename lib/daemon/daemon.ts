@@ -292,10 +292,7 @@ export class Daemon {
     if (config.serfRpc !== null) hosts.start();
     held.use(
       followFaults([
-        {
-          part: "libvirt",
-          isAway: () => !hypervisor.connected || hypervisor.stuck || monitor.staleSince !== undefined,
-        },
+        { part: "libvirt", isAway: () => !hypervisor.connected || monitor.staleSince !== undefined },
         { part: "storage", isAway: () => (files.refusal() ?? mount.refusal) !== undefined },
       ], (faults) => cluster.tellFaults(faults)),
     );

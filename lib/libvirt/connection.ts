@@ -6,7 +6,7 @@ import { cString } from "./memory.ts";
 import type { Runtime } from "./runtime.ts";
 
 /** A daemon that answers no probe for KEEPALIVE_S × KEEPALIVE_COUNT seconds counts as gone (virConnectSetKeepAlive). */
-const KEEPALIVE_S = 5, KEEPALIVE_COUNT = 3;
+const KEEPALIVE_S = 3, KEEPALIVE_COUNT = 4;
 
 /** How a C function says that it failed, by its result: negative, or NULL. */
 const isNegative = (result: number) => result < 0;
