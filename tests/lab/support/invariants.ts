@@ -152,7 +152,7 @@ function runstatesOf({ state, reason }: Domain): readonly number[] {
 }
 
 /** What the hosts may differ in: when they learnt it, figures that move all the time, and what the version before does not tell. */
-const VOLATILE = ["seen", "ts", "memoryavailable", "hpavailable", "storage"];
+const VOLATILE = ["seen", "ts", "since", "memoryavailable", "hpavailable", "storage"];
 
 function equal({ hosts }: Observation): string[] {
   const [first, ...others] = hosts.filter(({ inventory }) => inventory !== undefined);
@@ -180,7 +180,9 @@ function differences(
 
 function text(fields: Fields | undefined): string {
   if (!fields) return "not listed";
-  return JSON.stringify(fields, (key, value) => VOLATILE.includes(key) ? undefined : value);
+  const isLeftOut = (key: string, value: unknown) =>
+    VOLATILE.includes(key) || (key === "conditions" && Array.isArray(value) && value.length === 0);
+  return JSON.stringify(fields, (key, value) => isLeftOut(key, value) ? undefined : value);
 }
 
 function nameOf(uuid: string, hosts: readonly HostObservation[]): string {
