@@ -306,6 +306,7 @@ export class Daemon {
         monitor,
         registry,
         isOpen: (vm) => vms.isOpen(vm),
+        unsure: () => cluster.unsure ?? hosts.unsure,
         refusal: () => storage.refusal(),
         hostName,
         health,

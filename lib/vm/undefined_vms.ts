@@ -20,6 +20,8 @@ export interface UndefinedVmsOptions {
   readonly registry: Registry;
   /** Whether a change or a migration of a VM is open, which will see to its file. */
   readonly isOpen: (vm: string) => Promise<boolean>;
+  /** Why this host may not know all VMs of the others; undefined: it does. */
+  readonly unsure: () => string | undefined;
   /** Why the storage cannot be used; undefined: it can. */
   readonly refusal: () => Promise<VirtxError | undefined>;
   readonly hostName: (uuid: string) => string;
@@ -58,8 +60,8 @@ export class UndefinedVms implements Disposable {
 
   /** Looks once, and reports or clears what there is to tell. */
   async look(): Promise<void> {
-    const { registry, clock, refusal, monitor } = this.#o;
-    if (monitor.staleSince !== undefined || await refusal() !== undefined) return;
+    const { registry, clock, refusal, monitor, unsure } = this.#o;
+    if (monitor.staleSince !== undefined || unsure() !== undefined || await refusal() !== undefined) return;
     const files = (await registry.list()).filter((vm) => this.#isLost(vm));
     for (const vm of files) if (!this.#since.has(vm)) this.#since.set(vm, clock());
     const present = new Set(files);

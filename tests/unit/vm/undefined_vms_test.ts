@@ -20,12 +20,17 @@ async function world() {
   const xml = await registry.read(vm) ?? "";
   let now = 0;
   const health = new Health(() => now);
-  const state = { refusal: undefined as VirtxError | undefined, open: false };
+  const state = {
+    refusal: undefined as VirtxError | undefined,
+    open: false,
+    unsure: undefined as string | undefined,
+  };
   const lost = new UndefinedVms({
     inventory,
     monitor,
     registry,
     isOpen: async (uuid) => state.open || await vms.isOpen(uuid),
+    unsure: () => state.unsure,
     refusal: () => Promise.resolve(state.refusal),
     hostName: () => "virt1",
     health,
@@ -120,8 +125,11 @@ Deno.test("what another host has, be it there or away, what is under way, and wh
   state.refusal = new VirtxError("unavailable", "/vms is away");
   await quiet(800_000);
   state.refusal = undefined;
-  await told(900_000);
-  assert.equal((await told(931_000)).length, 1);
+  state.unsure = "the VMs of host virt2 are not known yet";
+  await quiet(870_000);
+  state.unsure = undefined;
+  await told(1_000_000);
+  assert.equal((await told(1_031_000)).length, 1);
 });
 
 Deno.test("a VM that another host takes over while it is reported is that host's", async () => {
