@@ -62,7 +62,7 @@ export class MixedPeers implements MigrationPeers {
         await checkLibvirt(libvirt, request, obstacles);
       }
     });
-    obstacles.warn("prototype", `it runs the prototype, so that nobody can tell ${untold(request)}`);
+    obstacles.warn("prototype", `it runs the prototype, ${untold(request)}`);
     return verdictOf(inventory.host(host), host, request, obstacles);
   }
 
@@ -137,9 +137,9 @@ const RUNSTATES: Partial<Record<DomainLook["presence"], Runstate>> = {
 /** What libvirt does not tell of this VM's needs, in words. */
 function untold({ disks, nets }: TargetCheck): string {
   const bridges = nets.filter(({ nettype }) => nettype === NetType.bridge).map(({ name }) => `"${name}"`);
-  return [
-    ...disks.length > 0 ? ["whether it sees the disks, and no VM of its own has one of them"] : [],
+  const questions = [
+    ...disks.length > 0 ? ["whether it sees the disks", "whether another VM there has one of them"] : [],
     ...bridges.length > 0 ? [`whether it has the bridge ${[...new Set(bridges)].join(", ")}`] : [],
-    "what it is about to do",
-  ].join("; ");
+  ];
+  return questions.length > 0 ? `which cannot be asked ${questions.join(", ")}` : "and others are preferred";
 }

@@ -51,7 +51,10 @@ Deno.test("VMs migrate to a host of the prototype and back, live and cold", asyn
   });
   await t.step("what it does not heed is told", async () => {
     const status = await (await CliHost.set(cluster)).must("virtx cluster status");
-    assert.match(status.replace(/\s+/g, " "), /Not heeded virt3 \(prototype\): what virtxd records/);
+    assert.match(
+      status.replace(/\s+/g, " "),
+      /Not heeded by virt3 \(prototype\): the records of who has a VM or a disk, and the trash/,
+    );
   });
   await t.step("live to it", async () => {
     const before = await web.answersOn(1);

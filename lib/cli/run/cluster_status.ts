@@ -111,10 +111,8 @@ function unheeded(hosts: readonly HostItem[]): string {
   const names = hosts.map(({ name, runs }) =>
     `${name} (${runs === "prototype" ? "prototype" : "earlier version"})`
   );
-  return `${
-    names.join(", ")
-  }: what virtxd records of who has a VM or a disk, and its trash; do not take one VM or file into ` +
-    "use from two hosts at a time, and what is deleted there is gone at once";
+  return `by ${names.join(", ")}: the records of who has a VM or a disk, and the trash. ` +
+    "Two hosts may take one disk into use, and what is deleted there is gone at once";
 }
 
 /** "virt1 (0b8b3f3a), virt2 (5c1d7e20)". */

@@ -590,3 +590,23 @@ Deno.test("more answers of another host than there is memory for are refused, no
   const passed = statuses.filter((status) => status === 200).length;
   assert.ok(passed >= 1 && passed < 16, String(statuses));
 });
+
+Deno.test("lists tell which hosts run what does not heed all that is on shared storage", async () => {
+  await using cluster = await ApiCluster.start(2);
+  const [a, b] = cluster.hosts;
+  assert.ok(a && b);
+  let limit = 10;
+  const runs = async () => { // by another list each time, as one is kept until the inventory changes
+    const { items } = await (await a.send("GET", `/hosts?limit=${limit++}`)).json();
+    return items.find(({ uuid }: { uuid: string }) => uuid === b.uuid).fields.runs;
+  };
+  const peer = cluster.members.get(b.uuid)?.peer;
+  assert.ok(peer);
+  const is = (part: { prototype?: boolean; earlier?: boolean }) =>
+    cluster.members.set(b.uuid, { peer: { ...peer, ...part }, cstate: HostState.active });
+  assert.equal(await runs(), undefined);
+  is({ earlier: true });
+  assert.equal(await runs(), "earlier");
+  is({ prototype: true });
+  assert.equal(await runs(), "prototype");
+});
