@@ -65,7 +65,11 @@ class Prototype {
         said = performance.now();
         await this.#sayHost();
       }
-      await this.#look(cycle);
+      try {
+        await this.#look(cycle);
+      } catch (error) { // libvirtd is away; it is tried again, as the prototype does
+        print(`cannot look: ${error}`);
+      }
       const ended = await Promise.race([
         listening.then(() => true),
         server.finished.then(() => true),
