@@ -58,6 +58,10 @@ const Cpudef = z.strictObject({
   threads: int16("Threads of each core: 1, but for a VM that has more already; 0: 1", VCPUS_MAX).optional(),
 }).openapi("Cpudef", { description: "CPU model and topology" });
 
+/** Characters of a definition that is imported; libvirt's own are seldom longer than 20,000. */
+export const XML_MAX = 500_000;
+export const UUID_OR_NOTHING = /^$|^[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}$/;
+
 const Disk = z.strictObject({
   path: text("Absolute: an image below /vms/ds (.qcow2, .raw, .iso) or a block device below /dev")
     .openapi({ pattern: "^/(vms/ds|dev)/", example: "/vms/ds/web1/root.qcow2" }),
@@ -237,6 +241,16 @@ export const VmMigrateOptionsSchema = z.strictObject({
   connections: int16("Over how many connections memory is sent in parallel; 0: one", 64).default(0),
 }).openapi("VmMigrateOptions") satisfies z.ZodType<model.VmMigrateOptions>;
 
+export const VmImportOptionsSchema = z.strictObject({
+  host: hostWish("Host that has the domain, or is to have it; empty: the one that is asked"),
+  vm: text("UUID of a domain of that host's libvirt; empty: it is in xml").default("")
+    .openapi({ pattern: UUID_OR_NOTHING.source }),
+  xml: text("Definition of a new domain, as libvirt has it (XML); empty: libvirt has the domain").default("")
+    .openapi({ maxLength: XML_MAX }),
+  newids: flag("Of a definition in xml: give it a UUID, MAC addresses and a generation id of its own")
+    .default(false),
+}).openapi("VmImportOptions");
+
 export const VmRegisterOptionsSchema = z.strictObject({
   host: hostWish("Host to register it on; empty: the one that is asked"),
 }).openapi("VmRegisterOptions") satisfies z.ZodType<model.VmRegisterOptions>;
@@ -279,6 +293,13 @@ export const DefinitionVerdictSchema = z.object({
     description: "What is not in the way but may surprise, such as a VM that could not start there",
   }),
 }).openapi("DefinitionVerdict") satisfies z.ZodType<model.DefinitionVerdict>;
+
+export const ImportVerdictSchema = DefinitionVerdictSchema.extend({
+  vm: Uuid.openapi({ description: "UUID that the VM has, or would have" }),
+  vmname: text("Its name"),
+  keeps: z.array(text("What stays as it is")),
+  changes: z.array(text("What is done")),
+}).openapi("ImportVerdict") satisfies z.ZodType<model.ImportVerdict>;
 
 export const MigrationVerdictSchema = z.object({
   host: Uuid,

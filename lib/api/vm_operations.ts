@@ -1,7 +1,9 @@
+import type { z } from "@hono/zod-openapi";
 import { DiskProvisioning } from "../model/enums.ts";
 import type { FieldIssue } from "../model/error.ts";
 import { newNameProblem, validateVmdef } from "../model/validate.ts";
 import { allDisks, type Vmdef } from "../model/vm.ts";
+import { importedUuid } from "../vm/imports.ts";
 import { unwiped } from "../vm/disks.ts";
 import type { ChangeOutcome, HostUseCases, VmUseCases } from "../vm/use_cases.ts";
 import { definitionTag } from "../vm/definition_tag.ts";
@@ -14,12 +16,16 @@ import { Uuid } from "./schema_common.ts";
 import { DefinitionQuerySchema, DomainNameQuery, permissionsOf } from "./schema_query.ts";
 import {
   DefinitionVerdictSchema,
+  ImportVerdictSchema,
   LibvirtDomainsSchema,
+  UUID_OR_NOTHING,
   VmCreateOptionsSchema,
   VmDeleteOptionsSchema,
+  VmImportOptionsSchema,
   VmRegisterOptionsSchema,
   VmSchema,
   VmUpdateOptionsSchema,
+  XML_MAX,
 } from "./schema_vm.ts";
 import type { Tracking } from "./tracking.ts";
 import { VM_CREATE_EXAMPLE } from "./vm_example.ts";
@@ -134,6 +140,43 @@ export function addVmOperations(
     const response = respondJson(200, vm);
     response.headers.set("etag", entityTag(definitionTag(vm.def)));
     return response;
+  });
+
+  endpoints.add({
+    id: "VmImport",
+    method: "post",
+    path: "/vms/import",
+    tag: "VMs",
+    summary: "Make a VM of another tool one of the cluster",
+    description:
+      "A domain of libvirt's stays as it is: what is new is that its definition, its host and its disks are recorded on shared " +
+      "storage. A definition in the request is defined as a new domain, if it reaches for nothing of the host that guests are not " +
+      "given, and no VM has its UUID, name, MAC addresses or disks. No disk is moved or made. With dry_run: what would be kept, " +
+      "changed and refused.",
+    query: DefinitionQuerySchema,
+    body: {
+      schema: VmImportOptionsSchema,
+      rules: checkImport,
+      example: { host: "", vm: "7a1de39b-2b7a-4d0f-9d5c-3c1b0f6f7a10" },
+    },
+    answers: {
+      200: { description: "With dry_run: what it would come to", schema: ImportVerdictSchema },
+      201: { description: "The UUID of the VM", schema: Uuid, headers: { Location: "Its path" } },
+    },
+    at: ({ body }) => body.host,
+    tracked: true,
+    failures: ["duplicate", "conflict", "refused", "unavailable", "timeout", "storage"],
+  }, async (input) => {
+    const options = { ...input.body, ...permissionsOf(input.query) };
+    const uuid = importedUuid(options) ?? "";
+    if (input.query.dry_run === "true") {
+      return respondJson(200, await vms.checkImport(options, uuid === "" ? crypto.randomUUID() : uuid));
+    }
+    return await tracking.answer({ ...input, uuid }, {
+      run: (vm, control) => vms.import(options, vm, control),
+      needsStorage: true,
+      answer: respondCreated,
+    });
   });
 
   endpoints.add({
@@ -263,6 +306,15 @@ function checkNewVmdef({ vmdef }: { readonly vmdef: Vmdef }): readonly FieldIssu
   const issues = validateVmdef(vmdef).map(({ field, message }) => ({ field: `vmdef.${field}`, message }));
   const message = newNameProblem(vmdef.name);
   return [...issues, ...message === undefined ? [] : [{ field: "vmdef.name", message }]];
+}
+
+function checkImport({ vm, xml, newids }: z.output<typeof VmImportOptionsSchema>): readonly FieldIssue[] {
+  const issues: FieldIssue[] = [];
+  if ((vm === "") === (xml === "")) issues.push({ field: "vm", message: "one of vm and xml is to be given" });
+  if (vm !== "" && !UUID_OR_NOTHING.test(vm)) issues.push({ field: "vm", message: "is no UUID" });
+  if (xml.length > XML_MAX) issues.push({ field: "xml", message: `must have at most ${XML_MAX} characters` });
+  if (newids && vm !== "") issues.push({ field: "newids", message: "is for definitions in xml" });
+  return issues;
 }
 
 function respondCreated(uuid: string): Response {

@@ -223,6 +223,29 @@ export interface DefinitionVerdict {
   readonly warnings: readonly FieldIssue[];
 }
 
+/** A VM that other tools have made, and is to be one of the cluster. */
+export interface VmImportOptions {
+  /** UUID of the host that has it, or is to have it; empty: the one that is asked. */
+  readonly host: string;
+  /** UUID of a domain of that host; empty: it is in `xml`. */
+  readonly vm: string;
+  /** Definition of a domain that is to be; empty: libvirt has it. */
+  readonly xml: string;
+  /** It gets a UUID, MAC addresses and a generation id of its own. */
+  readonly newids: boolean;
+  readonly duplicateName?: boolean | undefined;
+}
+
+/** What the import of a VM would come to. */
+export interface ImportVerdict extends DefinitionVerdict {
+  readonly vm: string;
+  readonly vmname: string;
+  /** What stays as it is, in words. */
+  readonly keeps: readonly string[];
+  /** What is done. */
+  readonly changes: readonly string[];
+}
+
 export interface VmRegisterOptions {
   readonly host: string;
 }

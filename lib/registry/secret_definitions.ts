@@ -5,11 +5,15 @@ import { isUuid } from "../model/uuid.ts";
 
 /** The definitions of a change with their passwords. */
 export interface SecretDefinition {
-  readonly oldXml: string;
+  /** Undefined: there is none. */
+  readonly oldXml?: string | undefined;
   readonly newXml: string;
 }
 
-const Stored: z.ZodType<SecretDefinition> = z.strictObject({ oldXml: z.string(), newXml: z.string() });
+const Stored: z.ZodType<SecretDefinition> = z.strictObject({
+  oldXml: z.string().optional(),
+  newXml: z.string(),
+});
 
 const SUFFIX = ".json";
 /** Until then what no change seems to need may be of one whose record was set aside. */

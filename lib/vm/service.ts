@@ -27,6 +27,7 @@ import {
   type DefinitionPermissions,
   type DefinitionVerdict,
   type Disk,
+  type ImportVerdict,
   type MigrationInfo,
   type MigrationVerdict,
   ownsStorage,
@@ -35,6 +36,7 @@ import {
   type VmCreateOptions,
   type Vmdef,
   type VmDeleteOptions,
+  type VmImportOptions,
   type VmMigrateOptions,
   type VmShutdownOptions,
   type VmUpdateOptions,
@@ -55,6 +57,7 @@ import { type Precondition, requireTag } from "./definition_tag.ts";
 import { DiskOwners } from "./disk_owners.ts";
 import { anyOf } from "./disk_users.ts";
 import { unwiped } from "./disks.ts";
+import { Imports } from "./imports.ts";
 import { explainLease } from "./lease_failure.ts";
 import { Migrations } from "./migration.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
@@ -132,6 +135,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   readonly #seed: Seed;
   readonly #claims: DiskClaims;
   readonly #checker: DefinitionChecker;
+  readonly #imports: Imports;
   readonly #variables: Variables;
   readonly #owners: DiskOwners;
   readonly #holders: VmHolders;
@@ -182,6 +186,13 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     this.#checker = new DefinitionChecker({
       ...options,
       diskUsers,
+      owners: this.#owners,
+    });
+    this.#imports = new Imports({
+      ...options,
+      shared: this.#shared,
+      claims: this.#claims,
+      checker: this.#checker,
       owners: this.#owners,
     });
     const locked = (vm: string, task: () => Promise<void>) => this.#locks.run(vm, task);
@@ -347,6 +358,53 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       return this.#checker.verdict(
         await this.#checker.check({ vm: uuid, def: vmdef, old: undefined, tag: uuid, taken, duplicateName }),
       );
+    });
+  }
+
+  async import(options: VmImportOptions, uuid: string, control?: OperationControl): Promise<string> {
+    const { registry, log } = this.#o;
+    const verb = options.xml === "" ? "import" : "import a VM";
+    this.#requireHere(verb, options.host);
+    return await this.#onStorage(uuid, verb, async () => {
+      const { xml, secretXml, checked, obstacles, vmname } = await this.#imports.plan(uuid, options);
+      requireNone(obstacles, `import VM "${vmname}"`);
+      if (checked === undefined) {
+        await this.#holders.require(uuid, verb);
+        await this.#owners.take(uuid, disksOf(xml) ?? []);
+        await registry.write(uuid, xml);
+      } else {
+        const { def, definition } = checked;
+        using claim = this.#claims.take(uuid, def);
+        requireNone(claim.issues.map((issue) => ({ ...issue, kind: "conflict" })), `import VM "${vmname}"`);
+        await this.#changes.apply({
+          op: "create",
+          vm: uuid,
+          oldXml: undefined,
+          newXml: xml,
+          ...(xml !== secretXml && { secret: { newXml: secretXml } }),
+          provision: [],
+          remove: new Map(),
+          confirm: async () =>
+            requireNone(
+              await this.#checker.taken(uuid, def, undefined, definition.plan),
+              `import VM "${vmname}"`,
+            ),
+        }, control);
+      }
+      await this.#refresh(uuid);
+      log.info("VM imported", { vm: uuid, name: vmname, from: checked === undefined ? "libvirt" : "a file" });
+      return uuid;
+    });
+  }
+
+  async checkImport(options: VmImportOptions, uuid: string): Promise<ImportVerdict> {
+    const verb = options.xml === "" ? "import" : "import a VM";
+    this.#requireHere(verb, options.host);
+    return await this.#onStorage(uuid, verb, async () => {
+      const plan = await this.#imports.plan(uuid, options);
+      const { host, name, vm, vmname, fits, keeps, changes, warnings } = plan;
+      const obstacles = plan.obstacles.map(({ field, message }) => ({ field, message }));
+      return { host, name, vm, vmname, fits, keeps, changes, obstacles, warnings };
     });
   }
 

@@ -38,8 +38,8 @@ export class SharedDefinitions {
     try {
       const { uuid } = parseSummary(xml);
       if (uuid !== vm) throw refuse(`defines ${uuid}`);
-      const had = new Set(known === undefined ? [] : this.#reachesOut(known));
-      const found = this.#reachesOut(xml).filter((line) => !had.has(line));
+      const had = new Set(known === undefined ? [] : this.reachesOut(known));
+      const found = this.reachesOut(xml).filter((line) => !had.has(line));
       if (found.length === 0) return;
       throw refuse(
         `has what guests are not given: ${found.join("; ")}. Whoever trusts it can use virsh define`,
@@ -49,7 +49,11 @@ export class SharedDefinitions {
     }
   }
 
-  #reachesOut(xml: string): readonly string[] {
+  /**
+   * What in a definition guests are not given, a line for each.
+   * @throws UnreadableXml
+   */
+  reachesOut(xml: string): readonly string[] {
     const { monitor, storage } = this.#o;
     const emulators = Object.values(Firmware).flatMap((firmware) =>
       monitor.context(firmware).capabilities?.emulator ?? []

@@ -1,12 +1,14 @@
 import type {
   DefinitionPermissions,
   DefinitionVerdict,
+  ImportVerdict,
   MigrationInfo,
   MigrationVerdict,
   Vm,
   VmBootOptions,
   VmCreateOptions,
   VmDeleteOptions,
+  VmImportOptions,
   VmMigrateOptions,
   VmShutdownOptions,
   VmUpdateOptions,
@@ -64,6 +66,13 @@ export interface VmUseCases {
     uuid?: string,
     control?: OperationControl,
   ): Promise<string>;
+  /**
+   * Makes a VM of another tool one of the cluster, see Imports; its UUID.
+   * @param uuid of the VM: see importedUuid
+   */
+  import(options: VmImportOptions, uuid: string, control?: OperationControl): Promise<string>;
+  /** What {@link import} would come to; nothing is done. */
+  checkImport(options: VmImportOptions, uuid: string): Promise<ImportVerdict>;
   /** What {@link create} would come to; nothing is done. */
   checkCreate(options: VmCreateOptions & DefinitionPermissions): Promise<DefinitionVerdict>;
   /** What {@link update} would come to; nothing is done. */

@@ -13,6 +13,9 @@ const PREPARATIONS: Readonly<Record<string, readonly string[]>> = {
     "virtx vm delete -y -s web2",
     "virtx vm delete -y -s web5",
   ],
+  "vm import": [
+    `echo "<domain type='qemu'><name>old1</name><memory>65536</memory><os><type>hvm</type></os></domain>" > old1.xml`,
+  ],
   "vm update": ["virtx vm kill -y web2"],
   "vm edit": ["virtx vm kill -y web2"],
   "vm delete": ["virtx vm kill -y web2"],

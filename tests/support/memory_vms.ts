@@ -3,6 +3,7 @@ import { Runstate } from "../../lib/model/enums.ts";
 import { VirtxError } from "../../lib/model/error.ts";
 import type {
   DefinitionVerdict,
+  ImportVerdict,
   MigrationInfo,
   MigrationVerdict,
   Vm,
@@ -10,6 +11,7 @@ import type {
   VmCreateOptions,
   Vmdef,
   VmDeleteOptions,
+  VmImportOptions,
   VmMigrateOptions,
   VmShutdownOptions,
   VmUpdateOptions,
@@ -69,6 +71,17 @@ export class MemoryVms implements VmUseCases {
     await this.#begin(control);
     this.#put(uuid, vmdef, Runstate.poweroff);
     return uuid;
+  }
+
+  async import({ vm }: VmImportOptions, uuid: string): Promise<string> {
+    await this.#begin();
+    if (vm !== "") this.#find(uuid);
+    return uuid;
+  }
+
+  async checkImport(_options: VmImportOptions, vm: string): Promise<ImportVerdict> {
+    await this.#begin();
+    return { ...this.verdict, vm, vmname: vm, keeps: [], changes: [] };
   }
 
   async checkCreate(_options: VmCreateOptions): Promise<DefinitionVerdict> {

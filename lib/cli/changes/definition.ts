@@ -54,7 +54,11 @@ export async function definitionFile(input: Input, options: ReadOptions = {}): P
   return await parseDefinition(text, formatOf(path, text), path === "-" ? "standard input" : path, options);
 }
 
-async function readText(path: string): Promise<string> {
+/**
+ * The text of a file; "-": of standard input.
+ * @throws VirtxError invalid, if it cannot be read
+ */
+export async function readText(path: string): Promise<string> {
   try {
     return path === "-" ? await new Response(Deno.stdin.readable).text() : await Deno.readTextFile(path);
   } catch (error) {

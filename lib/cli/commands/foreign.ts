@@ -7,7 +7,8 @@
 const VM_WORDS: readonly (readonly [words: string, ours: string])[] = [
   ["ls ps ll dir", "vm list"],
   ["show info inspect describe dominfo domstate config status", "vm get"],
-  ["new add launch init run define clone copy cp import", "vm create"],
+  ["new add launch init run define clone copy cp", "vm create"],
+  ["adopt", "vm import"],
   [
     "set modify change rename domrename setmem setvcpus setmaxmem resize attach-disk attach-interface",
     "vm update",

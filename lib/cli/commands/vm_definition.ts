@@ -99,6 +99,54 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
     load: () => import("../run/vm_create.ts"),
   },
   {
+    path: ["vm", "import"],
+    summary: "Make a VM of another tool one of the cluster",
+    description:
+      "VMs that virsh or virt-manager have made are listed and can be used as they are. To import one records its definition, " +
+      "its host and its disks on shared storage, so that the other hosts know them, and give its disks to no other VM. In libvirt " +
+      "it stays as it is, no disk is moved or copied, and what ties it to its host is told.\n\n" +
+      "With --file a domain is defined anew from libvirt's XML, as virsh dumpxml prints it. Such a file may reach for nothing of the " +
+      "host that guests are not given, and its UUID, MAC addresses and disks must be no other VM's.\n\n" +
+      "What is kept, changed and refused is shown first; on a terminal you are asked then.",
+    arguments: [{
+      name: "domain",
+      summary: "Its name in libvirt, or its name or UUID as for other commands",
+      kind: "vm",
+      optional: true,
+    }],
+    flags: [
+      { ...FILE_FLAG, summary: "Define a domain from the XML in this file; -: from standard input" },
+      {
+        name: "host",
+        value: "<host>",
+        kind: "host",
+        summary: "With --file: define it on this host; without it on the one that answers",
+      },
+      {
+        name: "new-ids",
+        summary: "With --file: give it a UUID, MAC addresses and a generation id of its own",
+      },
+      DUPLICATE_NAME,
+      {
+        ...DRY_RUN,
+        summary: "Only show what would be kept, changed and refused; ends with 1 if it would be refused",
+      },
+      YES_FLAG,
+      ...WAIT_FLAGS,
+    ],
+    examples: [
+      {
+        command: "virtx vm import web1 --dry-run",
+        summary: "See what importing web1 means",
+      },
+      {
+        command: "virtx vm import -f old1.xml --host virt1 --new-ids --dry-run",
+        summary: "See what a copy of the VM in old1.xml would be",
+      },
+    ],
+    load: () => import("../run/vm_import.ts"),
+  },
+  {
     path: ["vm", "update"],
     summary: "Change the definition of a VM that is off",
     description: "By flags, or by another definition in a file. What changes is shown.",
