@@ -321,15 +321,27 @@ export class Changes {
     for (const created of change.created) await storage.commit(created);
     await this.#reached(change, "kept");
     const taken = await owners.hold(change.vm, lost(change).filter((path) => change.removed.includes(path)));
-    const removed = this.#unlessTaken(change, change.removed, new Map([...others, ...taken]));
+    const running = await this.#startedWith(change);
+    const removed = this.#unlessTaken(change, change.removed, new Map([...others, ...taken, ...running]));
     const outcome = await this.#discard({ ...change, removed });
     await this.#reached(change, "deleted");
     if (change.newXml === undefined) await storage.deleteSeed(change.vm);
     if (change.newXml === undefined) await holders.release(change.vm);
-    await owners.release(change.vm, lost(change).filter((path) => !others.has(path)));
+    await owners.release(change.vm, lost(change).filter((path) => !others.has(path) && !running.has(path)));
     await this.#reached(change, "released");
     await this.#forget(change);
-    return outcome;
+    if (running.size === 0) return outcome;
+    const kept = `kept, as other tools started the VM with it meanwhile: ${[...running.keys()].join(", ")}`;
+    return { ...outcome, warning: outcome.warning === undefined ? kept : `${outcome.warning}; ${kept}` };
+  }
+
+  /** The disks that an update is to delete and that a guest has, which other tools started before the new definition was there. */
+  async #startedWith({ vm, newXml, removed }: Change): Promise<ReadonlyMap<string, string>> {
+    const { hypervisor } = this.#o;
+    if (newXml === undefined || removed.length === 0 || !await hypervisor.isActive(vm)) return NOBODY;
+    const used = disksOf(await hypervisor.liveXml(vm));
+    const kept = removed.filter((path) => used?.includes(path) ?? true);
+    return new Map(kept.map((path) => [path, "the VM itself, which runs with it"]));
   }
 
   /** Takes the disks away that the change has decided on. One that cannot be removed does not keep the change from its end. */

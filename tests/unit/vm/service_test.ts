@@ -135,6 +135,23 @@ Deno.test("a VM that other tools start at the instant of its deletion stays, wit
   assert.deepEqual(await host.shared.names(), []);
 });
 
+Deno.test("a disk is not deleted with which other tools start the VM while it is taken from it", async () => {
+  let uuid = "";
+  await using host = await VmHost.start(async (point) => {
+    if (point === "update.prepared") await host.host.hypervisor.start(uuid);
+  });
+  const { vms, shared } = host;
+  uuid = await vms.create({
+    vmdef: { ...WEB, disks: [diskAt("/vms/ds/web/data.raw", { size: 4 })] },
+    ...HERE,
+  });
+  const { warning } = await vms.update(uuid, { vmdef: WEB, deletestorage: true });
+  assert.match(warning ?? "", /kept, as other tools started the VM with it meanwhile: .*data\.raw/);
+  assert.deepEqual(await shared.names(), ["web/", "web/data.raw", "web/os.qcow2"]);
+  assert.deepEqual(await host.owned(), ["/vms/ds/web/data.raw", "/vms/ds/web/os.qcow2"]);
+  await vms.shutdown(uuid, { force: 2 });
+});
+
 Deno.test("a disk that another VM has is not given to a second one, nor deleted under it", async () => {
   await using host = await VmHost.start();
   const { vms, shared } = host;
