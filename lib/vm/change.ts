@@ -401,7 +401,7 @@ export class Changes {
       await this.#undefine(change.vm);
       await this.#o.registry.remove(change.vm);
     } else {
-      await this.#revert(change, change.oldXml);
+      if (!await this.#hasOld(change)) await this.#revert(change, change.oldXml);
       await this.#register(change.vm);
     }
     await this.#reached(change, "reverted");
@@ -451,6 +451,18 @@ export class Changes {
   async #forget({ id, secret }: Change): Promise<void> {
     await this.#o.journal.remove(id);
     if (secret) await this.#o.secrets.remove(id);
+  }
+
+  /**
+   * Whether a VM still has the definition that it had before a change, or what other tools have made of that since, which is to
+   * stay. It can be told from the new one by the disks that this has.
+   */
+  async #hasOld(change: Change): Promise<boolean> {
+    const now = await this.#definition(change.vm);
+    if (now === undefined || now === change.oldXml) return now !== undefined;
+    const disks = disksOf(now);
+    const fresh = gained(change);
+    return disks !== undefined && fresh.length > 0 && !fresh.some((path) => disks.includes(path));
   }
 
   /** Undoes a change whose step threw; the error to throw on. */

@@ -152,6 +152,31 @@ Deno.test("a disk is not deleted with which other tools start the VM while it is
   await vms.shutdown(uuid, { force: 2 });
 });
 
+Deno.test("an update that is undone before libvirt had it keeps what other tools have changed meanwhile", async () => {
+  let uuid = "";
+  await using host = await VmHost.start(async (point) => {
+    if (point !== "update.provisioned") return;
+    const { hypervisor } = host.host;
+    const xml = await hypervisor.definition(uuid);
+    await hypervisor.define(
+      xml.replace(/<description>.*<.description>/, "<description>theirs</description>"),
+    );
+    throw new VirtxError("storage", "no more");
+  });
+  const { vms, registry } = host;
+  uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const more = { ...WEB, disks: [diskAt("/vms/ds/web/data.raw", { size: 4 })] };
+  await assert.rejects(
+    vms.update(uuid, { vmdef: more, deletestorage: false }),
+    failsWith("storage", /no more/),
+  );
+  for (const xml of [await host.host.hypervisor.definition(uuid), await registry.read(uuid)]) {
+    assert.match(xml ?? "", /<description>theirs</);
+    assert.doesNotMatch(xml ?? "", /data\.raw/);
+  }
+  assert.deepEqual(await host.shared.names(), ["web/", "web/os.qcow2"]);
+});
+
 Deno.test("a disk that another VM has is not given to a second one, nor deleted under it", async () => {
   await using host = await VmHost.start();
   const { vms, shared } = host;
