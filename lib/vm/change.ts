@@ -135,6 +135,7 @@ export class Changes {
     if (plan.secret) await this.#o.secrets.write(prepared.id, plan.secret);
     await this.#begin(prepared);
     let hasFiles = false;
+    let isDefined = false;
     try {
       await this.#reached(prepared, "prepared");
       await this.#take(prepared);
@@ -146,13 +147,15 @@ export class Changes {
         await this.#reached(prepared, "provisioned");
       }
       unlessCancelled(control, `Cannot ${plan.op} ${named(plan)}`);
+      await this.#requireUnchanged(plan);
+      isDefined = true;
       await this.#o.hypervisor.define(plan.secret?.newXml ?? plan.newXml);
       await this.#reached(prepared, "defined");
       await this.#register(plan.vm);
       await this.#reached(prepared, "registered");
     } catch (error) {
       // What another host has just made at these paths, directories without a file too, is not to be tidied away.
-      throw await this.#abandon(hasFiles ? prepared : { ...prepared, created: [] }, error);
+      throw await this.#abandon(hasFiles ? prepared : { ...prepared, created: [] }, error, isDefined);
     }
     return await this.#decide(prepared);
   }
@@ -395,13 +398,16 @@ export class Changes {
     return failures;
   }
 
-  /** @param others see {@link #othersOf}, for a change that is not of just now */
-  async #undo(change: Change, others = NOBODY): Promise<void> {
+  /**
+   * @param others see {@link #othersOf}, for a change that is not of just now
+   * @param isDefined whether libvirt may have the new definition
+   */
+  async #undo(change: Change, others = NOBODY, isDefined = true): Promise<void> {
     if (change.oldXml === undefined) {
       await this.#undefine(change.vm);
       await this.#o.registry.remove(change.vm);
     } else {
-      if (!await this.#hasOld(change)) await this.#revert(change, change.oldXml);
+      if (isDefined && !await this.#hasOld(change)) await this.#revert(change, change.oldXml);
       await this.#register(change.vm);
     }
     await this.#reached(change, "reverted");
@@ -466,9 +472,9 @@ export class Changes {
   }
 
   /** Undoes a change whose step threw; the error to throw on. */
-  async #abandon(change: Change, error: unknown): Promise<unknown> {
+  async #abandon(change: Change, error: unknown, isDefined: boolean): Promise<unknown> {
     try {
-      await this.#undo(change);
+      await this.#undo(change, NOBODY, isDefined);
       return error;
     } catch (undoError) {
       logFailure(this.#o.log, "warn", "cannot undo a failed change yet", undoError, {
@@ -477,6 +483,15 @@ export class Changes {
       });
       return this.#pending(change, error);
     }
+  }
+
+  /** Making disks may have taken long, and the new definition knows nothing of what other tools have changed meanwhile. */
+  async #requireUnchanged(plan: ChangePlan): Promise<void> {
+    if (plan.oldXml === undefined || await this.#definition(plan.vm) === plan.oldXml) return;
+    const message = `Cannot ${plan.op} ${
+      named(plan)
+    }: other tools have changed its definition meanwhile; try again`;
+    throw new VirtxError("conflict", message);
   }
 
   async #take(change: Change): Promise<void> {

@@ -177,6 +177,31 @@ Deno.test("an update that is undone before libvirt had it keeps what other tools
   assert.deepEqual(await host.shared.names(), ["web/", "web/os.qcow2"]);
 });
 
+Deno.test("an update gives way to what other tools change of the VM while its disks are made", async () => {
+  let uuid = "";
+  await using host = await VmHost.start(async (point) => {
+    if (point !== "update.taken") return;
+    const { hypervisor } = host.host;
+    const xml = await hypervisor.definition(uuid);
+    await hypervisor.define(
+      xml.replace(/<description>.*<.description>/, "<description>theirs</description>"),
+    );
+  });
+  const { vms } = host;
+  uuid = await vms.create({ vmdef: WEB, ...HERE });
+  const disks = [diskAt("/vms/ds/web/data.raw", { size: 4 })];
+  for (const vmdef of [{ ...WEB, disks }, { ...WEB, memory: { total: 256, hp: false } }]) {
+    await host.host.hypervisor.define(
+      (await host.host.hypervisor.definition(uuid)).replace("theirs", "ours"),
+    );
+    const refused = failsWith("conflict", /other tools have changed its definition meanwhile; try again/);
+    await assert.rejects(vms.update(uuid, { vmdef, deletestorage: false }), refused);
+    assert.match(await host.host.hypervisor.definition(uuid), /<description>theirs</);
+    assert.deepEqual(await host.shared.names(), ["web/", "web/os.qcow2"]);
+    assert.deepEqual(await host.journal.list(), []);
+  }
+});
+
 Deno.test("a disk that another VM has is not given to a second one, nor deleted under it", async () => {
   await using host = await VmHost.start();
   const { vms, shared } = host;
