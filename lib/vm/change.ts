@@ -565,9 +565,10 @@ export class Changes {
       if (await hypervisor.isActive(vm)) throw refusal();
       // Those on shared storage leave it as the disks do.
       const keepVariables = keepsFirmware || !hasLocalVariables(oldXml);
+      const withSecrets = await hypervisor.definitionWithSecrets(vm);
       await this.#undefine(vm, { keepVariables, keepTpm: keepsFirmware });
       if (!await this.#defined(vm)) return;
-      await hypervisor.define(oldXml);
+      await hypervisor.define(withSecrets);
       throw refusal();
     } catch (error) {
       if (calledOff(change, error)) await this.#forget(change);
