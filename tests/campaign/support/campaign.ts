@@ -193,9 +193,18 @@ export class Campaign implements AsyncDisposable {
     if (dice < 70) return await desk.forceOff(vm);
     if (dice < 73) return random() < 0.5 ? await desk.pause(vm) : await desk.resume(vm);
     if (dice < 86) return await desk.migrate(vm, number(), random() < 0.4);
-    if (dice < 92) return await desk.register(random() < 0.5 ? vm : this.pick(vms), number());
+    if (dice < 92) return await this.#register(desk, random() < 0.5 ? vm : this.pick(vms));
     if (dice < 98) return await desk.trash("restore", (count) => Math.floor(random() * count));
     return await desk.trash("empty", (count) => Math.floor(random() * count));
+  }
+
+  /**
+   * Registers a VM on the host that has it, or if none does, on any: who registers it elsewhere while its host cannot be reached
+   * has said that the host is gone, and would have two of it when the host comes back.
+   */
+  async #register(desk: Desk, vm: VmNote): Promise<void> {
+    const home = await this.tools.definedOn(vm);
+    await desk.register(vm, home === undefined ? this.pick(this.hosts.numbers) : home + 1);
   }
 
   async #useTools(over: number): Promise<void> {

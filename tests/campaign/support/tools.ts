@@ -8,14 +8,19 @@ export class OtherTools {
 
   constructor(readonly cluster: CheckedCluster) {}
 
-  /** The host whose libvirt has the VM defined, if it is up. */
-  async hostOf({ uuid }: VmNote): Promise<LabHost | undefined> {
-    for (const { host } of this.cluster.hosts) {
+  /** Which of the hosts has the VM defined, by the files of its libvirt, whether it is up or not. */
+  async definedOn({ uuid }: VmNote): Promise<number | undefined> {
+    for (const [at, { host }] of this.cluster.hosts.entries()) {
       const file = `${host.disk}/etc/libvirt/qemu/${uuid}.xml`;
-      const isThere = await Deno.stat(file).then(() => true, () => false);
-      if (isThere && await host.isUp()) return host;
+      if (await Deno.stat(file).then(() => true, () => false)) return at;
     }
     return undefined;
+  }
+
+  /** The host that has the VM defined, if it is up. */
+  async hostOf(vm: VmNote): Promise<LabHost | undefined> {
+    const host = this.cluster.hosts[await this.definedOn(vm) ?? -1]?.host;
+    return host && await host.isUp() ? host : undefined;
   }
 
   /**
