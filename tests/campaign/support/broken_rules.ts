@@ -43,8 +43,8 @@ export const BROKEN_RULES: readonly BrokenRule[] = [
     name: "an update rebuilds the definition",
     replacements: [{
       file: "lib/vm/service.ts",
-      find: "newXml: editDomainXml(xml, plan.def, monitor.context(plan.def.firmware)),",
-      put: "newXml: buildDomainXml(uuid, plan.def, monitor.context(plan.def.firmware)),",
+      find: "editDomainXml(before, plan.def, monitor.context(plan.def.firmware));",
+      put: "buildDomainXml(before && uuid, plan.def, monitor.context(plan.def.firmware));",
     }],
     drill: drills.changeWhatOthersMade,
     account: /has lost what another tool put there/,
@@ -127,9 +127,28 @@ const BUILD_MS = 600_000;
 const SOURCES = ["deno.json", "deno.lock", "main.ts", "lib", "scripts"];
 
 /**
+ * The files of the program with the replacements made.
+ * @throws if the text that is to be replaced is not there exactly once: the program has changed, and the rule has to follow
+ */
+export async function brokenSources(
+  replacements: readonly Replacement[],
+): Promise<readonly { readonly file: string; readonly broken: string }[]> {
+  const sources = new Map<string, string>();
+  for (const { file, find, put } of replacements) {
+    const source = sources.get(file) ?? await Deno.readTextFile(`${ROOT}/${file}`);
+    const [before, after, ...more] = source.split(find);
+    if (before === undefined || after === undefined || more.length > 0) {
+      throw new Error(`${file} does not have this exactly once: ${find}`);
+    }
+    sources.set(file, before + put + after);
+  }
+  return Array.from(sources, ([file, broken]) => ({ file, broken }));
+}
+
+/**
  * Builds an executable that breaks a rule, in a directory of its own.
  * @returns its path
- * @throws if the text that is to be replaced is not there exactly once: the program has changed, and the rule has to follow
+ * @throws as {@link brokenSources}
  */
 export async function buildBroken({ replacements }: BrokenRule, directory: string): Promise<string> {
   await must(["cp", "--archive", ...SOURCES.map((name) => `${ROOT}/${name}`), directory]);
@@ -137,12 +156,8 @@ export async function buildBroken({ replacements }: BrokenRule, directory: strin
   for await (const { name } of Deno.readDir(`${ROOT}/dist`)) {
     if (/^deno-.*\.gz$/.test(name)) await Deno.copyFile(`${ROOT}/dist/${name}`, `${directory}/dist/${name}`);
   }
-  for (const { file, find, put } of replacements) {
-    const [before, after, ...more] = (await Deno.readTextFile(`${directory}/${file}`)).split(find);
-    if (before === undefined || after === undefined || more.length > 0) {
-      throw new Error(`${file} does not have this exactly once: ${find}`);
-    }
-    await Deno.writeTextFile(`${directory}/${file}`, before + put + after);
+  for (const { file, broken } of await brokenSources(replacements)) {
+    await Deno.writeTextFile(`${directory}/${file}`, broken);
   }
   await must([Deno.execPath(), "run", "--allow-all", "--no-check", `${directory}/scripts/build.ts`], {
     cwd: directory,
