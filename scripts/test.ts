@@ -107,12 +107,13 @@ async function runTests(path: string): Promise<Outcome> {
   return outcomes.reduce(sum, NOTHING_RUN);
 }
 
-/** Runs a file beside others: one line tells how it went, and what it said of failures comes at the end. */
+/** Runs a file beside others: one line tells how it went, and it is quoted only where it failed. */
 async function runBeside(file: string): Promise<Outcome> {
   const began = performance.now();
   const outcome = await runProcess(file, { printed: false });
-  const { passed, failed } = outcome;
+  const { passed, failed, failures } = outcome;
   print(`  ${file.padEnd(48)} ${passed} passed, ${failed} failed, ${seconds(performance.now() - began)}\n`);
+  for (const failure of failures) print(`\n${failure}\n`);
   return outcome;
 }
 

@@ -242,5 +242,5 @@ const UNREACHED = "Serf does not reach it: the host, its network or its Serf age
 const OWN_REASONS: Readonly<Record<HostFault, string>> = {
   serf: "Serf's agent on it is away",
   libvirt: "libvirt on it is away or hangs",
-  storage: "the shared storage on it is away or hangs",
+  storage: "it cannot use the shared storage, and says why at its /readyz",
 };

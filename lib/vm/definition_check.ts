@@ -161,7 +161,9 @@ export class DefinitionChecker {
     const { model } = def.cpudef;
     const { knownCpuModels, firmware } = capabilities;
     const known = [...CPU_MODES, ...knownCpuModels];
-    if (model !== old?.cpudef.model && knownCpuModels.size > 0 && !known.includes(model)) {
+    // A domain of another tool may leave it to QEMU.
+    const isKnown = model === "" || model === old?.cpudef.model || known.includes(model);
+    if (knownCpuModels.size > 0 && !isKnown) {
       const message = `libvirt here knows no CPU model ${JSON.stringify(model)}${didYouMean(model, known)}`;
       yield { kind: "invalid", field: "vmdef.cpudef.model", message };
     }

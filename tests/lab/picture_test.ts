@@ -175,7 +175,7 @@ Deno.test("what a host is without is seen from all others, in all places, and no
       using _hung = storage.hang();
       await seen(cluster, "storage", cluster.numbers);
       await vmIs(Runstate.running);
-      await told(desk, /the shared storage on it is away or hangs/);
+      await told(desk, /it cannot use the shared storage, and says why/);
     }
     await seen(cluster, undefined, cluster.numbers);
     await allIsWell(cluster, desks, vm);
