@@ -2,6 +2,7 @@ import assert from "node:assert/strict";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { QemuImg } from "../../../lib/storage/qemu_img.ts";
+import { until } from "../../../scripts/lab/until.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const isThere = () => Promise.resolve();
@@ -15,7 +16,9 @@ Deno.test("one that does not end when it is killed keeps no other from running, 
     program,
     `#!/bin/sh
 case "$*" in
-  *stuck*) /bin/sh -c 'until [ -e "${dir.at("end")}" ]; do /bin/sleep 0.05; done' & wait ;;
+  *stuck*) /bin/sh -c ': >"${dir.at("begun")}"; until [ -e "${
+      dir.at("end")
+    }" ]; do /bin/sleep 0.05; done' & wait ;;
   *) env >"${dir.at("environment")}"; pwd >>"${dir.at("environment")}" ;;
 esac
 `,
@@ -35,7 +38,7 @@ esac
   });
   const refused = assert.rejects(stuck, { kind: "cancelled" });
   const other = qemuImg.create({ ...IMAGE, path: "/other" }, isThere);
-  await new Promise((resolve) => setTimeout(resolve)); // by then the first has been started
+  await until("the first to have begun", () => Deno.stat(dir.at("begun")).catch(() => undefined), 30_000, 5);
   cancel.abort();
   await other;
   assert.equal(ended, false);
