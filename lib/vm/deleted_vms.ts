@@ -60,7 +60,9 @@ export class DeletedVms implements TrashUseCases {
     const warnings: string[] = [];
     let vm = "";
     let isUefi = false;
+    let deleted: readonly string[] = [];
     const files = await trash.restore(id, async (info) => {
+      deleted = info.files.map(({ path }) => path);
       if (info.xml === undefined) return;
       const keeper = await this.#hostOf(info);
       if (keeper !== undefined) {
@@ -73,6 +75,8 @@ export class DeletedVms implements TrashUseCases {
       if (locked !== undefined) warnings.push(locked);
       isUefi = parseDomainXml(info.xml).def.firmware === Firmware.uefi;
     });
+    const lost = deleted.filter((path) => !files.includes(path) && path !== variablesPath(vm));
+    if (lost.length > 0) warnings.push(`the trash did not have ${lost.join(", ")} any more: that is lost`);
     if (isUefi && !files.includes(variablesPath(vm))) {
       warnings.push("its UEFI variables are not among what was kept: the firmware starts with new ones");
     }

@@ -51,6 +51,33 @@ Deno.test("a deleted VM comes back with its definition and disks, and is then li
   assert.deepEqual(await deleted.list(), []);
 });
 
+Deno.test("what somebody has taken out of the trash by hand is told when the rest comes back, and a VM needs all", async () => {
+  await using host = await VmHost.start();
+  const { vms, shared } = host;
+  const deleted = deletedOf(host);
+  const [data, more] = ["data", "more"].map((name) => diskAt(`/vms/ds/web/${name}.raw`));
+  assert.ok(data && more);
+  const uuid = await vms.create({ vmdef: { ...WEB, disks: [data, more] }, host: "" });
+  const lose = async (n: number) => {
+    const [entry] = await deleted.list();
+    await Deno.remove(shared.at(`/vms/ds/.virtxd/trash/${entry?.id}/${n}`));
+    return entry?.id ?? "";
+  };
+
+  await vms.update(uuid, { vmdef: WEB, deletestorage: true });
+  const restored = await deleted.restore(await lose(1));
+  assert.deepEqual([restored.files.length, restored.warnings], [
+    1,
+    ["the trash did not have /vms/ds/web/more.raw any more: that is lost"],
+  ]);
+
+  await vms.delete(uuid, { deletestorage: true });
+  await assert.rejects(
+    deleted.restore(await lose(0)),
+    /Cannot use disk "\/vms\/ds\/web\/os.qcow2": it does not exist/,
+  );
+});
+
 Deno.test("disks that an update dropped come back alone", async () => {
   await using host = await VmHost.start();
   const { vms, shared } = host;
