@@ -169,17 +169,19 @@ export class Trash {
   }
 
   /**
-   * Puts the files of an entry back, all or none, and calls `define` when they are there; if that fails, they go again.
+   * Puts the files of an entry back, all or none, and calls `define` with their paths when they are there; if that fails, they
+   * go again.
    * @returns the paths of the files that are back
    * @throws VirtxError not_found; conflict, if a path is taken; what `define` throws
    */
   async restore(
     id: string,
-    define: (info: TrashInfo) => Promise<void> = () => Promise.resolve(),
+    define: (info: TrashInfo, paths: readonly string[]) => Promise<void> = () => Promise.resolve(),
   ): Promise<readonly string[]> {
     return await this.#claiming(id, "restore", async (directory) => {
       const info = await this.#requireInfo(directory);
       const files = await this.#there(id, directory, info);
+      const paths = files.map(({ path }) => path);
       await this.#requireFree(files);
       const linked: Located[] = [];
       try {
@@ -189,7 +191,7 @@ export class Trash {
           await this.#files.syncDirectory(parentOf(file.original));
           await this.#o.fault("linked");
         }
-        await define(info);
+        await define(info, paths);
       } catch (error) {
         // Their names in the trash are still there, so nothing is lost by taking the others away again.
         for (const { path, original } of linked) {
@@ -201,7 +203,7 @@ export class Trash {
       for (const { trashed } of files) await this.#files.unlink(trashed);
       await this.#o.fault("emptied");
       await this.#forget(id, directory, info);
-      return files.map(({ path }) => path);
+      return paths;
     });
   }
 

@@ -3,7 +3,7 @@ import { parseDomainXml } from "../domain_xml/parse.ts";
 import type { Inventory } from "../cluster/inventory.ts";
 import { isDefect } from "../model/defect.ts";
 import { Firmware } from "../model/enums.ts";
-import { errorMessage } from "../model/error.ts";
+import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { variablesPath } from "../model/paths.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -60,14 +60,21 @@ export class DeletedVms implements TrashUseCases {
     const warnings: string[] = [];
     let vm = "";
     let isUefi = false;
-    let deleted: readonly string[] = [];
-    const files = await trash.restore(id, async (info) => {
-      deleted = info.files.map(({ path }) => path);
+    const files = await trash.restore(id, async (info, back) => {
+      const lost = info.files.flatMap(({ path }) =>
+        back.includes(path) || path === variablesPath(info.vm) ? [] : [path]
+      );
+      const loss = `the trash does not have ${lost.join(", ")} any more`;
+      if (lost.length > 0) warnings.push(loss);
       if (info.xml === undefined) return;
       const keeper = await this.#hostOf(info);
       if (keeper !== undefined) {
         warnings.push(`VM "${info.name}" is there, on host ${keeper}, so it is not defined again`);
         return;
+      }
+      // What has the path by now is not this VM's.
+      if (lost.length > 0) {
+        throw new VirtxError("conflict", `${loss}, so VM "${info.name}" cannot be defined again`);
       }
       await define(info.vm, info.xml);
       vm = info.vm;
@@ -75,8 +82,6 @@ export class DeletedVms implements TrashUseCases {
       if (locked !== undefined) warnings.push(locked);
       isUefi = parseDomainXml(info.xml).def.firmware === Firmware.uefi;
     });
-    const lost = deleted.filter((path) => !files.includes(path) && path !== variablesPath(vm));
-    if (lost.length > 0) warnings.push(`the trash did not have ${lost.join(", ")} any more: that is lost`);
     if (isUefi && !files.includes(variablesPath(vm))) {
       warnings.push("its UEFI variables are not among what was kept: the firmware starts with new ones");
     }

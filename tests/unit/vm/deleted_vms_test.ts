@@ -68,14 +68,22 @@ Deno.test("what somebody has taken out of the trash by hand is told when the res
   const restored = await deleted.restore(await lose(1));
   assert.deepEqual([restored.files.length, restored.warnings], [
     1,
-    ["the trash did not have /vms/ds/web/more.raw any more: that is lost"],
+    ["the trash does not have /vms/ds/web/more.raw any more"],
   ]);
 
   await vms.delete(uuid, { deletestorage: true });
+  const id = await lose(0);
+  await Deno.writeTextFile(shared.at(PATH), "another's");
   await assert.rejects(
-    deleted.restore(await lose(0)),
-    /Cannot use disk "\/vms\/ds\/web\/os.qcow2": it does not exist/,
+    deleted.restore(id),
+    {
+      kind: "conflict",
+      message:
+        /the trash does not have \/vms\/ds\/web\/os.qcow2 any more, so VM "web" cannot be defined again/,
+    },
   );
+  assert.equal(host.host.inventory.vm(uuid), undefined);
+  assert.equal(await Deno.readTextFile(shared.at(PATH)), "another's");
 });
 
 Deno.test("disks that an update dropped come back alone", async () => {
