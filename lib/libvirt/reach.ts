@@ -6,8 +6,11 @@ import type { Runtime } from "./runtime.ts";
 
 /** Where a libvirt daemon takes connections by TCP. */
 const LIBVIRT_PORT = 16_509;
-/** The first of the ports at which QEMU listens for guests that migrate, unless qemu.conf says otherwise. */
-const MIGRATION_PORT = 49_152;
+/**
+ * The last of the ports at which QEMU listens for guests that migrate, unless qemu.conf says otherwise. libvirt takes the first
+ * that is free, and a QEMU listens only until somebody has connected: whoever knocked there would take a guest's place.
+ */
+const MIGRATION_PORT = 49_215;
 
 /** How long a daemon may take to accept a connection, and to answer the first question. */
 const KNOCK_MS = 3_000;

@@ -123,7 +123,7 @@ export class MigrationPlanner {
       !live || hypervisor.reachesQemu(address),
     ]);
     const closed =
-      "port 49152 there does not answer: a firewall must let 49152 to 49215 through, or what qemu.conf there has";
+      "port 49215 there does not answer: a firewall must let 49152 to 49215 through, or what qemu.conf there has";
     return [
       ...refusal === undefined ? [] : [against("libvirt", refusal)],
       ...isOpen ? [] : [{ ...against("ports", closed), soft: true as const }],

@@ -41,6 +41,19 @@ Deno.test("a target whose libvirt cannot be reached is refused before the migrat
     await refuses(/qemu\+tcp:.*authenticat.*auth_tcp = "none".*auth\.conf/);
     await set("auth_tcp", '"none"');
   });
+  await t.step("a check leaves the QEMU alone that waits there for another guest", async () => {
+    const pidFile = "/run/waiting.pid";
+    const waiting =
+      `-machine none -nodefaults -display none -incoming tcp:0:49152 -daemonize -pidfile ${pidFile}`;
+    await target.exec(["qemu-system-x86_64", ...waiting.split(" ")]);
+    const listeners = () => target.exec(["ss", "-Hltn", "sport = :49152"]);
+    assert.match(await listeners(), /LISTEN/);
+    const path = `/vms/${web.vm}/runstate/migrate?dry_run=true`;
+    const [verdict] = await cluster.daemon(2).json<MigrationVerdict[]>("POST", path, web.request(2));
+    assert.ok(verdict?.fits, JSON.stringify(verdict));
+    assert.match(await listeners(), /LISTEN/); // it takes one connection, and then listens no more
+    await target.exec(["bash", "-c", `kill $(cat ${pidFile})`]);
+  });
   await t.step("it is as it has to be", async () => {
     await web.begin(2);
     assert.equal((await web.ended()).state, MigrationState.completed);
