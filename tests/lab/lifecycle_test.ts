@@ -100,7 +100,7 @@ Deno.test("force 1 and 2 end a guest that does not listen; the figures are those
   await new Promise((resolve) => setTimeout(resolve, 3_000));
   const percent = 100 * (await cpuSeconds() - cpu) / ((performance.now() - since) / 1_000);
   const { stats } = await daemon.json<Vm>("GET", `/vms/${uuid}`);
-  assert.ok(percent > 30, `the guest is not busy: ${percent} %`);
+  assert.ok(percent > 10, `the guest is not busy: ${percent} %`);
   assert.ok(Math.abs(stats.cpu_utilization - percent) < 40, `${stats.cpu_utilization} % is not ${percent} %`);
 
   const memstat = await host.exec(["virsh", "dommemstat", uuid]);
