@@ -156,6 +156,9 @@ Deno.test("on storage that hangs virtxd ends in time, and does not start, but sa
   await using storage = await FuseStorage.mount(host);
   const args = ["--shutdown-timeout", "5s", "--log-format", "text"];
   await using daemon = await LabDaemon.start(host, { args });
+  // A request that the FUSE server has taken, and not answered when it hangs, keeps the kernel from ending a process. So what
+  // virtxd does with the storage at its start is to be over.
+  await new Promise((resolve) => setTimeout(resolve, 3_000));
   {
     using _hang = storage.hang();
     const pending = create(daemon, "new").catch(() => {});
