@@ -22,9 +22,13 @@ function foreign(
   o: { readonly starts?: boolean; readonly says?: readonly RegExp[]; readonly cpu?: string } = {},
 ): Foreign {
   const uuid = crypto.randomUUID();
+  // libvirt 11 wants it.
+  const shared = devices.includes("vhostuser")
+    ? "<memoryBacking><source type='memfd'/><access mode='shared'/></memoryBacking>"
+    : "";
   const xml = `<domain type='qemu'>
     <name>${name}</name><uuid>${uuid}</uuid>
-    <memory unit='MiB'>64</memory><vcpu>${o.cpu?.includes("threads") ? 2 : 1}</vcpu>
+    <memory unit='MiB'>64</memory>${shared}<vcpu>${o.cpu?.includes("threads") ? 2 : 1}</vcpu>
     <os><type arch='x86_64' machine='pc'>hvm</type></os>
     ${o.cpu ?? "<cpu mode='maximum'/>"}
     <devices>${devices}</devices></domain>`;
