@@ -152,7 +152,7 @@ function runstatesOf({ state, reason }: Domain): readonly number[] {
 }
 
 /** What the hosts may differ in: when they learnt it, figures that move all the time, and what the version before does not tell. */
-const VOLATILE = ["seen", "ts", "since", "memoryavailable", "hpavailable", "storage"];
+const VOLATILE = ["seen", "ts", "since", "memoryavailable", "hpavailable", "storage", "runs"];
 
 function equal({ hosts }: Observation): string[] {
   const [first, ...others] = hosts.filter(({ inventory }) => inventory !== undefined);
