@@ -4,7 +4,7 @@ import type { Peer } from "../cluster/ports.ts";
 import { inBackground } from "../model/background.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
-import type { HostCondition } from "../model/host_condition.ts";
+import { virtxdAway } from "../model/host_condition.ts";
 import { newOperationId } from "../vm/operation_id.ts";
 import { toError } from "./answer_error.ts";
 import { BodyBudget } from "./body_budget.ts";
@@ -230,7 +230,7 @@ export class Passing {
   #require(uuid: string, others: OtherHosts | undefined, what: string): { peer: Peer; transport: Transport } {
     const member = others?.cluster.member(uuid);
     const host = this.#o.inventory.host(uuid);
-    const away = virtxdAway(host);
+    const away = virtxdAway(host?.conditions);
     if (others && member?.cstate === HostState.active) {
       if (away === undefined) return { peer: member.peer, transport: others.transport };
       throw new VirtxError(
@@ -255,7 +255,7 @@ export class Passing {
   #whileActive(uuid: string, { name }: Peer): { readonly signal: AbortSignal } & Disposable {
     const ended = new AbortController();
     const host = (changed: string, entry: HostEntry | undefined) => {
-      if (changed !== uuid || (entry?.cstate === HostState.active && !virtxdAway(entry))) return;
+      if (changed !== uuid || (entry?.cstate === HostState.active && !virtxdAway(entry.conditions))) return;
       const what = entry?.cstate === HostState.active ? "no longer answers" : "failed before it answered";
       const why = `host "${name}" ${what}, and whether it was done is not known`;
       ended.abort(new VirtxError("unavailable", `Cannot pass the answer back: ${why}`));
@@ -263,11 +263,6 @@ export class Passing {
     const watch = this.#o.inventory.watch({ host });
     return { signal: ended.signal, [Symbol.dispose]: () => watch[Symbol.dispose]() };
   }
-}
-
-/** That virtxd on a host is away, if it is. */
-function virtxdAway(host: HostEntry | undefined): HostCondition | undefined {
-  return host?.conditions?.find(({ part }) => part === "virtxd");
 }
 
 function described({ name, address, port }: Peer): string {

@@ -1,6 +1,12 @@
 import type { Clock } from "../model/clock.ts";
 import { HostState } from "../model/enums.ts";
-import { HOST_PARTS, type HostCondition, type HostFault, type HostPart } from "../model/host_condition.ts";
+import {
+  HOST_PARTS,
+  type HostCondition,
+  type HostFault,
+  type HostPart,
+  virtxdAway,
+} from "../model/host_condition.ts";
 import { type HostReport, NOTHING_WRONG, saysTheSame } from "./host_report.ts";
 import type { Inventory } from "./inventory.ts";
 import type { HostMember, Members } from "./members.ts";
@@ -72,7 +78,7 @@ export class Conditions implements Disposable {
 
   /** Whether virtxd on a host is away. */
   isAway(uuid: string): boolean {
-    return this.#shown.get(uuid)?.some(({ part }) => part === "virtxd") ?? false;
+    return virtxdAway(this.#shown.get(uuid)) !== undefined;
   }
 
   /** The hosts that say that this one does not answer. */

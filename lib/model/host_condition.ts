@@ -18,3 +18,8 @@ export interface HostCondition {
 export function hidesVms({ part }: HostCondition): boolean {
   return part === "virtxd" || part === "libvirt";
 }
+
+/** That virtxd on a host is away, if that is among its conditions. */
+export function virtxdAway(conditions: readonly HostCondition[] = []): HostCondition | undefined {
+  return conditions.find(({ part }) => part === "virtxd");
+}

@@ -5,6 +5,7 @@ import type { Hypervisor } from "../libvirt/hypervisor.ts";
 import { isDefect } from "../model/defect.ts";
 import { enumName, HostState, MigrationType } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
+import { virtxdAway } from "../model/host_condition.ts";
 import type { MigrationObstacle, MigrationVerdict, VmMigrateOptions } from "../model/vm.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { TargetCheck } from "./migration_exchange.ts";
@@ -98,7 +99,7 @@ export class MigrationPlanner {
     if (known.cstate !== HostState.active || peers.address(host) === undefined) {
       return refused("inactive", `it is not active but ${state}; Serf and virtxd have to run there`);
     }
-    const away = known.conditions?.find(({ part }) => part === "virtxd");
+    const away = virtxdAway(known.conditions);
     if (away) return refused("away", away.reason);
     try {
       const [verdict, unreached] = await Promise.all([
