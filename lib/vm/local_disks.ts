@@ -1,3 +1,4 @@
+import { setTimeout as delay } from "node:timers/promises";
 import type { Inventory } from "../cluster/inventory.ts";
 import { escapeXml } from "../domain_xml/element.ts";
 import { ifReadable } from "../domain_xml/if_readable.ts";
@@ -8,11 +9,16 @@ import { Runstate } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { DiskUsers } from "./disk_users.ts";
 
+/** How long, and how often, a guest is asked about again that libvirt does not tell of, for it may be busy for a moment. */
+const PATIENCE_MS = 5_000, PAUSE_MS = 250;
+
 /** What {@link LocalDisks} asks. */
 export interface LocalDisksOptions {
   readonly hypervisor: Pick<Hypervisor, "domains" | "definitions" | "liveXml">;
   readonly monitor: { domain(uuid: string): Pick<LocalDomain, "runstate" | "arriving"> | undefined };
   readonly inventory: Pick<Inventory, "vm">;
+  /** How long a guest is asked about again that libvirt does not tell of; 5 s. */
+  readonly patienceMs?: number;
 }
 
 /**
@@ -45,27 +51,40 @@ export class LocalDisks implements DiskUsers {
       const held = ifReadable(() => heldDisks(xml)); // else it may have all that it names
       for (const [path] of named) if (held?.includes(path) ?? true) users.set(path, this.#named(vm));
     };
-    const suspect = (vm: string, why: string) => {
-      if (this.#o.monitor.domain(vm)?.arriving) return;
+    const deadline = performance.now() + (this.#o.patienceMs ?? PATIENCE_MS);
+    let untold = await this.#read(vms, take);
+    while (untold.size > 0 && performance.now() < deadline) {
+      await delay(PAUSE_MS);
+      untold = await this.#read([...untold.keys()], take);
+    }
+    for (const [vm, why] of untold) {
       for (const path of paths) {
         if (!users.has(path)) users.set(path, `${this.#named(vm)}, or may be: ${why}`);
       }
-    };
+    }
+    return users;
+  }
+
+  /** Takes what libvirt tells of these VMs; answers of which of them it does not, and why. */
+  async #read(
+    vms: readonly string[],
+    take: (xml: string, vm: string) => void,
+  ): Promise<ReadonlyMap<string, string>> {
+    const { hypervisor, monitor } = this.#o;
+    const untold = new Map<string, string>();
     const { held } = await hypervisor.definitions(vms, take);
-    for (const vm of held) suspect(vm, "libvirt does not tell its definition");
-    const running = vms.filter((vm) =>
-      !held.has(vm) && this.#o.monitor.domain(vm)?.runstate !== Runstate.poweroff
-    );
+    for (const vm of held) untold.set(vm, "libvirt does not tell its definition");
+    const running = vms.filter((vm) => !held.has(vm) && monitor.domain(vm)?.runstate !== Runstate.poweroff);
     await Promise.all(running.map(async (vm) => {
       try {
         take(await hypervisor.liveXml(vm), vm);
       } catch (error) {
         if (!(error instanceof VirtxError)) throw error;
-        if (error.kind === "not_found") return;
-        suspect(vm, errorMessage(error));
+        if (error.kind !== "not_found") untold.set(vm, errorMessage(error));
       }
     }));
-    return users;
+    for (const vm of untold.keys()) if (monitor.domain(vm)?.arriving) untold.delete(vm);
+    return untold;
   }
 
   #named(vm: string): string {

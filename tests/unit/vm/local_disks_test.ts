@@ -17,11 +17,13 @@ function xml(...paths: readonly string[]): string {
 /** VMs by what libvirt has of them: the definition, which it may not tell, and what runs; undefined: it is off. */
 function localDisks(
   vms: Readonly<Record<string, { inactive?: string; live?: string | Error; arriving?: true }>>,
+  { patienceMs = 0 } = {},
 ) {
   const inventory = new Inventory();
   const asked: string[] = [];
   for (const uuid of Object.keys(vms)) inventory.putVm(vmInfo({ uuid, name: `vm${uuid.at(-1)}` }));
   const disks = new LocalDisks({
+    patienceMs,
     inventory,
     monitor: {
       domain: (uuid) => ({
@@ -83,6 +85,14 @@ Deno.test("a guest about which libvirt does not answer may have any disk; one th
     ["/vms/ds/a", `VM "vm3" (${HUNG})`],
     ["/vms/ds/b", `VM "vm3" (${HUNG}), or may be: libvirt did not answer for 5 s`],
   ]);
+});
+
+Deno.test("a guest that libvirt is busy with is asked about again, and then has what it has", async () => {
+  const guests: Record<string, { inactive?: string }> = { [OFF]: {} };
+  const { disks } = localDisks(guests, { patienceMs: 60_000 });
+  const told = disks.users(["/vms/ds/a", "/vms/ds/b"], RUNNING);
+  setTimeout(() => guests[OFF] = { inactive: xml("/vms/ds/a") }, 0);
+  assert.deepEqual([...await told], [["/vms/ds/a", `VM "vm2" (${OFF})`]]);
 });
 
 Deno.test("of several who know a disk's user the first is quoted", async () => {
