@@ -77,11 +77,12 @@ async function stage(title: string, task: () => Promise<Outcome>): Promise<Outco
 }
 
 /**
- * Directories whose files each have a process of their own: what libvirt's threads do to a process whose test has broken off
- * shall neither hide what went wrong nor take the tests of other files along. So many of them run at a time: those of the lab
- * mostly wait, each in a lab of its own.
+ * Directories of which each file or directory has a process of its own: what libvirt's threads do to a process whose test has
+ * broken off shall neither hide what went wrong nor take the other tests along. So many of them run at a time: the tests wait
+ * more than they work, and each has a network or a lab of its own.
  */
 const EACH_ALONE: Readonly<Record<string, number>> = {
+  "tests/unit": 2,
   "tests/lab": 2,
   "tests/fresh": 1,
   "tests/long": 1,
@@ -91,35 +92,39 @@ const EACH_ALONE: Readonly<Record<string, number>> = {
 async function runTests(path: string): Promise<Outcome> {
   const lanes = EACH_ALONE[path];
   if (lanes === undefined) return await runProcess(path);
+  const parts = await partsOf(path);
   if (lanes === 1) {
     let all = NOTHING_RUN;
-    for (const file of await testFilesIn(path)) all = sum(all, await stage(file, () => runProcess(file)));
+    for (const part of parts) all = sum(all, await stage(part, () => runProcess(part)));
     return all;
   }
-  const files = await testFilesIn(path);
   const outcomes: Outcome[] = [];
   const lane = async () => {
-    for (let file = files.shift(); file !== undefined; file = files.shift()) {
-      outcomes.push(await runBeside(file));
+    for (let part = parts.shift(); part !== undefined; part = parts.shift()) {
+      outcomes.push(await runBeside(part));
     }
   };
   await Promise.all(Array.from({ length: lanes }, lane));
   return outcomes.reduce(sum, NOTHING_RUN);
 }
 
-/** Runs a file beside others: one line tells how it went, and it is quoted only where it failed. */
-async function runBeside(file: string): Promise<Outcome> {
+/** Runs tests beside others: one line tells how they went, and they are quoted only where they failed. */
+async function runBeside(part: string): Promise<Outcome> {
   const began = performance.now();
-  const outcome = await runProcess(file, { printed: false });
+  const outcome = await runProcess(part, { printed: false });
   const { passed, failed, failures } = outcome;
-  print(`  ${file.padEnd(48)} ${passed} passed, ${failed} failed, ${seconds(performance.now() - began)}\n`);
+  print(`  ${part.padEnd(48)} ${passed} passed, ${failed} failed, ${seconds(performance.now() - began)}\n`);
   for (const failure of failures) print(`\n${failure}\n`);
   return outcome;
 }
 
-async function testFilesIn(directory: string): Promise<string[]> {
-  const names = (await Array.fromAsync(Deno.readDir(`${ROOT}/${directory}`))).map(({ name }) => name);
-  return names.filter((name) => name.endsWith("_test.ts")).sort().map((name) => `${directory}/${name}`);
+/** The test files in a directory, and the directories in it that are not support for others. */
+async function partsOf(directory: string): Promise<string[]> {
+  const entries = await Array.fromAsync(Deno.readDir(`${ROOT}/${directory}`));
+  const parts = entries.filter(({ name, isDirectory }) =>
+    isDirectory ? name !== "support" : name.endsWith("_test.ts")
+  );
+  return parts.map(({ name }) => `${directory}/${name}`).sort();
 }
 
 /** Types have been checked before. */
