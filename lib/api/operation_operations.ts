@@ -3,7 +3,7 @@ import type { HostEntry, Inventory } from "../cluster/inventory.ts";
 import { isDefect } from "../model/defect.ts";
 import { HostState } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
-import { hostOfOperation } from "../vm/operation_id.ts";
+import { hostOfId } from "../model/host_id.ts";
 import { OPERATION_STATES } from "../vm/operation_record.ts";
 import type { OperationFilter, Operations } from "../vm/operations.ts";
 import type { Endpoints } from "./endpoints.ts";
@@ -54,7 +54,7 @@ export function addOperationOperations(endpoints: Endpoints, o: OperationLookup)
     description:
       "By the id in X-VirtX-Operation, on any host. An operation is kept for a day after its end, by the host that carried " +
       "it out: across restarts of virtxd, but not of the machine.",
-    at: ({ uuid }) => hostOfOperation(uuid, hostUuids(inventory)),
+    at: ({ uuid }) => hostOfId(uuid, hostUuids(inventory)),
     answers: { 200: { description: "The operation", schema: TrackedOperationSchema } },
   }, async ({ uuid }) => {
     const progress = await operations.progress(uuid);
@@ -81,7 +81,7 @@ export function addOperationOperations(endpoints: Endpoints, o: OperationLookup)
       "A migration (VmMigrate) is aborted: the VM stays where it is. A VmCreate or VmUpdate can be given up until all its " +
       "disks are there, and is undone. It is answered when the operation has ended. What cannot be cancelled, or had ended " +
       "before, is refused with the reason (422); 504 says that it was asked to end, and will as soon as it can.",
-    at: ({ uuid }) => hostOfOperation(uuid, hostUuids(inventory)),
+    at: ({ uuid }) => hostOfId(uuid, hostUuids(inventory)),
     answers: { 200: { description: "The operation, which was cancelled", schema: TrackedOperationSchema } },
     failures: ["conflict", "timeout"],
   }, async ({ uuid }) => respondJson(200, toOperationJson(await operations.cancel(uuid))));

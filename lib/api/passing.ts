@@ -5,7 +5,7 @@ import { inBackground } from "../model/background.ts";
 import { enumName, HostState } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import { virtxdAway } from "../model/host_condition.ts";
-import { newOperationId } from "../vm/operation_id.ts";
+import { newIdOfHost } from "../model/host_id.ts";
 import { toError } from "./answer_error.ts";
 import { BodyBudget } from "./body_budget.ts";
 import type { Exchange } from "./exchange.ts";
@@ -145,7 +145,7 @@ export class Passing {
     // The prototype wants a body with each request, `null` where there is nothing to say.
     const none = peer.prototype ? "null" : undefined;
     const body = bytes.byteLength > 0 ? bytes : none;
-    const operation = tracked ? newOperationId(uuid) : undefined;
+    const operation = tracked ? newIdOfHost(uuid) : undefined;
     using given = this.#whileActive(uuid, peer);
     try {
       return await transport.exchange({

@@ -3,7 +3,7 @@ import { v4 as newUuid } from "uuid";
 import { VirtxError } from "../model/error.ts";
 import { within } from "../model/within.ts";
 import { ALWAYS_RESPONSIVE, type Responsive } from "../posix/files.ts";
-import { hostOfOperation, newOperationId } from "../vm/operation_id.ts";
+import { hostOfId, newIdOfHost } from "../model/host_id.ts";
 import type { OperationControl } from "../vm/operation_course.ts";
 import type { OperationRun, Operations } from "../vm/operations.ts";
 import type { Exchange } from "./exchange.ts";
@@ -84,8 +84,8 @@ export class Tracking {
   /** The id that the host chose that passed the request on, so that it knows it even if the answer does not reach it. */
   #idFor(headers: Headers): string {
     const given = headers.has(LOOP_HEADER) ? headers.get(OPERATION_HEADER) : null;
-    const isOurs = given !== null && hostOfOperation(given, [this.#hostUuid]) !== undefined;
-    return isOurs && this.#operations.get(given) === undefined ? given : newOperationId(this.#hostUuid);
+    const isOurs = given !== null && hostOfId(given, [this.#hostUuid]) !== undefined;
+    return isOurs && this.#operations.get(given) === undefined ? given : newIdOfHost(this.#hostUuid);
   }
 
   #accepted({ operation }: OperationRun<unknown>): Response {

@@ -16,7 +16,7 @@ export type OperationState = (typeof OPERATION_STATES)[number];
 
 /** A change that was asked for, from its start until a day after its end. Frozen and replaced, never changed in place. */
 export interface TrackedOperation {
-  /** Says its host: see operation_id.ts. */
+  /** Says its host: see host_id.ts. */
   readonly id: string;
   /** The operation of interop.md §1. */
   readonly op: string;

@@ -1,6 +1,6 @@
 import assert from "node:assert/strict";
 import { isUuid } from "../../../lib/model/uuid.ts";
-import { newOperationId } from "../../../lib/vm/operation_id.ts";
+import { newIdOfHost } from "../../../lib/model/host_id.ts";
 import { ApiCluster } from "../../support/api_cluster.ts";
 import { type ApiFixture, apiFixture, HERE } from "../../support/api_fixture.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
@@ -67,7 +67,7 @@ Deno.test("what cannot be cancelled is refused, with the reason", async () => {
   const boot = await fixture.call("POST", `/vms/${await done.json()}/runstate/boot`, null, ASYNC);
   assert.match((await cancel(operationOf(boot))).join(" "), /^422 .*VmBoot cannot be cancelled/);
   resolve();
-  assert.match((await cancel(newOperationId(HERE))).join(" "), /^404 .*no host knows it/);
+  assert.match((await cancel(newIdOfHost(HERE))).join(" "), /^404 .*no host knows it/);
 });
 
 Deno.test("any host cancels an operation of any host", async () => {
@@ -128,7 +128,7 @@ Deno.test("the progress of what is under way is told, and of nothing else", asyn
   const { promise, resolve } = Promise.withResolvers<void>();
   const progress = { total: 64, done: 16, rate: 8.5, timeleft: 6_000 };
   const run = operations.run(
-    { id: newOperationId(HERE), op: "VmMigrate", vm: numberedUuid(1) },
+    { id: newIdOfHost(HERE), op: "VmMigrate", vm: numberedUuid(1) },
     async (control) => {
       control.follow(() => progress);
       control.begun();

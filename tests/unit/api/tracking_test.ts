@@ -3,7 +3,7 @@ import { until } from "../../../scripts/lab/until.ts";
 import { HostState } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { isUuid } from "../../../lib/model/uuid.ts";
-import { newOperationId } from "../../../lib/vm/operation_id.ts";
+import { newIdOfHost } from "../../../lib/model/host_id.ts";
 import { ApiCluster, type ApiHost } from "../../support/api_cluster.ts";
 import { apiFixture } from "../../support/api_fixture.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
@@ -188,7 +188,7 @@ Deno.test("Prefer passes to the host that does it, and its operation's id comes 
   const [a, b] = [cluster.host(0), cluster.host(1)];
   const open = gate(b);
   const response = await a.send("POST", "/vms", { ...CREATE, host: b.uuid }, {
-    headers: { prefer: "respond-async", "x-virtx-operation": newOperationId(b.uuid) },
+    headers: { prefer: "respond-async", "x-virtx-operation": newIdOfHost(b.uuid) },
   });
   assert.equal(response.status, 202);
   const { id, host } = await response.json();

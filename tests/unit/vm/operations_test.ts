@@ -2,7 +2,7 @@ import assert from "node:assert/strict";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import { isUuid } from "../../../lib/model/uuid.ts";
-import { hostOfOperation, newOperationId } from "../../../lib/vm/operation_id.ts";
+import { hostOfId, newIdOfHost } from "../../../lib/model/host_id.ts";
 import type { OperationControl } from "../../../lib/vm/operation_course.ts";
 import { UnsettledChange } from "../../../lib/vm/unsettled_change.ts";
 import { Operations, type OperationStart } from "../../../lib/vm/operations.ts";
@@ -14,7 +14,7 @@ const VM = numberedUuid(1);
 const DAY_MS = 24 * 60 * 60 * 1000;
 
 function start(part: Partial<OperationStart> = {}): OperationStart {
-  return { id: newOperationId(HOST), op: "VmBoot", vm: VM, ...part };
+  return { id: newIdOfHost(HOST), op: "VmBoot", vm: VM, ...part };
 }
 
 /** Operations in memory, under a clock that the test turns. */
@@ -26,14 +26,14 @@ function fixture() {
 
 Deno.test("an id is a UUID of version 8 that says its host, and no two are alike", () => {
   const hosts = Array.from({ length: 50 }, (_, at) => numberedUuid(1000 + at));
-  const ids = hosts.map(newOperationId);
-  assert.equal(new Set([...ids, ...hosts.map(newOperationId)]).size, 100);
+  const ids = hosts.map(newIdOfHost);
+  assert.equal(new Set([...ids, ...hosts.map(newIdOfHost)]).size, 100);
   for (const [at, id] of ids.entries()) {
     assert.ok(isUuid(id));
     assert.match(id, /^.{14}8.{4}[89ab]/);
-    assert.equal(hostOfOperation(id, hosts), hosts[at]);
+    assert.equal(hostOfId(id, hosts), hosts[at]);
   }
-  assert.equal(hostOfOperation(newOperationId(HOST), hosts.slice(1)), undefined);
+  assert.equal(hostOfId(newIdOfHost(HOST), hosts.slice(1)), undefined);
 });
 
 Deno.test("an operation runs, then has completed or failed, and says when and why", async () => {
@@ -328,7 +328,7 @@ Deno.test("an operation is cancelled, and has ended by the time that this is sai
 
 Deno.test("what cannot be cancelled, has ended, or ends otherwise meanwhile is refused with the reason", async () => {
   const { operations } = fixture();
-  await assert.rejects(operations.cancel(newOperationId(HOST)), { kind: "not_found" });
+  await assert.rejects(operations.cancel(newIdOfHost(HOST)), { kind: "not_found" });
   const gate = Promise.withResolvers<void>();
   const boot = operations.run(start({ op: "VmBoot" }), () => gate.promise);
   await assert.rejects(operations.cancel(boot.operation.id), {
