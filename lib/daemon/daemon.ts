@@ -175,6 +175,7 @@ export class Daemon {
     const storage = new Storage({
       libc,
       tree,
+      hostUuid,
       mount: recovery,
       blockDevices: config.blockDevices,
       qemuImg: QEMU_IMG,
@@ -246,18 +247,20 @@ export class Daemon {
         log,
       }),
     );
+    const deleted = new DeletedVms({
+      trash: storage.trash,
+      inventory,
+      registry,
+      settle: (vm) => vms.settle(vm),
+      users: (paths) => vms.diskUsers(paths),
+      define: (vm, xml) => vms.redefine(vm, xml),
+      log,
+    });
     const api = createApp({
       vms,
       hosts,
       operations,
-      trash: new DeletedVms({
-        trash: storage.trash,
-        inventory,
-        registry,
-        settle: (vm) => vms.settle(vm),
-        define: (vm, xml) => vms.redefine(vm, xml),
-        log,
-      }),
+      trash: deleted,
       arrivals: vms,
       consoles: new VmConsoles({ hypervisor, monitor, inventory }),
       inventory,
@@ -296,7 +299,7 @@ export class Daemon {
         { part: "storage", isAway: () => (files.refusal() ?? mount.refusal) !== undefined },
       ], (faults) => cluster.tellFaults(faults)),
     );
-    held.use(keepTrashTidy(storage, log));
+    held.use(keepTrashTidy(storage, deleted, log));
     held.use(keepMemoryLow(libc));
     const hostName = (uuid: string) => inventory.host(uuid)?.def.name ?? uuid;
     held.use(new DoubleDefinitions({ inventory, monitor, health, hostName, clock, log }));

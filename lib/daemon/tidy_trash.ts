@@ -2,17 +2,30 @@ import { inBackground } from "../model/background.ts";
 import { logFailure } from "../model/defect.ts";
 import type { Logger } from "../model/log.ts";
 import type { Storage } from "../storage/storage.ts";
+import type { DeletedVms } from "../vm/deleted_vms.ts";
 
-/** The first look comes soon, since it may find what is to be reported. */
-const FIRST_MS = 5_000;
-const INTERVAL_MS = 600_000;
+/** How often it is looked for what this host was cut off at; the first time at once. */
+const SETTLE_MS = 30_000;
+/** Expired entries are emptied less often. The first time comes soon, since it may find what is to be reported. */
+const FIRST_TIDY_MS = 5_000;
+const TIDY_MS = 600_000;
 
-/** Has the trash emptied of what has expired, from time to time while the storage answers. Until disposed. */
-export function keepTrashTidy(storage: Storage, log: Logger): Disposable {
-  let timer = setTimeout(look, FIRST_MS);
+/**
+ * Has what this host was cut off at in the trash settled, and what has expired emptied, from time to time while the storage
+ * answers. Until disposed.
+ */
+export function keepTrashTidy(storage: Storage, deleted: DeletedVms, log: Logger): Disposable {
+  let timer: ReturnType<typeof setTimeout> | undefined;
+  let disposed = false;
+  let tidyAt = performance.now() + FIRST_TIDY_MS;
   async function tidy(): Promise<void> {
     try {
-      if (await storage.refusal() === undefined) await storage.trash.tidy();
+      if (await storage.refusal() !== undefined) return;
+      await deleted.settle();
+      if (performance.now() < tidyAt) return;
+      // At another moment than the other hosts, whose work it is too: what one has done the others find done.
+      tidyAt = performance.now() + TIDY_MS * (0.8 + 0.4 * Math.random());
+      await storage.trash.tidy();
     } catch (error) {
       logFailure(log, "warn", "cannot tidy the trash", error);
     }
@@ -20,13 +33,13 @@ export function keepTrashTidy(storage: Storage, log: Logger): Disposable {
   function look(): void {
     inBackground(
       tidy().finally(() => {
-        if (disposed) return;
-        // At another moment than the other hosts, whose work it is too: what one has done the others find done.
-        timer = setTimeout(look, INTERVAL_MS * (0.8 + 0.4 * Math.random()));
+        const untilTidy = tidyAt - performance.now();
+        const ms = untilTidy > 0 && untilTidy < SETTLE_MS ? untilTidy : SETTLE_MS;
+        if (!disposed) timer = setTimeout(look, ms);
       }),
     );
   }
-  let disposed = false;
+  look();
   return {
     [Symbol.dispose]() {
       disposed = true;

@@ -29,6 +29,8 @@ export interface StorageOptions {
   readonly libc: Libc;
   /** The shared storage, where paths that begin with /vms are found. */
   readonly tree: Tree;
+  /** This host's UUID. */
+  readonly hostUuid: string;
   /** Whether it is there; left out: it always is. */
   readonly mount?: Mounted | undefined;
   /** The block devices that VMs may have: paths, or patterns with `*` for anything within one directory. */
@@ -87,6 +89,7 @@ export class Storage {
     this.variables = new FirmwareVariables(this.#tree, (point) => fault(`variables.${point}`));
     this.trash = new Trash({
       tree: this.#tree,
+      hostUuid: options.hostUuid,
       graceMs: options.trashMs ?? 86_400_000,
       log: options.log,
       health: options.health,

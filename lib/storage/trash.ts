@@ -4,8 +4,7 @@ import { errorMessage, VirtxError } from "../model/error.ts";
 import type { FaultHook } from "../model/fault.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
-import { isBelow, OWN_DIRECTORY, VARIABLES_ROOT } from "../model/paths.ts";
-import { isUuid } from "../model/uuid.ts";
+import { isBelow, VARIABLES_ROOT } from "../model/paths.ts";
 import { AtomicDirectory } from "../posix/atomic_directory.ts";
 import { errnoCode, systemReason } from "../posix/errno.ts";
 import { type Files, parentOf } from "../posix/files.ts";
@@ -13,6 +12,7 @@ import { onStorage } from "../posix/storage_error.ts";
 import type { Tree } from "../posix/tree.ts";
 import { type FileMark, isSameFile, markOf } from "./file_mark.ts";
 import { locateDisk, nameBelowRoot, pathOf, splitName } from "./location.ts";
+import { entryName, entryOf, TRASH, TrashClaims } from "./trash_claims.ts";
 import {
   parseTrashInfo,
   renderTrashInfo,
@@ -21,8 +21,6 @@ import {
   type TrashInfo,
 } from "./trash_info.ts";
 
-/** Below /vms/ds, and below the directory at which another file system is mounted there. */
-const TRASH = `${OWN_DIRECTORY}/trash`;
 const INFO = "info.json";
 /** Nobody but virtxd has business there. */
 const DIRECTORY_MODE = 0o700;
@@ -31,9 +29,6 @@ const INFO_MODE = 0o600;
 const IMAGE_DIRECTORY_MODE = 0o755;
 /** The unit of st_blocks (stat(2)). */
 const BLOCK_BYTES = 512;
-/** The name of an entry that a host works on: `.<id>.<UUID of the claim>.claimed`. */
-const CLAIMED = /^\.([0-9a-f-]{36})\.[0-9a-f-]{36}\.claimed$/;
-
 /** The name of a file that is written to learn the time. */
 const PROBE = /^\.now\.[0-9a-f-]{36}\.tmp$/;
 
@@ -83,9 +78,19 @@ export interface TrashEntry {
   readonly bytes: number;
 }
 
+/** What only those can tell who know the VMs. */
+export interface KnownVms {
+  /** Whether a VM is defined, on whichever host. VirtxError: it cannot be told yet. */
+  isDefined(vm: string): Promise<boolean>;
+  /** Those of the files that a VM has. */
+  used(paths: readonly string[]): Promise<{ has(path: string): boolean }>;
+}
+
 export interface TrashOptions {
   /** /vms/ds */
   readonly tree: Tree;
+  /** This host's UUID. */
+  readonly hostUuid: string;
   /** How long what is deleted can be restored; 0: not at all. */
   readonly graceMs: number;
   readonly log: Logger;
@@ -102,11 +107,11 @@ export interface TrashOptions {
  * nothing; if its name is taken again, it is kept, and reported until somebody restores or empties it.
  *
  * What one change has deleted is an entry, the directory `.virtxd/trash/<id of the change>` with info.json and the files by
- * number. Whoever empties or restores an entry claims it by renaming its directory: of several hosts one wins, and one that was
- * cut off finds nothing under its old name. Times are those of the storage's clock.
+ * number. Whoever empties or restores an entry claims it ({@link TrashClaims}). Times are those of the storage's clock.
  */
 export class Trash {
   readonly #o: TrashOptions;
+  readonly #claims: TrashClaims;
   /** What looked unfinished at the last {@link tidy}. */
   #unfinished: ReadonlySet<string> = new Set();
   /** Entries that are reported for a file that nobody has deleted. */
@@ -114,6 +119,7 @@ export class Trash {
 
   constructor(options: TrashOptions) {
     this.#o = options;
+    this.#claims = new TrashClaims(options);
   }
 
   /** How long what is deleted can be restored; 0: not at all. */
@@ -179,8 +185,7 @@ export class Trash {
     define: (info: TrashInfo, paths: readonly string[]) => Promise<void> = () => Promise.resolve(),
   ): Promise<readonly string[]> {
     return await this.#claiming(id, "restore", async (directory) => {
-      const info = await this.#requireInfo(directory);
-      const files = await this.#there(id, directory, info);
+      const { info, files } = await this.#whole(id, directory);
       const paths = files.map(({ path }) => path);
       await this.#requireFree(files);
       const linked: Located[] = [];
@@ -193,11 +198,7 @@ export class Trash {
         }
         await define(info, paths);
       } catch (error) {
-        // Their names in the trash are still there, so nothing is lost by taking the others away again.
-        for (const { path, original } of linked) {
-          await this.#files.unlink(original);
-          await this.#prune(splitName(nameBelowRoot(path)).directory);
-        }
+        await this.#takeBack(directory, linked);
         throw error;
       }
       for (const { trashed } of files) await this.#files.unlink(trashed);
@@ -218,9 +219,9 @@ export class Trash {
         if (force) return undefined;
         throw new VirtxError("conflict", `${errorMessage(error)}; with force all that it has is removed`);
       });
-      const files = info === undefined
-        ? await this.#numbered(directory)
-        : await this.#there(id, directory, info);
+      const located = info && await this.#there(id, directory, info);
+      if (info && located && !force) await this.#requirePools(info, located);
+      const files = located ?? await this.#numbered(directory);
       const foreign = force ? [] : files.filter(({ isForeign }) => isForeign);
       for (const file of files) if (!foreign.includes(file)) await this.#files.unlink(file.trashed);
       await this.#o.fault("emptied");
@@ -232,6 +233,33 @@ export class Trash {
         );
       }
       await this.#forget(id, directory, info);
+    });
+  }
+
+  /**
+   * Ends what this host was cut off at, when virtxd or the host itself ended: a restore that had come to its end but for the
+   * tidying is finished; of another, what is back goes again unless a VM has it by now, and the entry can be restored or emptied.
+   * @returns whether all is ended; else it can be tried again
+   */
+  async settle(vms: KnownVms): Promise<boolean> {
+    return await onStorage("Cannot settle the trash", async () => {
+      let isSettled = true;
+      for (const left of await this.#claims.left()) {
+        const { id } = left;
+        try {
+          await this.#claims.takeUp(left, async (directory) => {
+            const isOver = await this.#end(id, directory, vms);
+            this.#o.log.info("settled work on the trash that was cut off", { entry: id, finished: isOver });
+            return isOver;
+          });
+        } catch (error) {
+          isSettled = false;
+          logFailure(this.#o.log, "warn", "cannot settle work on the trash that was cut off yet", error, {
+            entry: id,
+          });
+        }
+      }
+      return isSettled;
     });
   }
 
@@ -408,8 +436,8 @@ export class Trash {
   async #entries(): Promise<TrashEntry[]> {
     const entries: TrashEntry[] = [];
     for (const name of (await this.#tree.directories(TRASH)).sort()) {
-      const id = CLAIMED.exec(name)?.[1] ?? name;
-      const entry = isUuid(id) ? await this.#entry(id, `${TRASH}/${name}`) : undefined;
+      const id = entryOf(name);
+      const entry = id === undefined ? undefined : await this.#entry(id, `${TRASH}/${name}`);
       if (entry !== undefined) entries.push(entry);
     }
     return entries.sort((a, b) => (a.info?.deletedAt ?? 0) - (b.info?.deletedAt ?? 0));
@@ -463,6 +491,20 @@ export class Trash {
     }));
   }
 
+  /** Where a file system is not mounted, what the trash has on it only seems to be gone. */
+  async #requirePools(info: TrashInfo, there: readonly TrashedFile[]): Promise<void> {
+    for (const { n, pool } of info.files) {
+      if (pool === "" || there.some((file) => file.n === n)) continue;
+      const [own, root] = await Promise.all(
+        [this.#tree.at(pool), this.#tree.root].map(async (path) =>
+          (await this.#files.identity(path))?.device
+        ),
+      );
+      if (own !== undefined && own !== root) continue;
+      throw new VirtxError("conflict", `no file system is mounted at "${pathOf(pool)}" on this host`);
+    }
+  }
+
   async #requireFree(files: readonly Located[]): Promise<void> {
     for (const { path, trashed, original } of files) {
       const { directory } = imageAt(path);
@@ -499,54 +541,64 @@ export class Trash {
     return markOf(identity);
   }
 
-  /**
-   * Runs a task on an entry that no other host touches meanwhile. If it throws, others find the entry again.
-   * @param task gets the directory's name below /vms/ds
-   */
   async #claiming<T>(id: string, verb: string, task: (directory: string) => Promise<T>): Promise<T> {
-    return await onStorage(`Cannot ${verb} ${id} of the trash`, async () => {
-      const claimed = await this.#claim(id);
-      try {
-        return await task(claimed);
-      } catch (error) {
-        await this.#release(id, claimed);
-        throw error;
-      }
-    });
+    return await onStorage(`Cannot ${verb} ${id} of the trash`, () => this.#claims.run(id, task));
   }
 
-  async #claim(id: string): Promise<string> {
-    if (!isUuid(id)) throw new VirtxError("invalid", "that is no entry's id");
-    const claimed = `${TRASH}/.${id}.${newId()}.claimed`;
-    await this.#tree.missing(TRASH);
-    try {
-      await this.#files.rename(this.#tree.at(entryName(id)), this.#tree.at(claimed));
-    } catch (error) {
-      if (errnoCode(error) !== "ENOENT") throw error;
-      const isBusy = (await this.#entries()).some((entry) => entry.id === id);
-      throw isBusy
-        ? new VirtxError("conflict", "a host is at work on it; try again in half an hour")
-        : new VirtxError("not_found", "there is no such entry, or no more");
+  /** Whether an entry is done with, whose restoring or emptying was cut off; what is left of it is then gone. */
+  async #end(id: string, directory: string, vms: KnownVms): Promise<boolean> {
+    const known = await this.#whole(id, directory).catch(unlessConflict);
+    if (known === undefined) return false;
+    const { info, files } = known;
+    const back: Located[] = [];
+    for (const file of files) if (await this.#isBack(file)) back.push(file);
+    // What is restored is back as a whole, and its VM defined, before the first of it leaves the trash.
+    const isWhole = back.length === files.length;
+    if (files.length === 0 || (isWhole && (info.xml === undefined || await vms.isDefined(info.vm)))) {
+      for (const { trashed } of files) await this.#files.unlink(trashed);
+      await this.#forget(id, directory, info);
+      return true;
     }
-    await this.#o.fault("claimed");
-    return claimed;
+    const used = await vms.used(back.map(({ path }) => path));
+    await this.#takeBack(directory, back.filter(({ path }) => !used.has(path)));
+    return false;
   }
 
-  async #release(id: string, claimed: string): Promise<void> {
-    try {
-      await onStorage(
-        "Cannot rename it",
-        () => this.#files.rename(this.#tree.at(claimed), this.#tree.at(entryName(id))),
-      );
-    } catch (error) {
-      logFailure(this.#o.log, "warn", "cannot give an entry of the trash back yet", error, { entry: id });
+  /** What is known of an entry, and those of its files that the trash has. @throws VirtxError conflict: that cannot be told */
+  async #whole(
+    id: string,
+    directory: string,
+  ): Promise<{ readonly info: TrashInfo; readonly files: readonly Located[] }> {
+    const info = await this.#requireInfo(directory);
+    const files = await this.#there(id, directory, info);
+    await this.#requirePools(info, files);
+    return { info, files };
+  }
+
+  /** Whether a file of the trash has its old name as well. */
+  async #isBack({ path, trashed, original }: Located): Promise<boolean> {
+    if ((await this.#tree.missing(imageAt(path).directory)).length > 0) return false;
+    return await this.#files.lstat(original) !== undefined && await this.#isOne(trashed, original);
+  }
+
+  /**
+   * Takes files away again that were put back. Each has its name in the trash still, or else it stays: this host may have
+   * slept, and another has restored the entry meanwhile.
+   */
+  async #takeBack(directory: string, files: readonly Located[]): Promise<void> {
+    for (const file of files) {
+      const isOurs = await this.#files.lstat(this.#tree.at(directory)) !== undefined;
+      if (!isOurs || !await this.#files.lstat(file.trashed) || !await this.#isBack(file)) continue;
+      await this.#files.unlink(file.original);
+      await this.#prune(splitName(nameBelowRoot(file.path)).directory);
     }
   }
 
   async #tidy(): Promise<void> {
     if ((await this.#tree.missing(TRASH)).length > 0) return;
     const entries = await this.#entries();
-    await this.#giveBack(entries);
+    await this.#claims.giveBack();
+    await this.#sweep(entries);
     if (entries.length === 0) return this.#report([]);
     const now = await this.#now();
     for (const { id, info, busy, files } of entries) {
@@ -557,13 +609,8 @@ export class Trash {
     this.#report(entries);
   }
 
-  /** What was claimed at the last look by the same claim is nobody's any more; it finds nothing there if it is. */
-  async #giveBack(entries: readonly TrashEntry[]): Promise<void> {
-    const names = await this.#files.directories(this.#tree.at(TRASH));
-    const claims = names.filter((name) => CLAIMED.test(name));
-    for (const name of claims.filter((name) => this.#unfinished.has(name))) {
-      await this.#release(CLAIMED.exec(name)?.[1] ?? "", `${TRASH}/${name}`);
-    }
+  /** Removes what was begun, or ended, by the last look already, and has come to nothing since. */
+  async #sweep(entries: readonly TrashEntry[]): Promise<void> {
     // A deletion begins with an empty directory, and an emptying may end with one.
     const bare = entries.filter(({ busy, damage }) => !busy && damage !== "").map(({ id }) => id);
     for (const id of bare.filter((id) => this.#unfinished.has(id))) {
@@ -573,7 +620,7 @@ export class Trash {
     for (const name of probes.filter((name) => this.#unfinished.has(name))) {
       await this.#files.unlink(this.#tree.at(`${TRASH}/${name}`));
     }
-    this.#unfinished = new Set([...claims, ...bare, ...probes]);
+    this.#unfinished = new Set([...bare, ...probes]);
   }
 
   /** Removes what is left of an entry whose files are gone. */
@@ -685,10 +732,6 @@ interface Located extends TrashedFile {
   readonly bytes: number;
 }
 
-function entryName(id: string): string {
-  return `${TRASH}/${id}`;
-}
-
 /** The name of a file in the trash, below /vms/ds. Only in its main part are entries claimed: whoever has that has all. */
 function trashedName(id: string, directory: string, { pool, n }: TrashedFile): string {
   return pool === "" ? `${directory}/${n}` : `${pool}/${entryName(id)}/${n}`;
@@ -710,6 +753,10 @@ function taken(path: string): VirtxError {
 
 function isFull(error: unknown): boolean {
   return ["ENOSPC", "EDQUOT"].includes(errnoCode(error) ?? "");
+}
+
+function unlessConflict(error: unknown): undefined {
+  if (!(error instanceof VirtxError) || error.kind !== "conflict") throw error;
 }
 
 function causeOf(id: string): string {

@@ -19,6 +19,8 @@ export interface DeletedVmsOptions {
   readonly registry: Registry;
   /** Ends what stopped half-way of a VM on this host: it would take away again what is put back. */
   readonly settle: (vm: string) => Promise<void>;
+  /** Which of the files VMs have, each with whose it is. */
+  readonly users: (paths: readonly string[]) => Promise<ReadonlyMap<string, string>>;
   /** Defines a VM on this host, whose disks are there. */
   readonly define: (vm: string, xml: string) => Promise<void>;
   readonly log: Logger;
@@ -107,6 +109,18 @@ export class DeletedVms implements TrashUseCases {
       }
     }
     return { emptied, left };
+  }
+
+  /** Ends the restores and emptyings that this host was cut off at; see {@link Trash.settle}. */
+  async settle(): Promise<void> {
+    const { trash, registry, settle, users } = this.#o;
+    await trash.settle({
+      isDefined: async (vm) => {
+        await settle(vm);
+        return (await registry.everywhere(vm)).length > 0;
+      },
+      used: users,
+    });
   }
 
   /**

@@ -664,6 +664,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     }
   }
 
+  /** Those of the files that a VM has, here or elsewhere, each with whose it is, in words. */
+  async diskUsers(paths: readonly string[]): Promise<ReadonlyMap<string, string>> {
+    return await this.#owners.users(paths, "");
+  }
+
   /** Ends what stopped half-way of a VM, be it there or not. @throws VirtxError why that cannot be yet */
   async settle(uuid: string): Promise<void> {
     const verb = "settle what is half done with";

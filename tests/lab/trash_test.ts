@@ -185,3 +185,55 @@ Deno.test("on a full pool what was deleted first gives way to a new disk", async
   assert.deepEqual((await list()).map(({ id }) => id), [later.id]);
   assert.match(daemon.process.output, new RegExp(`the trash makes room for a new disk.*${oldest.id}`));
 });
+
+Deno.test("a restore or an emptying that kill -9 cuts off is settled when virtxd starts again", async (t) => {
+  await using lab = await TestLab.up({ hosts: 1 });
+  const host = lab.host();
+  const entries = async (daemon: LabDaemon) =>
+    (await daemon.json<{ items: { id: string; busy: boolean }[] }>("GET", "/trash")).items;
+  const points = [
+    ["restore", "trash.claimed", "before"],
+    ["restore", "trash.linked", "before"],
+    ["restore", "create.registered", "before"],
+    ["restore", "create.committed", "after"],
+    ["restore", "trash.emptied", "after"],
+    ["empty", "trash.claimed", "before"],
+    ["empty", "trash.emptied", "after"],
+  ] as const;
+  for (const [action, point, end] of points) {
+    await t.step(`${action}, ${point}: ${end}`, async () => {
+      let uuid = "";
+      {
+        await using daemon = await LabDaemon.start(host);
+        uuid = await daemon.json<string>("POST", "/vms", { vmdef: vmdef("data"), host: "" });
+        await fill(host, "0x5a");
+        await daemon.json("DELETE", `/vms/${uuid}`, { deletestorage: true });
+      }
+      {
+        await using daemon = await LabDaemon.start(host, { env: { VIRTX_TEST_STOP_AT: point } });
+        const [entry] = await entries(daemon);
+        const request = action === "restore"
+          ? daemon.json("POST", `/trash/${entry?.id}/restore`, { host: "" })
+          : daemon.json("DELETE", `/trash/${entry?.id}`);
+        const ended = request.catch(() => {});
+        await daemon.says("halted at a fault point");
+        daemon.process.kill("SIGKILL");
+        await daemon.process.status;
+        await ended;
+      }
+      await using daemon = await LabDaemon.start(host);
+      await until("the entry to be settled", async () => {
+        return (await entries(daemon)).every(({ busy }) => !busy) || undefined;
+      }, 30_000);
+      const [entry] = await entries(daemon);
+      assert.equal(entry === undefined, end === "after");
+      assert.equal(await isThere(host, PATH), action === "restore" && end === "after");
+      if (action === "restore") {
+        if (entry) await daemon.json("POST", `/trash/${entry.id}/restore`, { host: "" });
+        assert.ok(await has(host, "0x5a"), "with its data");
+        await daemon.json("DELETE", `/vms/${uuid}`, { deletestorage: true, now: true });
+      } else if (entry) await daemon.json("DELETE", `/trash/${entry.id}`);
+      assert.deepEqual(await entries(daemon), []);
+    });
+  }
+});

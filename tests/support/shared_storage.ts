@@ -8,6 +8,8 @@ import { Storage, type StorageOptions } from "../../lib/storage/storage.ts";
 import { localTree } from "./local_tree.ts";
 import { TempDir } from "./temp_dir.ts";
 
+const HOST = "00000000-0000-4000-8000-000000000008";
+
 /** A directory of its own that stands for /vms, with /vms/ds in it, and a C library. */
 export class SharedStorage implements AsyncDisposable {
   private constructor(readonly dir: TempDir, readonly libc: Libc) {}
@@ -27,7 +29,14 @@ export class SharedStorage implements AsyncDisposable {
   }
 
   storage(options: Partial<StorageOptions> = {}): Storage {
-    return new Storage({ libc: this.libc, tree: this.tree, blockDevices: [], log: silentLogger, ...options });
+    return new Storage({
+      libc: this.libc,
+      tree: this.tree,
+      hostUuid: HOST,
+      blockDevices: [],
+      log: silentLogger,
+      ...options,
+    });
   }
 
   /** Where a path that begins with /vms really is. */

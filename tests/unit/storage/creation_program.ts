@@ -4,6 +4,7 @@ import { Libc } from "../../../lib/posix/libc.ts";
 import { Storage } from "../../../lib/storage/storage.ts";
 import { localTree } from "../../support/local_tree.ts";
 import { killAtPoint } from "../../support/killed.ts";
+import { numberedUuid } from "../../support/vm_info.ts";
 import { diskAt } from "../../support/shared_storage.ts";
 
 const [point, root, path, end] = Deno.args;
@@ -12,6 +13,7 @@ using libc = Libc.open();
 const storage = new Storage({
   libc,
   tree: localTree(root, libc),
+  hostUuid: numberedUuid(8),
   blockDevices: [],
   log: silentLogger,
   fault: killAtPoint(Number(point)),

@@ -6,12 +6,15 @@ import type { Removal } from "../../../lib/storage/trash.ts";
 import { killAtPoint } from "../../support/killed.ts";
 import { localTree } from "../../support/local_tree.ts";
 
-const [point, root, action, text] = Deno.args;
-if (!point || !root || !text) throw new Error("usage: trash_program.ts POINT ROOT put|restore|empty TEXT");
+const [point, root, action, text, hostUuid] = Deno.args;
+if (!point || !root || !text || !hostUuid) {
+  throw new Error("usage: trash_program.ts POINT ROOT put|restore|empty TEXT HOST");
+}
 using libc = Libc.open();
 const { trash } = new Storage({
   libc,
   tree: localTree(root, libc),
+  hostUuid,
   blockDevices: [],
   log: silentLogger,
   fault: killAtPoint(Number(point)),

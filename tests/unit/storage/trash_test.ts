@@ -8,7 +8,7 @@ import type { Libc } from "../../../lib/posix/libc.ts";
 import { LocalFiles } from "../../../lib/posix/local_files.ts";
 import { Tree } from "../../../lib/posix/tree.ts";
 import type { Storage } from "../../../lib/storage/storage.ts";
-import type { Removal } from "../../../lib/storage/trash.ts";
+import type { KnownVms, Removal } from "../../../lib/storage/trash.ts";
 import { runKilledAt } from "../../support/killed.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
 import { run } from "../../support/run.ts";
@@ -19,6 +19,12 @@ const OS = "/vms/ds/web/os.raw";
 const DATA = "/vms/ds/web/deep/data.raw";
 const ID = numberedUuid(1);
 const DAY_MS = 86_400_000;
+const [HERE, THERE] = [numberedUuid(8), numberedUuid(9)];
+/** What is known of VMs where there are none. */
+const NO_VMS: KnownVms = {
+  isDefined: () => Promise.resolve(false),
+  used: () => Promise.resolve(new Set<string>()),
+};
 
 /** Makes files whose content is their path and a word. */
 async function make(shared: SharedStorage, word: string, ...paths: readonly string[]): Promise<void> {
@@ -34,7 +40,7 @@ async function decide(storage: Storage, paths: readonly string[], id = ID): Prom
     const mark = await storage.mark(path);
     if (mark !== undefined) files.push({ path, mark });
   }
-  return { id, vm: numberedUuid(7), name: "web", host: numberedUuid(8), xml: "<domain/>", files, now: false };
+  return { id, vm: numberedUuid(7), name: "web", host: HERE, xml: "<domain/>", files, now: false };
 }
 
 /** What is in the trash, but for info.json and the storage's own probe. */
@@ -156,7 +162,7 @@ Deno.test("killed at any step, a deletion ends the same way when it is repeated,
     const storage = shared.storage();
     await make(shared, "old", OS, DATA);
     const removal = await decide(storage, [OS, DATA]);
-    const point = await runKilledAt(n, program, shared.root, "put", JSON.stringify(removal));
+    const point = await runKilledAt(n, program, shared.root, "put", JSON.stringify(removal), HERE);
     if (point === undefined) break;
     points.push(point);
     await t.step(`${n}: ${point}`, async () => {
@@ -178,18 +184,31 @@ Deno.test("killed at any step, a deletion ends the same way when it is repeated,
   ]);
 });
 
-Deno.test("killed at any step, a restore or an emptying can be repeated once its claim is given back", async (t) => {
+/** Has a program of this host put files into the trash and restore or empty them, killed at a point; undefined: it was not. */
+async function cutOff(
+  shared: SharedStorage,
+  n: number,
+  action: string,
+  removal: Partial<Removal> = {},
+): Promise<string | undefined> {
+  const storage = shared.storage({ hostUuid: HERE });
+  await make(shared, "old", OS, DATA);
+  await storage.discard({ ...await decide(storage, [OS, DATA]), ...removal });
+  return await runKilledAt(n, program, shared.root, action, ID, HERE);
+}
+
+Deno.test("killed at any step, a restore or an emptying can be repeated once another host has given its claim back", async (t) => {
   for (const action of ["restore", "empty"]) {
     for (let n = 1;; n++) {
       await using shared = await SharedStorage.create();
-      const storage = shared.storage();
-      await make(shared, "old", OS, DATA);
-      await storage.discard(await decide(storage, [OS, DATA]));
-      const point = await runKilledAt(n, program, shared.root, action, ID);
+      const point = await cutOff(shared, n, action);
       if (point === undefined) break;
       await t.step(`${action} ${n}: ${point}`, async () => {
+        const storage = shared.storage({ hostUuid: THERE });
         await assert.rejects(storage.trash.restore(ID), { kind: "conflict", message: /at work on it/ });
+        assert.ok(await storage.trash.settle(NO_VMS));
         await storage.trash.tidy();
+        assert.equal((await storage.trash.list())[0]?.busy, true, "the other host may be at it");
         await storage.trash.tidy();
         await (action === "restore" ? storage.trash.restore(ID) : storage.trash.empty(ID));
         const wanted = action === "restore" ? `${OS} old` : undefined;
@@ -199,6 +218,117 @@ Deno.test("killed at any step, a restore or an emptying can be repeated once its
       });
     }
   }
+});
+
+Deno.test("killed at any step, a restore or an emptying is settled by its own host at once", async (t) => {
+  const defined = { ...NO_VMS, isDefined: () => Promise.resolve(true) };
+  const cases: readonly (readonly [string, KnownVms, string | undefined, readonly string[]])[] = [
+    ["restore", NO_VMS, "<domain/>", ["claimed: kept", "linked: kept", "linked: kept", "emptied: back"]],
+    ["restore", defined, "<domain/>", ["claimed: kept", "linked: kept", "linked: back", "emptied: back"]],
+    ["restore", NO_VMS, undefined, ["claimed: kept", "linked: kept", "linked: back", "emptied: back"]],
+    ["empty", NO_VMS, "<domain/>", ["claimed: kept", "emptied: gone"]],
+  ];
+  for (const [action, vms, xml, expected] of cases) {
+    for (const [n, end] of expected.entries()) {
+      await t.step(`${action}, ${xml ?? "disks only"}, ${n}: ${end}`, async () => {
+        await using shared = await SharedStorage.create();
+        const point = await cutOff(shared, n + 1, action, { xml });
+        const storage = shared.storage({ hostUuid: HERE });
+        assert.ok(await storage.trash.settle(vms));
+        const kept = (await storage.trash.list()).map(({ id, busy }) => `${id} ${busy}`);
+        const isBack = await content(shared, OS) === `${OS} old`;
+        assert.equal(isBack, await content(shared, DATA) === `${DATA} old`);
+        assert.equal(`${point?.slice(6)}: ${isBack ? "back" : kept.length > 0 ? "kept" : "gone"}`, end);
+        assert.deepEqual(kept, end.endsWith("kept") ? [`${ID} false`] : []);
+        assert.equal((await trashed(shared)).length, end.endsWith("kept") ? 2 : 0);
+        if (!end.endsWith("kept")) return;
+        assert.deepEqual(await shared.names(), [], "nothing is left at the old paths");
+        await storage.trash.restore(ID);
+        assert.equal(await content(shared, DATA), `${DATA} old`);
+      });
+    }
+  }
+});
+
+Deno.test("a file that came back by a restore that was cut off stays if a VM has it by now", async () => {
+  await using shared = await SharedStorage.create();
+  await cutOff(shared, 3, "restore");
+  const storage = shared.storage({ hostUuid: HERE });
+  await storage.trash.settle({ ...NO_VMS, used: () => Promise.resolve(new Set([OS])) });
+  assert.deepEqual(await shared.names(), ["web/", "web/os.raw"]);
+  assert.equal((await trashed(shared)).length, 2);
+});
+
+Deno.test("what cannot be settled yet stays to be, and what this life works on is no remains of an earlier one", async () => {
+  await using shared = await SharedStorage.create();
+  await cutOff(shared, 3, "restore");
+  const storage = shared.storage({ hostUuid: HERE });
+  const unknown = () => Promise.reject(new VirtxError("unavailable", "libvirt is away"));
+  assert.equal(await storage.trash.settle({ ...NO_VMS, isDefined: unknown }), false);
+  assert.deepEqual(await shared.names(), ["web/", "web/deep/", "web/deep/data.raw", "web/os.raw"]);
+  assert.ok(await storage.trash.settle(NO_VMS));
+  assert.deepEqual(await shared.names(), []);
+
+  await storage.trash.restore(ID, async () => {
+    assert.ok(await storage.trash.settle(NO_VMS));
+    assert.equal((await storage.trash.list())[0]?.busy, true);
+  });
+  assert.equal(await content(shared, OS), `${OS} old`);
+});
+
+Deno.test("a claim has the form that earlier versions know, and theirs is given back by time alone", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  await make(shared, "old", OS);
+  await storage.discard(await decide(storage, [OS]));
+  const at = shared.at("/vms/ds/.virtxd/trash");
+  await storage.trash.restore(ID, async () => {
+    const [name] = await Array.fromAsync(Deno.readDir(at));
+    assert.match(name?.name ?? "", /^\.([0-9a-f-]{36})\.[0-9a-f-]{36}\.claimed$/);
+  });
+  await storage.discard(await decide(storage, [OS]));
+  await Deno.rename(`${at}/${ID}`, `${at}/.${ID}.7d5ee3f3-51c6-4a0f-9a2f-3ff55c4b1c86.claimed`);
+  const busy = async () => (await storage.trash.list()).map(({ busy }) => busy);
+  assert.ok(await storage.trash.settle(NO_VMS));
+  await storage.trash.tidy();
+  assert.deepEqual(await busy(), [true]);
+  await storage.trash.tidy();
+  assert.deepEqual(await busy(), [false]);
+});
+
+Deno.test("a restore that another host has taken for dead, and repeated, takes nothing away when it fails", async () => {
+  await using shared = await SharedStorage.create();
+  const other = shared.storage({ hostUuid: THERE });
+  let asleep = true;
+  const storage = shared.storage({
+    fault: async (point) => {
+      if (point !== "trash.linked" || !asleep) return;
+      asleep = false;
+      for (let look = 0; look < 2; look++) await other.trash.tidy();
+      await other.trash.restore(ID);
+    },
+  });
+  await make(shared, "old", OS, DATA);
+  await storage.discard(await decide(storage, [OS, DATA]));
+  await assert.rejects(storage.trash.restore(ID), { kind: "storage" });
+  assert.equal(await content(shared, OS), `${OS} old`);
+  assert.equal(await content(shared, DATA), `${DATA} old`);
+});
+
+/** Files on NFS, which repeats a call whose answer was lost. */
+class Repeating extends LocalFiles {
+  override async rename(path: string, to: string): Promise<void> {
+    await super.rename(path, to);
+    if (to.endsWith(".claimed")) await super.rename(path, to);
+  }
+}
+
+Deno.test("an entry is claimed though the answer of the storage was lost", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage({ tree: new Tree(shared.root, new Repeating(shared.libc)) });
+  await make(shared, "old", OS);
+  await storage.discard(await decide(storage, [OS]));
+  assert.deepEqual(await storage.trash.restore(ID), [OS]);
 });
 
 Deno.test("a restore that finds one path taken, or whose VM cannot be defined, changes nothing", async () => {
@@ -359,6 +489,27 @@ Deno.test("where a new disk would not fit, the oldest of what was deleted goes f
   } finally {
     await run("umount", shared.at("/vms/ds"));
   }
+});
+
+Deno.test("where the file system of an entry's files is not mounted, it is neither restored nor emptied", async () => {
+  await using shared = await SharedStorage.create();
+  const storage = shared.storage();
+  const pool = shared.at("/vms/ds/pool");
+  await Deno.mkdir(pool);
+  const path = "/vms/ds/pool/os.raw";
+  await run("mount", "-t", "tmpfs", "none", pool);
+  try {
+    await make(shared, "old", path);
+    await storage.discard({ ...await decide(storage, [path]), xml: undefined });
+  } finally {
+    await run("umount", pool);
+  }
+  const refusal = { kind: "conflict", message: /no file system is mounted at "\/vms\/ds\/pool"/ };
+  await assert.rejects(storage.trash.restore(ID), refusal);
+  await assert.rejects(storage.trash.empty(ID), refusal);
+  assert.deepEqual((await storage.trash.list()).map(({ id, busy }) => [id, busy]), [[ID, false]]);
+  await storage.trash.empty(ID, { force: true });
+  assert.deepEqual(await storage.trash.list(), []);
 });
 
 /** What may happen in any order: to one path, by anybody. */

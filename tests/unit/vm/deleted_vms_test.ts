@@ -24,6 +24,7 @@ function deletedOf(
     inventory: host.inventory,
     registry,
     settle: (vm) => vms.settle(vm),
+    users: (paths) => vms.diskUsers(paths),
     define,
     log: silentLogger,
   });
@@ -146,6 +147,7 @@ Deno.test("what cannot be defined stays in the trash, with its files", async () 
     inventory: host.host.inventory,
     registry: host.registry,
     settle: (vm) => vms.settle(vm),
+    users: (paths) => vms.diskUsers(paths),
     define: (_vm, xml) => vms.redefine(numberedUuid(5), xml),
     log: silentLogger,
   });
