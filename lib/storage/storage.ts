@@ -20,7 +20,8 @@ import { ALWAYS_MOUNTED, type Mounted } from "./mount.ts";
 import { QemuImg } from "./qemu_img.ts";
 import { Leases } from "./leases.ts";
 import { Seeds } from "./seeds.ts";
-import { type Removal, type RemovalOutcome, Trash } from "./trash.ts";
+import { Trash } from "./trash.ts";
+import type { Removal, RemovalOutcome } from "./trash_removal.ts";
 
 /** The largest size that travels as an int32 of MiB. */
 const MAX_SIZE_MIB = 0x7fff_ffff;

@@ -13,7 +13,7 @@ import type {
   VmShutdownOptions,
   VmUpdateOptions,
 } from "../model/vm.ts";
-import type { TrashedState } from "../storage/trash.ts";
+import type { TrashedState } from "../storage/trash_entries.ts";
 import type { Precondition } from "./definition_tag.ts";
 import type { DomainLook, TargetCheck } from "./migration_exchange.ts";
 import type { OperationControl } from "./operation_course.ts";

@@ -2,7 +2,7 @@
 import { silentLogger } from "../../../lib/model/log.ts";
 import { Libc } from "../../../lib/posix/libc.ts";
 import { Storage } from "../../../lib/storage/storage.ts";
-import type { Removal } from "../../../lib/storage/trash.ts";
+import type { Removal } from "../../../lib/storage/trash_removal.ts";
 import { killAtPoint } from "../../support/killed.ts";
 import { localTree } from "../../support/local_tree.ts";
 

@@ -8,7 +8,8 @@ import type { Libc } from "../../../lib/posix/libc.ts";
 import { LocalFiles } from "../../../lib/posix/local_files.ts";
 import { Tree } from "../../../lib/posix/tree.ts";
 import type { Storage } from "../../../lib/storage/storage.ts";
-import type { KnownVms, Removal } from "../../../lib/storage/trash.ts";
+import type { KnownVms } from "../../../lib/storage/trash.ts";
+import type { Removal } from "../../../lib/storage/trash_removal.ts";
 import { runKilledAt } from "../../support/killed.ts";
 import { numberedUuid } from "../../support/vm_info.ts";
 import { run } from "../../support/run.ts";
@@ -313,6 +314,39 @@ Deno.test("a restore that another host has taken for dead, and repeated, takes n
   await assert.rejects(storage.trash.restore(ID), { kind: "storage" });
   assert.equal(await content(shared, OS), `${OS} old`);
   assert.equal(await content(shared, DATA), `${DATA} old`);
+});
+
+/** Files that somebody renames between two looks. */
+class Renamed extends LocalFiles {
+  task: (() => Promise<void>) | undefined;
+
+  override async directories(path: string): Promise<string[]> {
+    const names = await super.directories(path);
+    await this.task?.();
+    this.task = undefined;
+    return names;
+  }
+}
+
+Deno.test("an entry that is claimed while the trash is looked through is among what is there", async () => {
+  await using shared = await SharedStorage.create();
+  const files = new Renamed(shared.libc);
+  const storage = shared.storage({ tree: new Tree(shared.root, files) });
+  await make(shared, "old", OS);
+  await storage.discard(await decide(storage, [OS]));
+  const { promise: listed, resolve } = Promise.withResolvers<void>();
+  let restoring: Promise<unknown> | undefined;
+  files.task = async () => {
+    const claimed = Promise.withResolvers<void>();
+    restoring = shared.storage().trash.restore(ID, () => {
+      claimed.resolve();
+      return listed;
+    });
+    await claimed.promise;
+  };
+  assert.deepEqual((await storage.trash.list()).map(({ id, busy }) => [id, busy]), [[ID, true]]);
+  resolve();
+  await restoring;
 });
 
 /** Files on NFS, which repeats a call whose answer was lost. */
