@@ -37,8 +37,14 @@ export interface DomainReading {
   readonly arriving: boolean;
 }
 
-/** A moment in the order of what was heard; see {@link LocalDomains.moment}. */
+/** A moment on a clock that only goes forward, in milliseconds (performance.now). */
 export type Moment = number;
+
+/**
+ * How late an event may reach us, after an answer of libvirt that is newer than it: the two come over different connections. One
+ * that comes so soon after libvirt was asked, and tells something else, does not say which of them is the newer.
+ */
+const LATE_MS = 2_000;
 
 interface Entry {
   readonly domain: LocalDomain;
@@ -47,6 +53,8 @@ interface Entry {
   readonly counters: VmCounters | undefined;
   /** When its run state was last heard of. */
   readonly heard: Moment;
+  /** When libvirt was last asked for its run state, of the answers that were taken over. */
+  readonly asked: Moment;
 }
 
 const ACTIVE: ReadonlySet<Runstate> = new Set([
@@ -61,7 +69,9 @@ const ACTIVE: ReadonlySet<Runstate> = new Set([
 /**
  * The domains of this host, and their copy in the inventory. An answer of libvirt may be older than an event that
  * overtook it, so whoever asks notes the moment before, and a run state heard of after that moment stays.
- * (Nothing is lost by it: had the answer been the newer one, another event would follow.)
+ * (Nothing is lost by it: had the answer been the newer one, another event would follow.) An event may be older than an
+ * answer, too: one that had arrived before libvirt was asked tells nothing new, and one that arrives soon after that makes
+ * who hears of it ask again.
  */
 export class LocalDomains {
   readonly #host: string;
@@ -72,22 +82,28 @@ export class LocalDomains {
   readonly #leaving = new Set<string>();
   /** Those of them that libvirt has no more. */
   #gone: Set<string> = new Set();
-  #moment: Moment = 0;
 
-  /** @param onDefinition is told when a domain has another definition; undefined: the domain is gone */
+  readonly #now: () => Moment;
+
+  /**
+   * @param onDefinition is told when a domain has another definition; undefined: the domain is gone
+   * @param now the clock of all moments
+   */
   constructor(
     host: string,
     inventory: Inventory,
     onDefinition: (uuid: string, definition: Definition | undefined) => void = () => {},
+    now: () => Moment = () => performance.now(),
   ) {
     this.#host = host;
     this.#inventory = inventory;
     this.#onDefinition = onDefinition;
+    this.#now = now;
   }
 
-  /** Now, in the order of what was heard. */
+  /** Now. */
   get moment(): Moment {
-    return this.#moment;
+    return this.#now();
   }
 
   get(uuid: string): LocalDomain | undefined {
@@ -123,7 +139,8 @@ export class LocalDomains {
     this.#gone.delete(reading.uuid);
     const before = this.#entries.get(reading.uuid);
     const entry = this.#entryOf(reading, before, asked, ts);
-    if (entry !== before) this.#put(entry);
+    if (entry.domain === before?.domain) this.#entries.set(reading.uuid, entry);
+    else this.#put(entry);
   }
 
   /**
@@ -159,8 +176,8 @@ export class LocalDomains {
   leaving(uuid: string, leaves: boolean, ts: number): void {
     if (leaves) this.#leaving.add(uuid);
     else this.#leaving.delete(uuid);
-    const runstate = this.#entries.get(uuid)?.domain.runstate;
-    if (leaves && runstate !== undefined) this.hear(uuid, runstate, ts);
+    const entry = this.#entries.get(uuid);
+    if (leaves && entry) this.#show(entry, entry.domain.runstate, ts, this.moment);
     if (!leaves && this.#gone.delete(uuid)) this.forget(uuid);
   }
 
@@ -169,12 +186,25 @@ export class LocalDomains {
     return this.#leaving.has(uuid) ? Runstate.migrating : runstate;
   }
 
-  /** Takes over a run state that an event told. False: the domain is not known. */
-  hear(uuid: string, told: Runstate, ts: number): boolean {
+  /**
+   * Takes over a run state that an event told.
+   * @param ts UTC milliseconds, for what has changed
+   * @param arrived when the event did
+   * @returns false: libvirt has to be asked, as the domain is not known, or the event may be older than what is
+   */
+  hear(uuid: string, told: Runstate, ts: number, arrived: Moment = this.moment): boolean {
     const entry = this.#entries.get(uuid);
     if (!entry) return false;
+    if (arrived <= entry.asked) return true;
+    const isNews = entry.domain.runstate !== this.#shown(uuid, told);
+    if (isNews && arrived - entry.asked < LATE_MS) return false;
+    this.#show(entry, told, ts, arrived);
+    return true;
+  }
+
+  #show(entry: Entry, told: Runstate, ts: number, heard: Moment): void {
+    const { uuid } = entry.domain;
     const runstate = this.#shown(uuid, told);
-    const heard = ++this.#moment;
     if (entry.domain.runstate === runstate) {
       this.#entries.set(uuid, { ...entry, heard });
     } else {
@@ -187,7 +217,6 @@ export class LocalDomains {
       });
       this.#put({ ...entry, domain, heard, counters: ACTIVE.has(runstate) ? entry.counters : undefined });
     }
-    return true;
   }
 
   /** Takes over the figures of a sample; `atMs` is monotonic, `mhz` that of one CPU. */
@@ -211,7 +240,6 @@ export class LocalDomains {
 
   /** The domain is gone. */
   forget(uuid: string): void {
-    this.#moment++;
     if (this.#leaving.has(uuid)) return void this.#gone.add(uuid);
     if (!this.#entries.delete(uuid)) return;
     this.#onDefinition(uuid, undefined);
@@ -239,12 +267,15 @@ export class LocalDomains {
     if (!before) {
       const stats = Object.freeze({ ...NO_FIGURES, memory_capacity: memoryMiB });
       const domain = Object.freeze({ uuid, summary, xml, flaw, runstate: read, arriving, stats, ts });
-      return { domain, definition, counters: undefined, heard: 0 };
+      return { domain, definition, counters: undefined, heard: 0, asked };
     }
-    const runstate = before.heard > asked ? before.domain.runstate : read;
-    if (before.domain.xml === xml && before.domain.runstate === runstate) return before;
+    const isOvertaken = before.heard > asked;
+    const runstate = isOvertaken ? before.domain.runstate : read;
+    const since = isOvertaken ? before.asked : Math.max(asked, before.asked);
+    if (before.domain.xml === xml && before.domain.runstate === runstate) return { ...before, asked: since };
     return {
       ...before,
+      asked: since,
       definition,
       domain: Object.freeze({
         ...before.domain,

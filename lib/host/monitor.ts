@@ -283,7 +283,8 @@ export class HostMonitor implements AsyncDisposable {
     }
     // One that has arrived is shown with its definition at once, as libvirt tells that from now on
     const isRead = domains.definition(event.uuid)?.xml !== undefined;
-    const told = isRead && runstate !== undefined && domains.hear(event.uuid, runstate, event.at);
+    const told = isRead && runstate !== undefined &&
+      domains.hear(event.uuid, runstate, event.at, event.moment);
     if (!told || REDEFINING.includes(event.event)) this.#readSoon(event.uuid);
     const name = enumName(LifecycleEvent, event.event);
     this.#o.log.debug("libvirt event", { vm: event.uuid, event: name, detail: event.detail });
@@ -353,7 +354,7 @@ export class HostMonitor implements AsyncDisposable {
 
   async #look(): Promise<Look> {
     const { hypervisor, libc } = this.#o;
-    const asked = this.#state?.domains.moment ?? 0;
+    const asked = performance.now();
     const atMs = performance.now();
     const host = {
       cpu: parseCpuTimes(libc.readKernelFile("/proc/stat")),

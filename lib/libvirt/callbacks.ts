@@ -59,7 +59,16 @@ export class CallbackSet implements Disposable {
     this.#runtime = runtime;
     this.#lifecycle = Deno.UnsafeCallback.threadSafe(LIFECYCLE, (_connection, domain, event, detail) => {
       const name = borrowString(libvirt.virDomainGetName(domain));
-      sink.domainEvent({ kind: "lifecycle", uuid: uuidOf(domain), name, event, detail, at: clock() });
+      const uuid = uuidOf(domain);
+      sink.domainEvent({
+        kind: "lifecycle",
+        uuid,
+        name,
+        event,
+        detail,
+        at: clock(),
+        moment: performance.now(),
+      });
       return 0;
     });
     this.#reboot = Deno.UnsafeCallback.threadSafe(GENERIC, (_connection, domain) => {

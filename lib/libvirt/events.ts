@@ -12,6 +12,8 @@ export type DomainEvent =
     readonly detail: number;
     /** When it arrived, UTC milliseconds. */
     readonly at: number;
+    /** The same on a clock that only goes forward (performance.now). */
+    readonly moment: number;
   }
   | {
     readonly kind: "metadata";

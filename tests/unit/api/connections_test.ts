@@ -104,7 +104,7 @@ for (const kind of ["TCP", "a unix socket"] as const) {
     const fixture = apiFixture();
     fixture.inventory.putVm(vmInfo({ uuid: numberedUuid(1), host: HERE }));
     fixture.vms.pause = async () => await gate.promise;
-    await using scene = await serve(kind, { limits: { ...SHORT, idleMs: 300 } }, fixture);
+    await using scene = await serve(kind, { limits: { ...SHORT, idleMs: 2_000 } }, fixture);
     using stream = await connect(scene.to);
     await send(stream, "GET /events HTTP/1.1\r\nHost: localhost\r\n\r\n");
     assert.ok((await stream.read(new Uint8Array(4096)) ?? 0) > 0);
@@ -154,7 +154,7 @@ Deno.test("a client that takes nothing of its answer is cut off, one that is slo
   const { inventory } = fixture;
   const name = "x".repeat(50_000); // so that the list is more than the network holds
   for (let at = 0; at < 300; at++) inventory.putVm(vmInfo({ uuid: numberedUuid(at), host: HERE, name }));
-  await using scene = await serve("TCP", { limits: { ...SHORT, idleMs: 300 } }, fixture);
+  await using scene = await serve("TCP", { limits: { ...SHORT, idleMs: 2_000 } }, fixture);
   using asleep = await connect(scene.to);
   using slow = await connect(scene.to);
   const list = "GET /vms HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n\r\n";

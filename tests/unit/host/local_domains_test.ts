@@ -19,9 +19,12 @@ function reading(runstate: Runstate, title = "web1", uuid = VM): DomainReading {
   return { uuid, definition, runstate, arriving: false };
 }
 
+/** Between any two things that happen a minute passes. */
 function setUp() {
   const inventory = new Inventory();
-  return { inventory, domains: new LocalDomains(HERE, inventory) };
+  let now = 0;
+  const domains = new LocalDomains(HERE, inventory, undefined, () => now += 60_000);
+  return { inventory, domains };
 }
 
 Deno.test("an answer that an event overtook brings its definition, but not its run state", () => {
@@ -45,6 +48,25 @@ Deno.test("an event that tells what is known already still outdates answers unde
   domains.learn(reading(poweroff), asked, 3);
   assert.equal(inventory.vm(VM)?.runstate, running);
   assert.equal(inventory.vm(VM)?.ts, 1);
+});
+
+Deno.test("an event that had arrived before libvirt was asked does not bring back what was before", () => {
+  const { inventory, domains } = setUp();
+  const before = domains.moment;
+  domains.learn(reading(poweroff), domains.moment, 1);
+  assert.equal(domains.hear(VM, running, 2, before), true);
+  assert.equal(inventory.vm(VM)?.runstate, poweroff);
+});
+
+Deno.test("of an event that comes soon after libvirt was asked, and tells something else, libvirt is asked", () => {
+  const { inventory, domains } = setUp();
+  const asked = domains.moment;
+  domains.learn(reading(poweroff), asked, 1);
+  assert.equal(domains.hear(VM, poweroff, 2, asked + 1), true);
+  assert.equal(domains.hear(VM, running, 3, asked + 2), false);
+  assert.equal(inventory.vm(VM)?.runstate, poweroff);
+  domains.learn(reading(running), domains.moment, 4);
+  assert.equal(inventory.vm(VM)?.runstate, running);
 });
 
 Deno.test("an event about a domain that is not known is refused, so that it gets read", () => {
