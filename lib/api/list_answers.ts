@@ -79,7 +79,7 @@ export class ListAnswers<Query, Entry extends object> {
   #body(key: string, query: Query, version: number): Body {
     const kept = this.#bodies.get(key);
     const now = this.#clock();
-    if (kept?.version === version && now - kept.madeMs < BODY_MS) {
+    if (kept?.version === version && Math.abs(now - kept.madeMs) < BODY_MS) {
       this.#bodies.delete(key);
       this.#bodies.set(key, kept);
       return kept;

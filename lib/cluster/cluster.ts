@@ -557,15 +557,12 @@ export class Cluster implements Disposable {
       });
       if (after?.cstate === HostState.active) this.#dismissed.delete(uuid);
       if (this.#dismissed.has(uuid)) continue;
-      if (!after) { // what was known of it stays, see KnownHosts
-        this.#forget(uuid);
-        inventory.setHostState(uuid, HostState.failed);
-        const known = inventory.host(uuid);
-        if (known) inventory.putHost(known); // who watches is to see that Serf does not know it any more
-        continue;
-      }
-      inventory.setSource(uuid, after.peer.prototype ? "prototype" : "host");
-      inventory.setHostState(uuid, after.cstate);
+      if (after) inventory.setSource(uuid, after.peer.prototype ? "prototype" : "host");
+      else this.#forget(uuid); // what was known of it stays, see KnownHosts
+      inventory.setHostState(uuid, after?.cstate ?? HostState.failed);
+      const known = inventory.host(uuid);
+      if (known) inventory.putHost(known); // lists show what Serf tells of it, too: that is news to who watches
+      if (!after) continue;
       const isBack = after.cstate === HostState.active && before?.cstate !== HostState.active;
       if (isBack && after.peer.prototype) {
         this.#prototypes.meet(uuid);

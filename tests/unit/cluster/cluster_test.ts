@@ -347,6 +347,26 @@ Deno.test("a host whose UUID is taken does not join, and one that is cloned late
   assert.ok(sim.agrees());
 });
 
+Deno.test("that a host runs another version now is news to those who list the hosts", async () => {
+  using sim = new ClusterSim({ hosts: 2, vmsPerHost: 0 });
+  await sim.start();
+  const [one, two] = sim.hosts;
+  assert.ok(one && two);
+  await sim.time.pass(5000);
+  let before = 0;
+  await two.agent.setTags({ virtxd: "1" });
+  await sim.time.until(
+    () => {
+      if (one.cluster?.member(two.uuid)?.peer.earlier) return true;
+      before = one.inventory.hostTable.version;
+      return false;
+    },
+    10_000,
+    10,
+  );
+  assert.ok(one.inventory.hostTable.version > before);
+});
+
 Deno.test("a host alone keeps its inventory and answers for it", async () => {
   using sim = new ClusterSim({ hosts: 1, vmsPerHost: 5 });
   const [host] = sim.hosts;
