@@ -78,9 +78,12 @@ const LANES = {
   migrations: { size: 4 },
   powerOff: { size: 3 },
 } as const;
-/** Changes, starts and migrations together: each may hold a worker of libvirtd's for good, which has 20 and others to serve. */
+/**
+ * Changes, starts, migrations and questions to other hosts' libvirts together: each may hold a thread for good, and each but the
+ * last a worker of libvirtd's, which has 20 and others to serve.
+ */
 const BUDGET = 14;
-/** How many other hosts' libvirts are asked at a time, and how many may leave a question unanswered, each of which takes a thread. */
+/** How many other hosts' libvirts are asked at a time, and how many may leave a question unanswered. */
 const REMOTES = 2, SILENT_REMOTES = 4;
 /** How long a connection to one of them may take to be closed, before it counts as one that hangs. */
 const REMOTE_CLOSE_MS = 1_000;
@@ -124,6 +127,7 @@ export class Hypervisor implements AsyncDisposable {
   readonly #health: Health | undefined;
   readonly #looking = new KeyedMutex();
   readonly #remotes = new Semaphore(REMOTES);
+  readonly #budget = new Budget(BUDGET);
   /** Connections to other hosts that do not come about, or do not end, by URI. */
   readonly #hanging = new Map<string, Promise<unknown>>();
   /** What takes libvirt's job on a domain waits for it here, where it takes no thread and none of libvirtd's workers. */
@@ -171,7 +175,7 @@ export class Hypervisor implements AsyncDisposable {
       this.#connections = new Connections(() => this.#link.open());
       const common = { connections: this.#connections, unanswered };
       const patient = { ...common, patienceMs: patienceMs * SLOW_SHARE };
-      const budget = new Budget(BUDGET);
+      const budget = this.#budget;
       this.#queries = new Lane({ ...common, ...LANES.queries, timeoutMs: queryTimeoutMs });
       this.#looks = new Lane({ ...patient, ...LANES.looks, timeoutMs: queryTimeoutMs });
       this.#samples = new Lane({ ...common, ...LANES.samples, timeoutMs: queryTimeoutMs });
@@ -463,7 +467,8 @@ export class Hypervisor implements AsyncDisposable {
 
   /**
    * Asks the libvirt of another host, over a connection for this task alone.
-   * @throws VirtxError unreachable: why it cannot be reached, and what helps; and what the task throws
+   * @throws VirtxError unreachable: why it cannot be reached, and what helps; unavailable: too many calls are not answered; and
+   *   what the task throws
    */
   async remote<T>(address: string, task: (libvirt: RemoteLibvirt) => Promise<T>): Promise<T> {
     const uri = remoteUri(address);
@@ -478,16 +483,30 @@ export class Hypervisor implements AsyncDisposable {
       if (this.#hanging.size >= SILENT_REMOTES) {
         throw new VirtxError("unreachable", "the libvirts of too many other hosts do not answer this one");
       }
+      if (this.#budget.exhausted) {
+        const unanswered = this.#calls.describe() ?? "too many calls are under way";
+        throw new VirtxError("unavailable", `libvirt could not be asked: ${unanswered}`, {
+          retryAfterS: RETRY_AFTER_S,
+        });
+      }
+      this.#budget.take();
       const later = (work: Promise<unknown>) => {
-        const forget = () => this.#hanging.delete(uri);
+        const forget = () => {
+          this.#hanging.delete(uri);
+          this.#budget.give();
+        };
         this.#hanging.set(uri, work.then(forget, forget));
       };
-      const connection = await openRemote(this.#runtime, uri, later);
       try {
-        return await task(new RemoteLibvirt(connection, uri));
+        const connection = await openRemote(this.#runtime, uri, later);
+        try {
+          return await task(new RemoteLibvirt(connection, uri));
+        } finally {
+          const closing = connection.close(); // which waits for a call that is not answered
+          if (!await settlesWithin(REMOTE_CLOSE_MS, closing)) later(closing);
+        }
       } finally {
-        const closing = connection.close(); // which waits for a call that is not answered
-        if (!await settlesWithin(REMOTE_CLOSE_MS, closing)) later(closing);
+        if (!this.#hanging.has(uri)) this.#budget.give();
       }
     });
   }

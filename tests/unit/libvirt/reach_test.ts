@@ -4,27 +4,12 @@ import { DomainState } from "../../../lib/libvirt/constants.ts";
 import { isLetThrough, knock, openRemote } from "../../../lib/libvirt/reach.ts";
 import { RemoteLibvirt } from "../../../lib/libvirt/remote.ts";
 import { Runtime } from "../../../lib/libvirt/runtime.ts";
-import { inBackground } from "../../../lib/model/background.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
+import { daemon, HOSTNAME } from "../../support/tcp_daemon.ts";
 
-const HOSTNAME = "127.0.0.1";
 /** REMOTE_PROC_AUTH_LIST, as a client of libvirt's own sends it. */
 const AUTH_LIST = "0000001c 20008086 00000001 00000042 00000000 00000000 00000000";
-
-/** Something that listens, and what it does with what it is sent. */
-function daemon(answer: (connection: Deno.TcpConn, asked: string) => Promise<void> | void) {
-  const listener = Deno.listen({ hostname: HOSTNAME, port: 0 });
-  const serve = async () => {
-    for await (const connection of listener) {
-      const bytes = new Uint8Array(100);
-      const length = await connection.read(bytes) ?? 0;
-      await answer(connection, bytes.subarray(0, length).toHex().replace(/.{8}(?=.)/g, "$& "));
-    }
-  };
-  inBackground(serve());
-  return { port: listener.addr.port, [Symbol.dispose]: () => listener.close() };
-}
 
 Deno.test("a daemon that answers what every client asks first can be reached", async () => {
   const asked: string[] = [];

@@ -14,9 +14,12 @@ import {
   SERVED_TITLE,
   SERVED_XML,
 } from "../../support/libvirt_server.ts";
+import { daemon, HOSTNAME } from "../../support/tcp_daemon.ts";
 import { XdrWriter } from "../../support/xdr.ts";
 
 const log = silentLogger;
+/** Of other hosts' libvirts. */
+const LIBVIRT_PORT = 16_509;
 const { uuid } = SERVED_DOMAIN;
 
 Deno.test("libvirt goes away and comes back: both are told, events flow again, nothing leaks", async () => {
@@ -149,6 +152,14 @@ Deno.test("when too many calls are stuck, the next fails in time too, and all is
     error.message,
     /could not be asked for 0.6 s: it does not answer about VM "0", VM "1", 12 others$/,
   );
+  using _other = daemon(async (connection) => {
+    await connection.write(new Uint8Array(36));
+    connection.close();
+  }, LIBVIRT_PORT);
+  await assert.rejects(hypervisor.remote(HOSTNAME, () => assert.fail("it is asked")), {
+    kind: "unavailable",
+    message: /^libvirt could not be asked: it does not answer about VM "0", VM "1", 12 others$/,
+  });
   assert.equal((await hypervisor.state(otherDomain(3))).state, 5); // a look is another matter
   await hypervisor.destroy(otherDomain(3), { graceful: false }); // and so is the end
   assert.equal(server.calls(Procedure.destroyFlags), 1);
