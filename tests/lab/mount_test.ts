@@ -109,7 +109,9 @@ Deno.test("what is not mounted any more is not written to, and what was there go
   await create(daemon, "again");
   await daemon.ready(KNOWN_MS);
 
-  await host.exec(["mount", "-o", "remount,bind,ro", "/vms"]);
+  await until("nothing to be written just now", async () => {
+    return (await host.run(["mount", "-o", "remount,bind,ro", "/vms"])).code === 0 || undefined;
+  }, 30_000);
   await refused(create(daemon, "new"), /the storage at \/vms is mounted read-only/);
   await host.exec(["mount", "-o", "remount,bind,rw", "/vms"]);
   await host.exec(["umount", "--lazy", "/vms"]);
