@@ -38,7 +38,7 @@ export class ApiClient implements Disposable {
     this.#o = options;
     const socket = options.address.startsWith("unix:") ? options.address.slice("unix:".length) : undefined;
     this.#base = socket === undefined ? options.address.replace(/\/$/, "") : "http://localhost";
-    this.#transport = new Transport(socket);
+    this.#transport = new Transport({ socket });
   }
 
   [Symbol.dispose](): void {

@@ -2,6 +2,7 @@ import { OpenAPIHono, type z } from "@hono/zod-openapi";
 import type { Context } from "hono";
 import type { FieldIssue } from "../model/error.ts";
 import { isUuid } from "../model/uuid.ts";
+import { requireInTime } from "./arrival.ts";
 import { type BodyReader, invalidRequest, NO_BODY } from "./body.ts";
 import { describeOperation } from "./describe.ts";
 import type { Exchange } from "./exchange.ts";
@@ -249,6 +250,7 @@ async function serveBody<Query extends z.ZodObject, Body extends z.ZodType>(
   bodies: BodyReader,
 ): Promise<Response> {
   const { bytes, value } = await readBody(input, bodies);
+  requireInTime(input.request.headers);
   const body = checkBody(operation.body, value, issues);
   if (issues.length > 0) throw invalidRequest(issues);
   return await handler({ ...input, body, bytes });

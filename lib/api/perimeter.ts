@@ -2,6 +2,7 @@ import type { Clock } from "../model/clock.ts";
 import { isDefect } from "../model/defect.ts";
 import { VirtxError } from "../model/error.ts";
 import type { LogFields, Logger, LogLevel } from "../model/log.ts";
+import { ARRIVE_BY_HEADER, moment, MOMENT_HEADER } from "./arrival.ts";
 import { type BrowserGuard, isSafe } from "./browser_guard.ts";
 import type { Connection, Exchange } from "./exchange.ts";
 import { OPERATION_HEADER } from "./passing.ts";
@@ -134,6 +135,7 @@ export class Perimeter {
   #finish(exchange: Exchange, response: Response): Response {
     const { readsOnly } = exchange;
     if (readsOnly && exchange.passedTo === undefined) this.#setAges(response);
+    if (exchange.request.headers.has(ARRIVE_BY_HEADER)) response.headers.set(MOMENT_HEADER, moment());
     if (exchange.tracked !== undefined) response.headers.set(OPERATION_HEADER, exchange.tracked);
     const isLogged = !readsOnly || exchange.failure !== undefined || this.#o.level() === "debug";
     if (isLogged || exchange.isOwnId) response.headers.set("x-request-id", exchange.id);

@@ -1,4 +1,5 @@
 import { createApp } from "../api/app.ts";
+import { PeerClocks } from "../api/arrival.ts";
 import { HttpMigrationPeers } from "../api/http_migrations.ts";
 import { Listeners } from "../api/listen.ts";
 import type { Readiness } from "../api/service_operations.ts";
@@ -144,7 +145,7 @@ export class Daemon {
     );
     signal.throwIfAborted();
 
-    const transport = held.use(new Transport());
+    const transport = held.use(new Transport({ clocks: new PeerClocks() }));
     const cluster = await openCluster(held, {
       config,
       inventory,

@@ -1,4 +1,5 @@
 import type { ApiOptions } from "../../lib/api/app.ts";
+import { PeerClocks } from "../../lib/api/arrival.ts";
 import { Listeners } from "../../lib/api/listen.ts";
 import { Transport } from "../../lib/api/transport.ts";
 import type { HostMember } from "../../lib/cluster/members.ts";
@@ -54,7 +55,7 @@ export class ApiCluster implements AsyncDisposable {
     await using held = new AsyncDisposableStack();
     const members = new Map<string, HostMember>();
     const complaints: string[] = [];
-    const transport = held.use(new Transport());
+    const transport = held.use(new Transport({ clocks: new PeerClocks() }));
     const hosts: ApiHost[] = [];
     const doubt: { reason: string | undefined } = { reason: undefined };
     for (let number = 1; number <= count; number++) {
