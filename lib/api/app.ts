@@ -84,7 +84,7 @@ export interface Api {
   interrupt(): void;
 }
 
-/** The REST API of interop.md §1. */
+/** The REST API of protocol.md §1. */
 export function createApp(o: ApiOptions): Api {
   const { hostUuid, inventory, vms, operations, cluster, transport } = o;
   const others = cluster && transport && { cluster, transport };

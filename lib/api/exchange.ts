@@ -22,7 +22,7 @@ export interface Exchange {
   /** Whether it is the request's own. */
   readonly isOwnId: boolean;
   readonly startedMs: number;
-  /** The operation of interop.md §1, once the path is known. */
+  /** The operation of protocol.md §1, once the path is known. */
   operation: string | undefined;
   /** Whether it changes nothing. */
   readsOnly: boolean;

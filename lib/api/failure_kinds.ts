@@ -3,7 +3,7 @@ import type { ErrorKind } from "../model/error.ts";
 /** What the type of every problem of virtxd begins with. */
 export const TYPE_PREFIX = "urn:virtx:problem:";
 
-/** The one place where a kind of failure becomes a status (interop.md §1, "Errors of the prototype"). */
+/** The one place where a kind of failure becomes a status (protocol.md §1, "Errors of the prototype"). */
 const MEANINGS: Readonly<Record<ErrorKind, { readonly status: number; readonly title: string }>> = {
   invalid: { status: 400, title: "The request is not valid" },
   denied: { status: 403, title: "The request is not permitted" },

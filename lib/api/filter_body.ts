@@ -2,7 +2,7 @@ import type { FieldIssue } from "../model/error.ts";
 
 /**
  * The filters that the prototype's client sends in the body of a list request, `{"filter": {…}}`, with every field that
- * there is; those that are empty or 0 are not set (interop.md §1).
+ * there is; those that are empty or 0 are not set (protocol.md §1).
  */
 
 /** The query parameter that means the same as a field of the filter, by the field's path in it. */

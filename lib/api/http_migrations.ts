@@ -54,7 +54,7 @@ export class HttpMigrationPeers implements MigrationPeers {
 
   async seeArrival(host: string, vm: string, signal: AbortSignal): Promise<void> {
     if (this.isPrototype(host)) {
-      await this.#ask(host, "PUT", `/vms/${vm}/register`, signal, { host }); // interop.md §1, VmRegister
+      await this.#ask(host, "PUT", `/vms/${vm}/register`, signal, { host }); // protocol.md §1, VmRegister
       return;
     }
     await this.look(host, vm, signal);

@@ -34,7 +34,7 @@ export interface MemberFacts {
 
 export type MemberOf = (host: string) => MemberFacts;
 
-/** What is answered from the inventory alone (interop.md §1): both lists, hosts, and the states of VMs. */
+/** What is answered from the inventory alone (protocol.md §1): both lists, hosts, and the states of VMs. */
 export function addInventoryOperations(
   endpoints: Endpoints,
   o: {

@@ -19,7 +19,7 @@ function toFieldIssues(issue: z.core.$ZodIssue): FieldIssue[] {
   return issue.keys.map((key) => ({ field: fieldName([...issue.path, key]), message: issue.message }));
 }
 
-/** A path as interop.md and the model write it: `vmdef.disks[0].path`. */
+/** A path as definitions have it: `vmdef.disks[0].path`. */
 function fieldName(path: readonly PropertyKey[]): string {
   let name = "";
   for (const step of path) {

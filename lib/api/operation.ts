@@ -9,7 +9,7 @@ import type { Patience } from "./passing.ts";
  * route, the validation, the handler's types and the operation's part of the OpenAPI document.
  */
 export interface Operation<Query extends z.ZodObject, Body extends z.ZodType> {
-  /** The operationId, as in interop.md §1. */
+  /** The operationId, as in protocol.md §1. */
   readonly id: string;
   readonly method: "get" | "post" | "put" | "delete";
   /** An OpenAPI path template; the only parameter that paths have is {uuid}. */

@@ -16,7 +16,7 @@ import { JSON_TYPE } from "./respond.ts";
 import type { Transport } from "./transport.ts";
 import { WebSocketClient } from "./websocket_client.ts";
 
-/** What a host sets on a request that it passes on, so that none travels in a circle (interop.md §1). */
+/** What a host sets on a request that it passes on, so that none travels in a circle (protocol.md §1). */
 export const LOOP_HEADER = "x-virtx-loop";
 /**
  * On an answer with status 508: the UUID of the host that the request is for, as far as the answering host knows. On that of an
@@ -104,7 +104,7 @@ export interface PassedSocket {
   readonly host: string;
 }
 
-/** Passes requests on to other hosts (interop.md §1), each to one, once. */
+/** Passes requests on to other hosts (protocol.md §1), each to one, once. */
 export class Passing {
   readonly #o: PassingOptions;
   readonly #budget = new BodyBudget({

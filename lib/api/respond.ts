@@ -12,7 +12,7 @@ export function weightOf(response: Response): number | undefined {
 
 /**
  * An answer with a body, kept by nobody unless its headers are made to say otherwise. Deno.serve states the length of
- * bodies that are whole, as this API's are: the prototype's client takes a chunked answer for an error (interop.md §1).
+ * bodies that are whole, as this API's are: the prototype's client takes a chunked answer for an error (protocol.md §1).
  * Headers are set one by one because an init object with several costs ten times as much.
  */
 export function respond(

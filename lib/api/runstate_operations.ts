@@ -17,7 +17,7 @@ import type { ErrorKind } from "../model/error.ts";
 /** How a change of state may fail. */
 const FAILURES: readonly ErrorKind[] = ["conflict", "refused", "unavailable", "timeout"];
 
-/** What is done with running VMs (interop.md §1): boot, shutdown, pause, resume, migration. */
+/** What is done with running VMs (protocol.md §1): boot, shutdown, pause, resume, migration. */
 export function addRunstateOperations(
   endpoints: Endpoints,
   o: { readonly vms: VmUseCases; readonly tracking: Tracking },

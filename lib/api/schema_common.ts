@@ -2,7 +2,7 @@ import { z } from "@hono/zod-openapi";
 import { INT16_MAX, INT32_MAX } from "../model/limits.ts";
 import { isUuid } from "../model/uuid.ts";
 
-/** What the schemas of requests and answers are made of. Types are those of interop.md §1. */
+/** What the schemas of requests and answers are made of. Types are those of protocol.md §1. */
 
 /** A UUID as {@link isUuid} has it. */
 export const UUID_PATTERN = "^[0-9a-f]{8}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{4}-[0-9a-f]{12}$";
@@ -39,7 +39,7 @@ export function int32(description: string, maximum: number = INT32_MAX, minimum 
   return z.int().min(minimum).max(maximum).openapi({ format: "int32", description });
 }
 
-/** int64 of interop.md; JavaScript is exact up to 2^53. */
+/** int64 of protocol.md §1; JavaScript is exact up to 2^53. */
 export function int64(description: string) {
   return z.int().min(0).openapi({ format: "int64", description });
 }

@@ -5,7 +5,7 @@ import { HOST_PARTS, type HostCondition } from "../model/host_condition.ts";
 import { INT32_MAX } from "../model/limits.ts";
 import { enumeration, flag, int16, int32, int64, text, timestamp, Uuid } from "./schema_common.ts";
 
-/** The shapes of hosts as they travel (interop.md §1, §5). No request has them, so nothing is checked against them. */
+/** The shapes of hosts as they travel (protocol.md §1, §5). No request has them, so nothing is checked against them. */
 
 export const HostStateSchema = enumeration("HostState", "State of a host in the cluster", HostState);
 

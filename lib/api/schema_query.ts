@@ -7,7 +7,7 @@ import type { DefinitionPermissions } from "../model/vm.ts";
 import { Uuid } from "./schema_common.ts";
 
 /**
- * The query parameters of the lists: the filters of interop.md §1 "List filters", of which all that are given must hold,
+ * The query parameters of the lists: the filters of protocol.md §1 "List filters", of which all that are given must hold,
  * and paging. Each arrives as text.
  */
 

@@ -41,7 +41,7 @@ import {
 } from "./schema_common.ts";
 
 /**
- * The shapes of VMs as they travel (interop.md §1). What a request may leave out has the zero value of the prototype, whose
+ * The shapes of VMs as they travel (protocol.md §1). What a request may leave out has the zero value of the prototype, whose
  * sample definitions do. Here types, ranges and unknown fields are checked; texts and what fields mean together are
  * rules of the model.
  */

@@ -60,7 +60,7 @@ const DRY_RUN: Answer = {
   schema: DefinitionVerdictSchema,
 };
 
-/** What is done with definitions of VMs (interop.md §1): create, get, update, delete, register. */
+/** What is done with definitions of VMs (protocol.md §1): create, get, update, delete, register. */
 export function addVmOperations(
   endpoints: Endpoints,
   o: {

@@ -1,6 +1,6 @@
 import { VirtxError } from "../model/error.ts";
 
-/** Writes the binary encoding of gossip (interop.md §2): little endian, no padding, lengths and counts as uint16. */
+/** Writes the binary encoding of gossip (protocol.md §2): little endian, no padding, lengths and counts as uint16. */
 export class ByteWriter {
   readonly #bytes: Uint8Array<ArrayBuffer>;
   readonly #view: DataView;

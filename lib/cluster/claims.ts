@@ -70,7 +70,7 @@ const GUEST_STRENGTH = 4;
  * Negative: a is to be shown rather than b. The order is total. A guest that this host's libvirt has is shown here, whatever
  * others say; beyond that the order is made of nothing but the claims, so all hosts that know the same decide the same,
  * whatever came first. Clocks count only between claims that are as strong, such as two definitions of a VM that is off on
- * two hosts, and between prototype hosts, of which the newer word counts (interop.md §2).
+ * two hosts, and between prototype hosts, of which the newer word counts (protocol.md §2).
  */
 export function compareClaims(a: VmEntry, b: VmEntry, sourceOf: (host: string) => ClaimSource): number {
   const [ofA, ofB] = [sourceOf(a.host), sourceOf(b.host)];

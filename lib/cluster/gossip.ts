@@ -158,7 +158,7 @@ export class Gossip implements Disposable {
     const { stamp } = this.#o.origin;
     if (!after) {
       if (!before) return true;
-      // A host of the prototype takes the newer word (interop.md §2): of a VM that another host has by now, that host's.
+      // A host of the prototype takes the newer word (protocol.md §2): of a VM that another host has by now, that host's.
       const isElsewhere = this.#o.inventory.vm(before.uuid) !== undefined;
       const ts = isElsewhere ? before.ts : Math.max(before.ts, this.#o.clock());
       const event = { ...before, runstate: Runstate.deleted, ts };

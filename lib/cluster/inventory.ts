@@ -34,7 +34,7 @@ const OFF: readonly Runstate[] = [Runstate.poweroff, Runstate.crashed];
 const NO_CLAIMS: ReadonlyMap<string, VmEntry> = new Map();
 
 /**
- * All hosts and VMs that are known of, in memory: what the lists and VmRunstateGet are answered from (interop.md §1).
+ * All hosts and VMs that are known of, in memory: what the lists and VmRunstateGet are answered from (protocol.md §1).
  * Entries are frozen and replaced, never changed in place, so whoever holds one may cache what it derives from it.
  * It is told, it decides nothing but this: of several hosts that claim a VM, whose claim is shown (see compareClaims). The
  * others are kept, so that when one goes, the next shows.

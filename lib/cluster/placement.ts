@@ -18,7 +18,7 @@ const ASKED = 16;
 
 /**
  * How loaded a host would be with a VM more: the greater of its shares of memory and of CPU that are promised or in use
- * (interop.md §5: reserved by VMs and used by the host itself). What is not known does not count.
+ * (protocol.md §5: reserved by VMs and used by the host itself). What is not known does not count.
  */
 export function resourceLoad({ memory, hp, cpu }: Hostresources, { memoryMiB, hugepages }: Demand): number {
   const load = Math.max(

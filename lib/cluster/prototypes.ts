@@ -11,7 +11,7 @@ import type { Timers } from "./timers.ts";
 /** How many deletions and moves are remembered; who tells of more than that in the time has older ones forgotten. */
 const ENDED_MAX = 10_000;
 
-/** It repeats every VM each 15 s (interop.md §2); what it has left out so often that loss is no explanation is gone. */
+/** It repeats every VM each 15 s (protocol.md §2); what it has left out so often that loss is no explanation is gone. */
 const FORGOTTEN_MS = 5 * 60_000;
 /** After this long it has said each of them once. */
 const TOLD_MS = 20_000;

@@ -10,7 +10,7 @@ import { type HostReport, readReport, writeReport } from "./host_report.ts";
 import type { Stamp } from "./stamp.ts";
 
 /**
- * The records that hosts gossip, as payloads of Serf's user events (interop.md §2): after the prototype's fields stands the
+ * The records that hosts gossip, as payloads of Serf's user events (protocol.md §2): after the prototype's fields stands the
  * origin's stamp (epoch int64, sequence int64, digest uint64), which the prototype does not look at, and in an HI after that
  * the host's report, which earlier versions do not look at.
  */

@@ -6,7 +6,7 @@ import type { Inventory } from "./inventory.ts";
 import { encodeHostInfo, encodeVmInfo, hostInfoOf, RECORD_NAMES } from "./records.ts";
 import type { Timers } from "./timers.ts";
 
-/** The prototype expects to be told of everything again after this time (interop.md §2). */
+/** The prototype expects to be told of everything again after this time (protocol.md §2). */
 const CYCLE_MS = 15_000;
 /** Of a VI, encoded; to tell how long a cycle must take. */
 const USUAL_VI_BYTES = 200;

@@ -23,7 +23,7 @@ export interface Page<T> {
   readonly total: number;
 }
 
-/** The filters of VmListOptions (interop.md "List filters"): all that are set must hold. */
+/** The filters of VmListOptions (protocol.md §1, "List filters"): all that are set must hold. */
 export interface VmQuery extends PageOptions<VmKey> {
   /** Part of the name. */
   readonly name?: string | undefined;
@@ -40,7 +40,7 @@ export interface VmQuery extends PageOptions<VmKey> {
   readonly ts?: number | undefined;
 }
 
-/** The filters of HostListOptions (interop.md "List filters"): all that are set must hold. */
+/** The filters of HostListOptions (protocol.md §1, "List filters"): all that are set must hold. */
 export interface HostQuery extends PageOptions<HostKey> {
   /** Part of the name. */
   readonly name?: string | undefined;

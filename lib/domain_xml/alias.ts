@@ -2,7 +2,7 @@ import { DiskBus, DiskManagement, DiskProvisioning } from "../model/enums.ts";
 import type { Disk } from "../model/vm.ts";
 
 /**
- * Disk aliases (interop.md §4): `ua-<man>_<prov>_<controller type>_<controller model>_<index>`. libvirt keeps aliases
+ * Disk aliases (protocol.md §4): `ua-<man>_<prov>_<controller type>_<controller model>_<index>`. libvirt keeps aliases
  * that begin with "ua-" in inactive XML, so what the XML has no place for is written there.
  */
 

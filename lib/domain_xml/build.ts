@@ -9,14 +9,14 @@ import type { DomainContext } from "./context.ts";
 import { element, printXml, type XmlElement } from "./element.ts";
 import { type Asked, metadataElement } from "./metadata.ts";
 
-/** The machine type that a firmware implies (interop.md §1); aarch64 has one for all. */
+/** The machine type that a firmware implies (protocol.md §1); aarch64 has one for all. */
 export function machineType(arch: string, firmware: Firmware): string {
   if (arch === "aarch64") return "virt";
   return firmware === Firmware.uefi ? "q35" : "pc";
 }
 
 /**
- * Writes a definition as libvirt domain XML (interop.md §4), for virDomainDefineXMLFlags on the host of the context.
+ * Writes a definition as libvirt domain XML (protocol.md §4), for virDomainDefineXMLFlags on the host of the context.
  * What that host cannot do and the guest can do without is left out; what it asked for and cannot be seen in the XML
  * then is kept in the metadata, so that {@link parseDomainXml} gives back the same definition. The definition must be
  * valid. The records of `operations` that the VM has already go along.
@@ -185,7 +185,7 @@ export function interfaceElement(net: Net, vlanid: number): XmlElement {
 }
 
 /**
- * The devices that every guest has alike. There is no channel for a SPICE agent (interop.md §4): libvirt refuses "spicevmc" without
+ * The devices that every guest has alike. There is no channel for a SPICE agent (protocol.md §4): libvirt refuses "spicevmc" without
  * SPICE graphics, and a guest with QEMU's own end of it ("qemu-vdagent") cannot be migrated.
  */
 function fixedDevices(context: DomainContext): readonly XmlElement[] {

@@ -18,7 +18,7 @@ export function effectiveCpuModel(model: string, context: DomainContext): string
 }
 
 /**
- * `<cpu>` (interop.md §4). libvirt's sockets are those of all nodes; a definition with several nodes has a NUMA cell
+ * `<cpu>` (protocol.md §4). libvirt's sockets are those of all nodes; a definition with several nodes has a NUMA cell
  * for each, with an even share of CPUs and memory.
  */
 export function cpuElement(def: Vmdef, context: DomainContext): XmlElement {
@@ -61,7 +61,7 @@ const AMD_HOLE_MIB = 1012 * 1024;
 const AMD_HOLE_END_MIB = 1024 * 1024;
 
 /**
- * The physical address bits that a guest needs. Its memory alone, as interop.md §4 has it, would be too few: QEMU does not
+ * The physical address bits that a guest needs. Its memory alone, as protocol.md §4 has it, would be too few: QEMU does not
  * start a q35 guest of 32 GiB with 36 bits ("phys-bits too low").
  */
 export function addressBits(memoryMiB: number): number {

@@ -15,7 +15,7 @@ export interface DiskLayout {
 export const SATA_PORTS = 6;
 
 /**
- * Lays out the disks (interop.md §4): a virtio-blk disk has an I/O thread of its own; a scsi disk a controller of its
+ * Lays out the disks (protocol.md §4): a virtio-blk disk has an I/O thread of its own; a scsi disk a controller of its
  * own, virtio-scsi with an I/O thread or lsilogic, from index 1 because controller 0 is kept for the cloud-init
  * seed; sata disks share controllers of six ports.
  *

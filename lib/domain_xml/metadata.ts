@@ -3,7 +3,7 @@ import type { CustomField } from "../model/vm.ts";
 import { attribute, child, element, namespaceOf, printXml, trimmedText } from "./element.ts";
 import type { XmlElement } from "./element.ts";
 
-/** Namespace of `data-vm`, the custom fields (interop.md §4). */
+/** Namespace of `data-vm`, the custom fields (protocol.md §4). */
 export const VM_NAMESPACE = "virtx-vm";
 
 /** Namespaces of `data-op`, one for each kind of operation: libvirt keeps one metadata element for each namespace. */

@@ -1,5 +1,5 @@
 /**
- * VM definitions as libvirt domain XML and back (interop.md §4), and what libvirt says of hosts. Pure: text in, data out.
+ * VM definitions as libvirt domain XML and back (protocol.md §4), and what libvirt says of hosts. Pure: text in, data out.
  */
 export { buildDomainXml, machineType } from "./build.ts";
 export {

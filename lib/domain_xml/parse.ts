@@ -88,7 +88,7 @@ function parseCpu(cpu: XmlElement | undefined, total: number, asked: string | un
 
 /**
  * libvirt leaves the firmware attribute out of migratable XML: there a pflash loader or its variables tell UEFI, as
- * `<bios>` tells BIOS (interop.md §4). aarch64 machines have nothing but UEFI.
+ * `<bios>` tells BIOS (protocol.md §4). aarch64 machines have nothing but UEFI.
  */
 function parseFirmware(os: XmlElement | undefined): Firmware {
   const chosen = attribute(os, "firmware");

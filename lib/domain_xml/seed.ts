@@ -7,7 +7,7 @@ const SEED_POSITION = 25;
 
 /**
  * The cloud-init seed of a VM as a device for virDomainAttachDeviceFlags and virDomainDetachDeviceFlags: read-only,
- * on virtio-scsi controller 0, which is kept for it (interop.md §3, §4).
+ * on virtio-scsi controller 0, which is kept for it (protocol.md §3, §4).
  */
 export function seedDeviceXml(uuid: string): string {
   return printXml(element(

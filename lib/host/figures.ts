@@ -30,7 +30,7 @@ export interface VmDemand {
   readonly mhzUsed: number;
 }
 
-/** The host's resources by interop.md §5. Without a sample before, nothing is known of CPU use, and it is 0. */
+/** The host's resources by protocol.md §5. Without a sample before, nothing is known of CPU use, and it is 0. */
 export function hostResources(
   capacity: HostCapacity,
   before: HostSample | undefined,

@@ -15,7 +15,7 @@ export interface HostFacts {
   readonly os: { readonly osid: string; readonly osv: string };
 }
 
-/** The host as interop.md §1 describes it. */
+/** The host as protocol.md §1 describes it. */
 export function hostdefOf({ hostname, capabilities, node, sysinfo, os }: HostFacts): Hostdef {
   const { nodes, sockets, cores, threads } = node;
   return {

@@ -2,7 +2,7 @@
 
 /** CPU time of the whole host since boot, in clock ticks. */
 export interface CpuTimes {
-  /** Kernel, user and waiting for I/O (interop.md §5). */
+  /** Kernel, user and waiting for I/O (protocol.md §5). */
   readonly busy: number;
   readonly all: number;
 }
@@ -15,7 +15,7 @@ export interface MemoryFigures {
   readonly hp: { readonly total: number; readonly free: number };
 }
 
-/** The factor of interop.md §5 where nothing else is configured: a vcpu is expected to use 25 % of a CPU. */
+/** The factor of protocol.md §5 where nothing else is configured: a vcpu is expected to use 25 % of a CPU. */
 const DEFAULT_LOAD_FACTOR = 25;
 
 /** /proc/stat, its first line; see proc_stat(5). Guest time is part of user time there already. */

@@ -55,7 +55,7 @@ export interface VmSample {
 }
 
 /**
- * A VM's figures by interop.md §5.
+ * A VM's figures by protocol.md §5.
  * @param previous the figures until now: they stay where libvirt could not tell new ones at once
  */
 export function vmFigures(sample: VmSample, previous: VmFigures): VmFigures {

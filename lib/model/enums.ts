@@ -1,5 +1,5 @@
 /**
- * The enumerations of interop.md §1, as the integers that travel in JSON and in gossip records.
+ * The enumerations of protocol.md §1, as the integers that travel in JSON and in gossip records.
  * Each is a constant object and a type of the same name: `Runstate.running` is 4, `Runstate` is 0 | 1 | … | 9.
  */
 

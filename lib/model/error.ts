@@ -1,6 +1,6 @@
 /**
  * What went wrong, as a closed set that every layer shares. The API turns each kind into one HTTP status
- * (interop.md §1); nothing else decides statuses.
+ * (protocol.md §1); nothing else decides statuses.
  */
 export type ErrorKind =
   | "invalid" // the request breaks a rule that it can be told about: 400

@@ -21,7 +21,7 @@ export interface Hostdef {
   readonly osv: string;
 }
 
-/** One resource: MiB for memory and hugepages, MHz for CPU (interop.md §5). */
+/** One resource: MiB for memory and hugepages, MHz for CPU (protocol.md §5). */
 export interface Hostresource {
   readonly total: number;
   readonly used: number;

@@ -16,7 +16,7 @@ export function imageKey(path: string): string | undefined {
 }
 
 /**
- * The key of a managed disk's lease in the prototype's lockspace (interop.md §3): of a file {@link imageKey}, of a LUN what is
+ * The key of a managed disk's lease in the prototype's lockspace (protocol.md §3): of a file {@link imageKey}, of a LUN what is
  * its own in its name by id. Undefined: it can have none.
  */
 export function leaseKey(path: string): string | undefined {

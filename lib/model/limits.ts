@@ -1,5 +1,5 @@
 /**
- * The bounds of what a request may hold. Those of the prototype are from interop.md §1; the others are generous,
+ * The bounds of what a request may hold. Those of the prototype are from protocol.md §1; the others are generous,
  * there to keep a slip of the keyboard or a hostile request from reaching libvirt, QEMU or the disk.
  */
 

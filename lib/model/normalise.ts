@@ -6,7 +6,7 @@ export type Loose<T> = T extends readonly (infer E)[] ? readonly Loose<E>[] | nu
   : T | null | undefined;
 
 /**
- * Completes a definition from JSON, where what is missing has its zero value (interop.md §1; the prototype's samples leave
+ * Completes a definition from JSON, where what is missing has its zero value (protocol.md §1; the prototype's samples leave
  * out `numa`, `prov` and `size`), and spells MAC addresses and genid in lower case. A count of 0 in the CPU topology
  * means "unset": 1. Says nothing about validity.
  */

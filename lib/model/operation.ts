@@ -1,4 +1,4 @@
-/** The operations that leave a record in a VM's metadata (interop.md §4), by the name of their API operation. */
+/** The operations that leave a record in a VM's metadata (protocol.md §4), by the name of their API operation. */
 export const RECORDED_OPERATIONS = ["VmBoot", "VmMigrate", "VmPause", "VmResume", "VmShutdown"] as const;
 export type RecordedOperation = (typeof RECORDED_OPERATIONS)[number];
 

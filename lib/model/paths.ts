@@ -1,4 +1,4 @@
-/** Where things are on the storage that the hosts share (interop.md §3). */
+/** Where things are on the storage that the hosts share (protocol.md §3). */
 
 /** All of it. */
 export const SHARED_ROOT = "/vms";

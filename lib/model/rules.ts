@@ -53,7 +53,7 @@ export function nameProblem(name: string, maxLength: number): string | undefined
   return textProblem(name, maxLength);
 }
 
-/** What is wrong with a path that must be absolute and normalised already (interop.md §3). */
+/** What is wrong with a path that must be absolute and normalised already (protocol.md §3). */
 export function pathProblem(path: string): string | undefined {
   if (!path.startsWith("/")) return "must be an absolute path";
   const components = path.slice(1).split("/");

@@ -31,7 +31,7 @@ function validateDevice(issues: Issues, at: string, { device, bus }: Disk): void
   );
 }
 
-/** Whether a path is where disks may be (interop.md §3). */
+/** Whether a path is where disks may be (protocol.md §3). */
 function validatePlace(issues: Issues, field: string, path: string): boolean {
   if (isBelow(path, DEVICES_ROOT)) return true;
   return issues.check(

@@ -14,7 +14,7 @@ import type { FieldIssue } from "./error.ts";
 import type { Operation } from "./operation.ts";
 
 /**
- * The shapes of a VM, named as they travel in JSON (interop.md §1). Sizes are MiB, timestamps UTC milliseconds,
+ * The shapes of a VM, named as they travel in JSON (protocol.md §1). Sizes are MiB, timestamps UTC milliseconds,
  * an empty string or 0 means "unset".
  */
 
@@ -119,7 +119,7 @@ export interface Vm {
   readonly ts: number;
 }
 
-/** What the inventory knows of every VM of the cluster, and what is gossiped (interop.md §2, VmInfo). */
+/** What the inventory knows of every VM of the cluster, and what is gossiped (protocol.md §2, VmInfo). */
 export interface VmInfo {
   readonly uuid: string;
   readonly name: string;

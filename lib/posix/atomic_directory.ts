@@ -18,7 +18,7 @@ export interface AtomicDirectoryOptions {
 
 /**
  * A directory on shared storage with small files that are replaced as a whole, so that after a crash at any moment
- * each has its old or its new content (interop.md §3): written to a temporary file beside it, fsynced, renamed over
+ * each has its old or its new content (protocol.md §3): written to a temporary file beside it, fsynced, renamed over
  * it, directory fsynced. The directory is made when first written to. Only one program may write to a name at
  * a time; writers in this one take turns.
  */

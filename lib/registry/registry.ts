@@ -33,7 +33,7 @@ export interface RegistryOptions {
 
 /**
  * The definitions of one host's VMs on shared storage, so that another host can take them over: the inactive domain
- * XML in /vms/xml/<host uuid>/<vm uuid>.xml (interop.md §3). Each file is replaced atomically and durably.
+ * XML in /vms/xml/<host uuid>/<vm uuid>.xml (protocol.md §3). Each file is replaced atomically and durably.
  * Errors: VirtxError of kind `storage`.
  */
 export class Registry {
@@ -89,7 +89,7 @@ export class Registry {
   }
 
   /**
-   * Gives a definition over to another host's directory, as a migrated VM's has to be (interop.md §3). If that host has one
+   * Gives a definition over to another host's directory, as a migrated VM's has to be (protocol.md §3). If that host has one
    * already, which is then the newer, only ours goes. So at any moment there is at least one. None is fine.
    */
   async handOver(uuid: string, host: string): Promise<void> {
@@ -165,7 +165,7 @@ export class Registry {
 
   /**
    * Removes what a crash left of writes that it interrupted; for the start of the daemon. Their number. The directory is there from
-   * then on, for hosts of the prototype, which rename the file of a VM into it that they migrate to this host (interop.md §3).
+   * then on, for hosts of the prototype, which rename the file of a VM into it that they migrate to this host (protocol.md §3).
    */
   async sweep(): Promise<number> {
     return await onStorage("Cannot tidy the registry", async () => {

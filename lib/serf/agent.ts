@@ -36,7 +36,7 @@ const MAX_WAITING_EVENTS = 8_192;
 const MAX_WAITING_BYTES = 8 << 20;
 
 /**
- * This host's Serf agent, through its RPC (interop.md §2; agents 0.8.2 to 0.10.2). Methods throw a {@link VirtxError}
+ * This host's Serf agent, through its RPC (protocol.md §2; agents 0.8.2 to 0.10.2). Methods throw a {@link VirtxError}
  * that begins with what could not be done and ends with the reason: `unavailable` (the agent is away; `retryAfterS`),
  * `timeout` (no answer; the command may still take effect), or `refused` (the agent's reason).
  */

@@ -14,7 +14,7 @@ const MAGIC = 0x06152010;
 const NUMBER_BYTES = 32;
 
 /**
- * The leases that prototype hosts keep of managed disks in files (interop.md §3): `/vms/lock/<key>/<key>`, one for each. They are
+ * The leases that prototype hosts keep of managed disks in files (protocol.md §3): `/vms/lock/<key>/<key>`, one for each. They are
  * looked at, and taken away with the disk; sanlock alone takes and releases them. One that its holder has not released counts
  * as held, though that host may be dead: only sanlock could tell.
  */

@@ -1,7 +1,7 @@
 import { VirtxError } from "../model/error.ts";
 import { isOwn, OWN_DIRECTORY } from "../model/paths.ts";
 
-/** How QEMU is told to read an image; the extension decides, never the content (interop.md §3). */
+/** How QEMU is told to read an image; the extension decides, never the content (protocol.md §3). */
 export type ImageFormat = "qcow2" | "raw";
 
 const FORMATS: Readonly<Record<string, ImageFormat>> = { qcow2: "qcow2", raw: "raw", iso: "raw" };

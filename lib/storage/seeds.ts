@@ -10,7 +10,7 @@ const FILE = "seed.iso";
 /** The volume label by which cloud-init's NoCloud finds its seed. */
 const LABEL = "cidata";
 
-/** The cloud-init seeds, /vms/ds/ci/<vm uuid>/seed.iso (interop.md §3). */
+/** The cloud-init seeds, /vms/ds/ci/<vm uuid>/seed.iso (protocol.md §3). */
 export class Seeds {
   readonly #tree: Tree;
   readonly #fault: FaultHook;

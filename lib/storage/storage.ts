@@ -61,7 +61,7 @@ export interface DiskIdentity {
 
 /**
  * The storage of disks: image files below /vms/ds, which it creates, looks at and deletes, and block devices, which it
- * only looks at (interop.md §3). It never follows a symbolic link below /vms/ds, never overwrites a file, and never
+ * only looks at (protocol.md §3). It never follows a symbolic link below /vms/ds, never overwrites a file, and never
  * lets the content of an image decide how it is read. Errors name the disk: VirtxError of kind invalid (the path or
  * the image), denied (a block device that is not allowed), storage, timeout, cancelled (the signal aborted).
  */

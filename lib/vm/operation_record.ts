@@ -18,7 +18,7 @@ export type OperationState = (typeof OPERATION_STATES)[number];
 export interface TrackedOperation {
   /** Says its host: see host_id.ts. */
   readonly id: string;
-  /** The operation of interop.md §1. */
+  /** The operation of protocol.md §1. */
   readonly op: string;
   /** UUID of the VM; of one that is being created, too. */
   readonly vm: string;

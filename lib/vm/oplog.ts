@@ -7,7 +7,7 @@ import type { Logger } from "../model/log.ts";
 import type { Operation, RecordedOperation } from "../model/operation.ts";
 
 /**
- * The record of each VM's last operations, kept in its libvirt metadata (interop.md §4), where it moves with the VM.
+ * The record of each VM's last operations, kept in its libvirt metadata (protocol.md §4), where it moves with the VM.
  * A record is news, not a condition: failing to write one never fails the operation.
  */
 export class Oplog {

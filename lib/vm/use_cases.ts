@@ -52,7 +52,7 @@ export interface BegunMigration {
 }
 
 /**
- * What can be done with the VMs of this host: interop.md §1, one method per operation. Each resolves only when it
+ * What can be done with the VMs of this host: protocol.md §1, one method per operation. Each resolves only when it
  * is done (a shutdown by ACPI: when the guest was asked) and throws a VirtxError when it is not; then nothing has changed.
  * A client that goes away does not stop a change half-way; only who asks for that does, by the control.
  */

@@ -6,7 +6,7 @@ import { until } from "../lab/until.ts";
 import { print } from "../progress.ts";
 import { type DemoHost, heading, startVirtxd, waitForAll } from "./demo_lab.ts";
 
-/** Values of runstate, cstate and migration state of interop.md §1. */
+/** Values of runstate, cstate and migration state of protocol.md §1. */
 const UNKNOWN = 0;
 const POWEROFF = 2;
 const RUNNING = 4;

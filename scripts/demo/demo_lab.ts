@@ -11,7 +11,7 @@ export const LAB = "demo";
 const HOSTS = 3;
 const PORT = 8080;
 const VIRTXD = "/usr/local/bin/virtxd";
-/** HostState "active" of interop.md §1. */
+/** HostState "active" of protocol.md §1. */
 const ACTIVE = 1;
 
 /** A host of the demo, and its API. */

@@ -74,7 +74,7 @@ export async function configureServices(host: ServiceHost, lab: LabRecord): Prom
     node_name: host.record.name,
     bind: host.record.address,
     rpc_addr: SERF_RPC,
-    user_event_size_limit: 1024, // interop.md §2
+    user_event_size_limit: 1024, // protocol.md §2
     retry_join: lab.hosts.filter((other) => other.name !== host.record.name).map((other) => other.address),
     retry_interval: "1s",
   };

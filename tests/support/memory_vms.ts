@@ -37,7 +37,7 @@ const NO_STATS = {
 };
 
 /**
- * The use cases' port without a hypervisor: definitions in a map, states in the inventory, and the state rules of interop.md §1.
+ * The use cases' port without a hypervisor: definitions in a map, states in the inventory, and the state rules of protocol.md §1.
  * `outcome` stands for what storage may leave behind, `obstacle` for a failure of what is below.
  */
 export class MemoryVms implements VmUseCases {

@@ -15,7 +15,7 @@ export interface Traffic {
 }
 
 /**
- * What the Go prototype's scheme (interop.md §2: an HI and all VIs each 15 s, a VE for each change) asks of Serf in a minute,
+ * What the Go prototype's scheme (protocol.md §2: an HI and all VIs each 15 s, a VE for each change) asks of Serf in a minute,
  * whether Serf can carry it or not.
  */
 export function prototypeTraffic(hosts: number, vmsPerHost: number, changesPerSecond: number): Traffic {

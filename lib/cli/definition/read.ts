@@ -51,7 +51,7 @@ export interface ReadOptions {
 }
 
 /**
- * Makes a definition of the values in a file: in the words of people, or as the API has it (interop.md §1, Vmdef). What
+ * Makes a definition of the values in a file: in the words of people, or as the API has it (protocol.md §1, Vmdef). What
  * has `cpudef` is the API's, and then whatever it leaves out is zero, as it is to the API.
  *
  * @param where it was read from, for messages
@@ -72,7 +72,7 @@ export function readDefinition(value: unknown, where: string, options: ReadOptio
   return copyDefinition(def, name);
 }
 
-/** The definition in what may be the whole body of a request to create it (interop.md §1, VmCreateOptions). */
+/** The definition in what may be the whole body of a request to create it (protocol.md §1, VmCreateOptions). */
 function definitionField(field: Field): Field | undefined {
   if (!field.isTable || !field.entries().some(([key]) => key === "vmdef")) return field;
   const table = field.table(REQUEST_KEYS, "a table");

@@ -6,7 +6,7 @@ import { VirtxError } from "../../model/error.ts";
  */
 export const DEFAULT_ENDPOINTS: readonly string[] = ["unix:/run/virtxd/virtxd.sock"];
 
-/** virtxd's port (interop.md §1). */
+/** virtxd's port (protocol.md §1). */
 const PORT = 8080;
 
 /**

@@ -34,7 +34,7 @@ export function wantsBody(error: unknown): boolean {
 }
 
 /**
- * A request as the prototype wants it (interop.md §1): with a body, and with a list's filter in that.
+ * A request as the prototype wants it (protocol.md §1): with a body, and with a list's filter in that.
  * @throws VirtxError unimplemented for what it would not understand, and so would answer otherwise, or do
  */
 export function forPrototype(

@@ -82,7 +82,7 @@ function registered({ hosts, registry }: Observation): string[] {
   return found;
 }
 
-/** virDomainState → the runstates that the API may show for it (interop.md §1). */
+/** virDomainState → the runstates that the API may show for it (protocol.md §1). */
 const RUNSTATES: Readonly<Record<number, readonly number[]>> = {
   1: [4],
   2: [4],

@@ -4,7 +4,7 @@ import { settled } from "./invariants.ts";
 import { LabDaemon, type LabDaemonOptions } from "./lab_daemon.ts";
 import type { TestLab } from "./test_lab.ts";
 
-/** HostState "active" of interop.md §1. */
+/** HostState "active" of protocol.md §1. */
 const ACTIVE = 1;
 
 /** An item of GET /hosts or GET /vms, as far as tests look at it. */

@@ -1,6 +1,6 @@
 /**
  * A host of the prototype, as far as others meet one: it tells Serf of itself and of what its libvirt has, lets the newest word on a
- * VM count, and serves the operations of its API that a migration takes (interop.md §1–3). Written after that page, not after
+ * VM count, and serves the operations of its API that a migration takes (protocol.md §1–3). Written after that page, not after
  * virtxd: what it knows of VMs it has from virsh, and it moves them by virsh.
  *
  * Arguments: JSON of {@link PrototypeArguments}.

@@ -7,7 +7,7 @@ import { SMALL_VMDEF } from "../../support/vmdef_examples.ts";
 const UUID = numberedUuid(1);
 const CREATE = { vmdef: SMALL_VMDEF, host: "" };
 
-Deno.test("each kind of failure has the status of interop.md", async () => {
+Deno.test("each kind of failure has the status of the protocol", async () => {
   const statuses: Record<ErrorKind, number> = {
     invalid: 400,
     denied: 403,

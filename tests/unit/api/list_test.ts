@@ -28,7 +28,7 @@ async function namesOf(fixture: ApiFixture, path: string): Promise<string[]> {
   return (await response.json()).items.map((item: { fields: { name: string } }) => item.fields.name);
 }
 
-Deno.test("VmList has the shape of interop.md, and the first custom field or an empty one", async () => {
+Deno.test("VmList has the shape of the protocol, and the first custom field or an empty one", async () => {
   const fixture = withVms(1);
   fixture.inventory.putVm(vmInfo({ uuid: numberedUuid(9), name: "zzz", host: HERE }));
   assert.deepEqual(await (await fixture.call("GET", "/vms")).json(), {
@@ -58,7 +58,7 @@ Deno.test("VmList has the shape of interop.md, and the first custom field or an 
   });
 });
 
-Deno.test("HostList has the shape of interop.md", async () => {
+Deno.test("HostList has the shape of the protocol", async () => {
   const { call, inventory } = apiFixture();
   const { def, cstate, ts } = hostEntry();
   inventory.putHost(hostEntry({ uuid: HERE, resources: { ...hostEntry().resources } }));

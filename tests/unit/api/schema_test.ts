@@ -61,7 +61,7 @@ async function openApi(): Promise<{ openapi: string; paths: Record<string, Recor
   return await (await apiFixture().call("GET", "/openapi.json")).json();
 }
 
-Deno.test("the OpenAPI document has every operation of interop.md, with its success", async () => {
+Deno.test("the OpenAPI document has every operation of the protocol, with its success", async () => {
   const { openapi, paths } = await openApi();
   assert.equal(openapi, "3.1.0");
   const found = Object.entries(paths).flatMap(([path, item]) =>

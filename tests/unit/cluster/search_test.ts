@@ -20,7 +20,7 @@ function namesFound(inventory: Inventory, query: VmQuery): string[] {
   return searchVms(inventory, query).items.map((vm) => vm.name);
 }
 
-Deno.test("each VM filter lets through what interop.md says", () => {
+Deno.test("each VM filter lets through what the protocol says", () => {
   const owner = (value: string) => [{ name: "owner", value }];
   const inventory = inventoryOf(
     { name: "web1", host: HERE, runstate: Runstate.running, vlanid: 5, custom: owner("ann"), ts: 10 },
@@ -49,7 +49,7 @@ Deno.test("each VM filter lets through what interop.md says", () => {
   }
 });
 
-Deno.test("each host filter lets through what interop.md says", () => {
+Deno.test("each host filter lets through what the protocol says", () => {
   const { def, resources } = hostEntry();
   const { memory } = resources;
   const inventory = new Inventory();

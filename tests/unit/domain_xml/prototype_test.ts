@@ -13,7 +13,7 @@ import { leaseKey } from "../../../lib/model/lease_key.ts";
 import type { Vmdef } from "../../../lib/model/vm.ts";
 import { fixture } from "../../support/fixtures.ts";
 
-/** A registry file as the prototype writes it (interop.md §3, §4), with a lease of its disk. */
+/** A registry file as the prototype writes it (protocol.md §3, §4), with a lease of its disk. */
 const KEY = leaseKey("/vms/ds/go1/os.qcow2") ?? "";
 const LUN = "/dev/disk/by-id/wwn-0x6001405aaaaaaaaaaaaaaaaaaaaaaaaa";
 const XML = fixture("domain_xml/prototype.xml").replaceAll("KEY", KEY);

@@ -17,7 +17,7 @@ const VM: VmDemand = {
   mhzUsed: 500,
 };
 
-Deno.test("host figures follow interop.md §5", () => {
+Deno.test("host figures follow protocol.md §5", () => {
   const off = { ...VM, residentMiB: 0, active: false, mhzUsed: 0 };
   const huge = { ...VM, residentMiB: 50, hugepages: true };
   const hugeOff = { ...off, hugepages: true, memoryMiB: 512 };

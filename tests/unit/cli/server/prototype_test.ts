@@ -10,7 +10,7 @@ import { numberedUuid } from "../../../support/vm_info.ts";
 const VM = numberedUuid(1);
 const HOST = numberedUuid(2);
 
-/** A host of the prototype: it decodes a body of every request, and says in plain text what is wrong (interop.md §1). */
+/** A host of the prototype: it decodes a body of every request, and says in plain text what is wrong (protocol.md §1). */
 function prototype(answers: Readonly<Record<string, () => Response>>) {
   const asked: [request: string, body: unknown][] = [];
   const server = Deno.serve({ hostname: "127.0.0.1", port: 0, onListen() {} }, async (request) => {
