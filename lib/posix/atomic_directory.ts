@@ -62,6 +62,11 @@ export class AtomicDirectory {
     await this.#tidy();
   }
 
+  /** That a file is absent means something only if the storage is there: as all that writes, this fails otherwise. */
+  async #requireStorage(): Promise<void> {
+    await this.#files.syncDirectoryIfAny(this.#tree.at(this.#directory));
+  }
+
   /** Removes what earlier writes left, as while storage hung; what still cannot be removed stays for the next time. */
   async #tidy(): Promise<void> {
     for (const name of [...this.#littered]) {
@@ -81,7 +86,10 @@ export class AtomicDirectory {
   /** Removes a file, durably; whether there was one. */
   async remove(name: string): Promise<boolean> {
     return await this.#turns.run(name, async () => {
-      if (!await this.#exists()) return false;
+      if (!await this.#exists()) {
+        await this.#requireStorage();
+        return false;
+      }
       const path = this.#path(name);
       const removed = await this.#files.unlink(path);
       await this.#fault("removed");
@@ -102,7 +110,9 @@ export class AtomicDirectory {
    */
   async moveUnlessThere(name: string, directory: string): Promise<void> {
     await this.#turns.run(name, async () => {
-      if (!await this.#exists() || !await this.#files.lstat(this.#path(name))) return;
+      if (!await this.#exists() || !await this.#files.lstat(this.#path(name))) {
+        return await this.#requireStorage();
+      }
       await this.#tree.make(directory, this.#mode);
       const target = this.#tree.at(`${directory}/${name}`);
       await this.#linkUnlessThere(this.#path(name), target);

@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { AtomicDirectory } from "../../../lib/posix/atomic_directory.ts";
 import { until } from "../../../scripts/lab/until.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { Health } from "../../../lib/model/health.ts";
@@ -8,6 +9,7 @@ import type { Files } from "../../../lib/posix/files.ts";
 import { LocalFiles } from "../../../lib/posix/local_files.ts";
 import { RemoteFiles } from "../../../lib/posix/remote_files.ts";
 import { run } from "../../support/run.ts";
+import { Tree } from "../../../lib/posix/tree.ts";
 import { TempDir } from "../../support/temp_dir.ts";
 
 const HUNG_MS = 1_000;
@@ -198,6 +200,27 @@ Deno.test("a Worker that a defect ends is replaced, and what it had begun fails"
   assert.deepEqual(share.defects, ["the worker of a storage has ended: Uncaught Error: a defect"]);
   assert.equal((await files.lstat(dir.path))?.isDirectory, true);
   URL.revokeObjectURL(broken);
+});
+
+Deno.test("what is not there since the storage is not, does not count as removed or moved", async () => {
+  await using share = await Share.create();
+  const { files, dir } = share;
+  const id = dir.at("id");
+  await files.writeOnce(id, new TextEncoder().encode("one"), 0o644);
+  const { mountId, device, modified } = await files.mountedFile(id) ?? assert.fail("it cannot be looked at");
+  files.restrictWrites({ path: id, mountId, device, modified });
+  const records = new AtomicDirectory({ tree: new Tree(dir.path, files), directory: "records" });
+  assert.equal(await records.remove("x"), false);
+  await records.moveUnlessThere("x", "others");
+  await records.write("x", () => new TextEncoder().encode("it is under way"));
+  await Deno.rename(dir.at("records"), dir.at("elsewhere"));
+  await Deno.rename(id, dir.at("elsewhere/id"));
+  for (const attempt of [() => records.remove("x"), () => records.moveUnlessThere("x", "others")]) {
+    assert.equal(errnoCode(await failure(attempt())), "ESTALE");
+  }
+  await Deno.rename(dir.at("elsewhere/id"), id);
+  await Deno.rename(dir.at("elsewhere"), dir.at("records"));
+  assert.equal(await records.remove("x"), true);
 });
 
 Deno.test("nothing is written where a file is not any more as it was found, but by the call that makes such a file", async () => {
