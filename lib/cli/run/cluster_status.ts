@@ -43,6 +43,7 @@ export async function run(context: Context): Promise<ExitCode> {
   const differing = differentStorage(hosts);
   const heedless = active.filter(({ runs }) => runs !== "");
   const disordered = hosts.filter((host) => !isInOrder(host));
+  const amiss = faults.filter((fault) => !TOLD_ABOVE.test(fault));
   const hostCounts = counts(hosts, ({ cstate }) => cstate);
   const vmCounts = counts(vms, ({ runstate }) => runstate);
   const status = {
@@ -85,9 +86,7 @@ export async function run(context: Context): Promise<ExitCode> {
       ? [["Not shared", `/vms is not the same on ${storagesOf(differing)}`, "red"] as const]
       : [],
     ...heedless.length > 0 ? [["Not heeded", unheeded(heedless), "yellow"] as const] : [],
-    ...faults.filter((fault) => !TOLD_ABOVE.test(fault)).map((fault) =>
-      ["Amiss", plain(fault), "red"] as const
-    ),
+    ...amiss.map((fault) => ["Amiss", plain(fault), "red"] as const),
     ["Under way", counted(status.operations, "operation")],
     ...status.silent.length > 0 ? [["No answer from", status.silent.join(", "), "yellow"] as const] : [],
   ];
@@ -96,7 +95,7 @@ export async function run(context: Context): Promise<ExitCode> {
     status,
     () => renderSheet([{ lines }], context.out.colours),
   );
-  const isBad = disordered.length + differing.length + status.silent.length > 0;
+  const isBad = disordered.length + differing.length + amiss.length + status.silent.length > 0;
   return isBad ? ExitCode.refused : ExitCode.ok;
 }
 
