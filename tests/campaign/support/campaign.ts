@@ -96,8 +96,17 @@ export class Campaign implements AsyncDisposable {
     return new Campaign(course, hosts, ledger, cluster, resources.move());
   }
 
-  /** @throws Finding, telling all that a person needs to act */
+  /** @throws Finding, telling all that a person needs to act; what else has failed, with the seed */
   async run(): Promise<void> {
+    try {
+      await this.#run();
+    } catch (error) {
+      if (error instanceof Finding) throw error;
+      throw new Error(`With seed ${this.course.seed}: ${error}`, { cause: error });
+    }
+  }
+
+  async #run(): Promise<void> {
     const end = Date.now() + this.course.ms;
     for (let phase = 1; Date.now() < end; phase++) {
       const began = performance.now();
@@ -199,12 +208,13 @@ export class Campaign implements AsyncDisposable {
   }
 
   /**
-   * Registers a VM on the host that has it, or if none does, on any: who registers it elsewhere while its host cannot be reached
+   * Registers a VM on the host that has it, or if none does, on the one in whose registry it is, or else on any: who registers it elsewhere while its host cannot be reached
    * has said that the host is gone, and would have two of it when the host comes back.
    */
   async #register(desk: Desk, vm: VmNote): Promise<void> {
     const home = await this.tools.definedOn(vm);
-    await desk.register(vm, home === undefined ? this.pick(this.hosts.numbers) : home + 1);
+    const registrar = home === undefined ? await this.#registrar(vm.uuid ?? "") : this.desks[home];
+    await desk.register(vm, registrar?.at ?? this.pick(this.hosts.numbers));
   }
 
   async #useTools(over: number): Promise<void> {
@@ -332,7 +342,7 @@ export class Campaign implements AsyncDisposable {
       return `${hosts.cluster.host(n).name}:\n    ${lines.slice(-TAIL).join("\n    ")}`;
     });
     throw new Finding([
-      `Seed ${course.seed} found what must not be (again: --seed ${course.seed}):`,
+      `Seed ${course.seed} found what must not be (again: deno task test campaign/campaign_test.ts --seed ${course.seed}):`,
       ...[...new Set(this.#found)].map((violation) => `  ${violation}`),
       "What was done with these VMs:",
       ...ledger.tail(

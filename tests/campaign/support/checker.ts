@@ -213,9 +213,13 @@ export class Watch {
       const vm = ledger.vmOf(uuid);
       return vm !== undefined && ledger.mayMove(vm);
     };
+    const named = (uuid: string) => {
+      const vm = ledger.vmOf(uuid);
+      return vm === undefined ? `VM ${uuid}` : `VM "${vm.title}" (${uuid})`;
+    };
     const several = (what: string, all: readonly { uuid: string; on: string }[]) =>
       [...Map.groupBy(all, ({ uuid }) => uuid)].filter(([uuid, at]) => at.length > 1 && !moves(uuid))
-        .map(([uuid, at]) => `VM ${uuid} ${what} on ${at.map(({ on }) => on).sort().join(" and ")}`);
+        .map(([uuid, at]) => `${named(uuid)} ${what} on ${at.map(({ on }) => on).sort().join(" and ")}`);
     const writers = guests.flatMap(({ uuid, writes }) => writes.map((file) => ({ uuid, file })));
     const shared = [...Map.groupBy(writers, ({ file }) => file)]
       .map(([file, by]) => ({ file, vms: new Set(by.map(({ uuid }) => uuid)) }))
