@@ -688,6 +688,7 @@ export class Hypervisor implements AsyncDisposable {
 
   /** Finds out which domains' QEMU does not answer, whoever has asked it: those without figures are busy, at least. */
   async #lookForSilence(connection: Connection, all: readonly DomainStats[]): Promise<void> {
+    if (this.driver !== "QEMU") return; // the test driver never tells those figures
     const silences = new Map<string, number>();
     for (const uuid of figureless(all)) {
       const ms = await unlessUntold(withDomain(connection, uuid, (domain) => domain.silence()));
