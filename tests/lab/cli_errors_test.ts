@@ -1,4 +1,5 @@
 import assert from "node:assert/strict";
+import { until } from "../../scripts/lab/until.ts";
 import { CliHost, DESK } from "./support/cli_host.ts";
 import { LabCluster } from "./support/lab_cluster.ts";
 import { TerminalDesk } from "./support/terminal_desk.ts";
@@ -180,6 +181,9 @@ Deno.test("of two who change a VM at once nobody is overwritten", async (t) => {
     const { code, stdout } = await edited;
     assert.equal(code, 5);
     assert.match(stdout, /name: web1 → by-virsh/);
+    await until("the other host to hear of the new name", async () => {
+      return (await desk.sh("virtx vm get by-virsh --state")).code === 0 || undefined;
+    }, 30_000);
   });
   await t.step("nobody else does", async () => {
     await desk.must("virtx vm update by-virsh --memory 80MiB");
