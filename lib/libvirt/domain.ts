@@ -103,6 +103,17 @@ export class Domain implements Disposable {
     return this.#xml(XmlFlag.inactive | XmlFlag.secure);
   }
 
+  /**
+   * Replaces the definition if it still is as it was, with its passwords. libvirt has no compare-and-set, so what other tools
+   * define between two calls that follow each other is lost.
+   * @returns what it is then, as {@link definition}; undefined: it was another, and stays
+   */
+  async replaceDefinition(before: string, xml: string): Promise<string | undefined> {
+    if (await this.definitionWithSecrets() !== before) return undefined;
+    using _domain = await defineDomain(this.#connection, xml);
+    return await this.definition();
+  }
+
   /** virDomainGetXMLDesc: what runs now; for a domain that does not run, its definition. */
   liveXml(): Promise<string> {
     return this.#xml(0);

@@ -378,6 +378,11 @@ export class Hypervisor implements AsyncDisposable {
     });
   }
 
+  /** See {@link Domain.replaceDefinition}. */
+  replaceDefinition(uuid: string, before: string, xml: string): Promise<string | undefined> {
+    return this.#change("define", uuid, (domain) => domain.replaceDefinition(before, xml));
+  }
+
   /**
    * Removes the definition with what libvirt keeps for it: saved memory, snapshots' data; UEFI variables and the TPM's memory
    * unless they are to be kept.

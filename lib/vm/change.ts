@@ -25,7 +25,7 @@ import type { SharedDefinitions } from "./shared_definitions.ts";
 import { unlessGone } from "./unless_gone.ts";
 import type { VmHolders } from "./vm_holders.ts";
 import { UnsettledChange } from "./unsettled_change.ts";
-import type { ChangeOutcome } from "./use_cases.ts";
+import { type ChangeOutcome, withWarning } from "./use_cases.ts";
 import { hasLocalVariables } from "./variables.ts";
 
 /** A disk to be provisioned, under the names that were planned for it. */
@@ -136,6 +136,7 @@ export class Changes {
     await this.#begin(prepared);
     let hasFiles = false;
     let isDefined = false;
+    let doubt: string | undefined;
     try {
       await this.#reached(prepared, "prepared");
       await this.#take(prepared);
@@ -147,17 +148,19 @@ export class Changes {
         await this.#reached(prepared, "provisioned");
       }
       unlessCancelled(control, `Cannot ${plan.op} ${named(plan)}`);
-      await this.#requireUnchanged(plan);
       isDefined = true;
-      await this.#o.hypervisor.define(plan.secret?.newXml ?? plan.newXml);
+      const defined = await this.#define(plan, plan.secret?.newXml ?? plan.newXml);
+      isDefined = defined !== undefined;
+      if (defined === undefined) throw overtaken(plan, "other tools have changed its definition meanwhile");
       await this.#reached(prepared, "defined");
       await this.#register(plan.vm);
       await this.#reached(prepared, "registered");
+      doubt = await this.#doubtOf(plan, prepared, defined);
     } catch (error) {
       // What another host has just made at these paths, directories without a file too, is not to be tidied away.
-      throw await this.#abandon(hasFiles ? prepared : { ...prepared, created: [] }, error, isDefined);
+      return await this.#abandon(hasFiles ? prepared : { ...prepared, created: [] }, error, isDefined);
     }
-    return await this.#decide(prepared);
+    return withWarning(await this.#decide(prepared), doubt);
   }
 
   /**
@@ -219,13 +222,10 @@ export class Changes {
     }
     await this.#requireTrusted(change);
     const others = await this.#othersOf(change);
-    const stays = change.phase === "prepared" &&
-      (await this.#hasStarted(change) || await this.#cannotRevert(change));
-    if (change.phase === "prepared" && !stays) {
-      await this.#undo(change, others);
-      return { end: "undone", outcome: {} };
-    }
     if (change.phase === "prepared") {
+      if (!await this.#cannotRevert(change) && await this.#undo(change, others)) {
+        return { end: "undone", outcome: {} };
+      }
       await this.#o.journal.write({ ...change, phase: "committed" });
       await this.#register(change.vm);
     }
@@ -335,7 +335,7 @@ export class Changes {
     await this.#forget(change);
     if (running.size === 0) return outcome;
     const kept = `kept, as other tools started the VM with it meanwhile: ${[...running.keys()].join(", ")}`;
-    return { ...outcome, warning: outcome.warning === undefined ? kept : `${outcome.warning}; ${kept}` };
+    return withWarning(outcome, kept);
   }
 
   /** The disks that an update is to delete and that a guest has, which other tools started before the new definition was there. */
@@ -401,15 +401,12 @@ export class Changes {
   /**
    * @param others see {@link #othersOf}, for a change that is not of just now
    * @param isDefined whether libvirt may have the new definition
+   * @returns false: a guest has what the change made, so it is to be finished
    */
-  async #undo(change: Change, others = NOBODY, isDefined = true): Promise<void> {
-    if (change.oldXml === undefined) {
-      await this.#undefine(change.vm);
-      await this.#o.registry.remove(change.vm);
-    } else {
-      if (isDefined && !await this.#hasOld(change)) await this.#revert(change, change.oldXml);
-      await this.#register(change.vm);
-    }
+  async #undo(change: Change, others = NOBODY, isDefined = true): Promise<boolean> {
+    if (isDefined && !await this.#retract(change)) return false;
+    if (change.oldXml === undefined) await this.#o.registry.remove(change.vm);
+    else await this.#register(change.vm);
     await this.#reached(change, "reverted");
     const own = new Set(this.#unlessTaken(change, change.created.map(({ path }) => path), others));
     for (const created of change.created.toReversed()) {
@@ -419,6 +416,21 @@ export class Changes {
     await this.#o.owners.release(change.vm, gained(change), change.id);
     await this.#reached(change, "released");
     await this.#forget(change);
+    return true;
+  }
+
+  /**
+   * Takes what an undecided change made of a VM out of libvirt, unless a guest has it: then libvirt is left with it, or gets it
+   * back. Whoever starts the VM once this is done gets what it was before.
+   */
+  async #retract(change: Change): Promise<boolean> {
+    const { vm, oldXml, newXml } = change;
+    if (await this.#hasStarted(change)) return false;
+    if (oldXml === undefined) await this.#undefine(vm);
+    else if (!await this.#hasOld(change)) await this.#revert(change, oldXml);
+    if (newXml === undefined || !await this.#hasStarted(change)) return true;
+    await this.#o.hypervisor.define((await this.#secretOf(change))?.newXml ?? this.#locked(change, newXml));
+    return false;
   }
 
   /** Has libvirt define the VM as before. */
@@ -467,31 +479,70 @@ export class Changes {
     const now = await this.#definition(change.vm);
     if (now === undefined || now === change.oldXml) return now !== undefined;
     const disks = disksOf(now);
-    const fresh = gained(change);
-    return disks !== undefined && fresh.length > 0 && !fresh.some((path) => disks.includes(path));
+    const [fresh, gone] = [gained(change), lost(change)];
+    if (disks === undefined) return false;
+    if (fresh.length > 0) return !fresh.some((path) => disks.includes(path));
+    return gone.length > 0 && gone.every((path) => disks.includes(path));
   }
 
-  /** Undoes a change whose step threw; the error to throw on. */
-  async #abandon(change: Change, error: unknown, isDefined: boolean): Promise<unknown> {
+  /**
+   * Undoes a change whose step threw, and throws that on; or finishes it all the same, if other tools have started the VM with what
+   * it made.
+   */
+  async #abandon(change: Change, error: unknown, isDefined: boolean): Promise<ChangeOutcome> {
+    let isUndone = false;
     try {
-      await this.#undo(change, NOBODY, isDefined);
-      return error;
+      isUndone = await this.#undo(change, NOBODY, isDefined);
+      if (!isUndone) await this.#register(change.vm);
     } catch (undoError) {
       logFailure(this.#o.log, "warn", "cannot undo a failed change yet", undoError, {
         vm: change.vm,
         op: change.op,
       });
-      return this.#pending(change, error);
+      throw this.#pending(change, error);
+    }
+    if (isUndone) throw error;
+    logFailure(this.#o.log, "warn", "a failed change holds, as the VM was started with it", error, {
+      vm: change.vm,
+    });
+    const outcome = await this.#decide(change);
+    return withWarning(
+      outcome,
+      `other tools started the VM with the change before it failed: ${errorMessage(error)}`,
+    );
+  }
+
+  /**
+   * Has libvirt take the new definition. Making disks may have taken long, and it knows nothing of what other tools have changed
+   * meanwhile.
+   * @returns what libvirt has made of it; undefined: what it had is not what was changed here
+   */
+  async #define({ vm, oldXml, secret }: ChangePlan, newXml: string): Promise<string | undefined> {
+    const { hypervisor } = this.#o;
+    if (oldXml === undefined) {
+      await hypervisor.define(newXml);
+      return await hypervisor.definition(vm);
+    }
+    try {
+      return await hypervisor.replaceDefinition(vm, secret?.oldXml ?? oldXml, newXml);
+    } catch (error) {
+      if (error instanceof VirtxError && error.kind === "not_found") return undefined;
+      throw error;
     }
   }
 
-  /** Making disks may have taken long, and the new definition knows nothing of what other tools have changed meanwhile. */
-  async #requireUnchanged(plan: ChangePlan): Promise<void> {
-    if (plan.oldXml === undefined || await this.#definition(plan.vm) === plan.oldXml) return;
-    const message = `Cannot ${plan.op} ${
-      named(plan)
-    }: other tools have changed its definition meanwhile; try again`;
-    throw new VirtxError("conflict", message);
+  /**
+   * What is to be said if other tools have changed the definition that libvirt had taken.
+   * @throws VirtxError conflict: they have made it one that has not the disks of the new one
+   */
+  async #doubtOf(plan: ChangePlan, change: Change, defined: string): Promise<string | undefined> {
+    const now = await this.#definition(change.vm);
+    if (now === defined) return undefined;
+    const disks = disksOf(now ?? "") ?? [];
+    const isTaken = gained(change).every((path) => disks.includes(path)) &&
+      !lost(change).some((path) => disks.includes(path));
+    if (!isTaken) throw overtaken(plan, "other tools have overwritten its new definition");
+    return "other tools have changed its definition at the same time; look whether it is as wanted";
   }
 
   async #take(change: Change): Promise<void> {
@@ -609,6 +660,10 @@ function isMarked(entry: [string, FileMark | undefined]): entry is [string, File
 }
 
 const NOBODY: ReadonlyMap<string, string> = new Map();
+
+function overtaken(plan: ChangePlan, why: string): VirtxError {
+  return new VirtxError("conflict", `Cannot ${plan.op} ${named(plan)}: ${why}; try again`);
+}
 
 /** The disks that a change gives to its VM. */
 function gained({ oldXml, newXml }: Change): readonly string[] {

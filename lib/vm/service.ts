@@ -79,7 +79,13 @@ import { VmTurns } from "./turns.ts";
 import { Variables } from "./variables.ts";
 import { requireValidChange } from "./valid_change.ts";
 import { VmHolders } from "./vm_holders.ts";
-import type { BegunMigration, ChangeOutcome, MigrationTargetUseCases, VmUseCases } from "./use_cases.ts";
+import {
+  type BegunMigration,
+  type ChangeOutcome,
+  type MigrationTargetUseCases,
+  type VmUseCases,
+  withWarning,
+} from "./use_cases.ts";
 
 /** What {@link VmService} stands on; `fault` is called at each named step of a change. */
 export interface VmServiceOptions {
@@ -499,7 +505,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       log.info("VM updated", { vm: uuid, name: vmdef.name, ms: clock() - started });
       const kept = new Set(allDisks(vmdef).map(({ path }) => path));
       const dropped = allDisks(old).filter(({ path }) => !kept.has(path));
-      return warning(warning(outcome, keptDisks), deletestorage ? unwiped(dropped) : undefined);
+      return withWarning(withWarning(outcome, keptDisks), deletestorage ? unwiped(dropped) : undefined);
     }, { signal: control?.signal });
   }
 
@@ -530,7 +536,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
       });
       await this.#refresh(uuid);
       log.info("VM deleted", { vm: uuid, name: def.name, storage: deletestorage, ms: clock() - started });
-      return warning(warning(outcome, kept), deletestorage ? unwiped(allDisks(def)) : undefined);
+      return withWarning(withWarning(outcome, kept), deletestorage ? unwiped(allDisks(def)) : undefined);
     });
   }
 
@@ -1197,10 +1203,4 @@ function inactiveHost(verb: string, host: string): VirtxError {
     "unavailable",
     `Cannot ${verb}: host ${host} is not known or not active; GET /hosts has all`,
   );
-}
-
-/** The outcome, with one more thing to be said of it. */
-function warning(outcome: ChangeOutcome, message: string | undefined): ChangeOutcome {
-  if (message === undefined) return outcome;
-  return { ...outcome, warning: outcome.warning === undefined ? message : `${outcome.warning}; ${message}` };
 }

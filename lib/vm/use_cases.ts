@@ -39,10 +39,16 @@ export interface HostUseCases {
 
 /** What a change to a VM left of its storage. */
 export interface ChangeOutcome {
-  /** Why some storage could not be removed; undefined: all is as asked. */
+  /** What is not as asked, such as storage that could not be removed; undefined: all is. */
   readonly warning?: string;
   /** Where what was deleted waits, and until when (UTC milliseconds); undefined: nothing does. */
   readonly trash?: { readonly id: string; readonly until: number };
+}
+
+/** The outcome, with one more thing to be said of it. */
+export function withWarning(outcome: ChangeOutcome, message: string | undefined): ChangeOutcome {
+  if (message === undefined) return outcome;
+  return { ...outcome, warning: outcome.warning === undefined ? message : `${outcome.warning}; ${message}` };
 }
 
 /** A migration that goes on. */

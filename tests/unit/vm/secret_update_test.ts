@@ -133,3 +133,18 @@ Deno.test("a VM that is registered from its file has a screen that lets nobody i
   assert.equal(await vm.host.vms.register(vm.uuid), "locked");
   assert.match(await vm.secret(), /passwd='withheld' passwdValidTo='1970-01-01T00:00:01'/);
 });
+
+Deno.test("an update gives way to a password that other tools have changed while its disks were made", async () => {
+  await using vm = await LockedVm.start();
+  const { hypervisor } = vm.host.host;
+  const theirs = (await vm.secret()).replace(PASSWORD, "theirs");
+  const define = hypervisor.replaceDefinition.bind(hypervisor);
+  hypervisor.replaceDefinition = async (uuid, before, xml) => {
+    await hypervisor.define(theirs);
+    return await define(uuid, before, xml);
+  };
+  const error = await vm.update();
+  assert.ok(error instanceof VirtxError && error.kind === "conflict", String(error));
+  assert.match(error.message, /other tools have changed its definition meanwhile; try again/);
+  assert.match(await vm.secret(), /passwd=['"]theirs['"]/);
+});

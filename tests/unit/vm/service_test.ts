@@ -177,6 +177,88 @@ Deno.test("an update that is undone before libvirt had it keeps what other tools
   assert.deepEqual(await host.shared.names(), ["web/", "web/os.qcow2"]);
 });
 
+Deno.test("what a failing change made stays if other tools have started the VM with it meanwhile", async (t) => {
+  const DATA = "/vms/ds/web/data.raw";
+  const after = { ...WEB, disks: [diskAt(DATA, { size: 4 })] };
+  const uuid = numberedUuid(77);
+  for (const op of ["create", "update"] as const) {
+    for (const when of ["before it is undone", "while it is undone"] as const) {
+      await t.step(`${op}, ${when}`, async () => {
+        let armed = false;
+        await using host = await VmHost.start(async (point) => {
+          if (!armed || point !== `${op}.defined`) return;
+          armed = false;
+          if (when === "before it is undone") await hypervisor.start(uuid);
+          else startAtUndoing();
+          throw new VirtxError("storage", "injected");
+        });
+        const { hypervisor } = host.host;
+        const startAtUndoing = () => {
+          const isActive = hypervisor.isActive.bind(hypervisor);
+          hypervisor.isActive = async (vm) => {
+            hypervisor.isActive = isActive;
+            const was = await isActive(vm);
+            await hypervisor.start(vm);
+            return was;
+          };
+        };
+        const { vms, shared, registry } = host;
+        if (op === "update") await vms.create({ vmdef: WEB, ...HERE }, uuid);
+        armed = true;
+        if (op === "create") assert.equal(await vms.create({ vmdef: after, ...HERE }, uuid), uuid);
+        else {
+          const { warning } = await vms.update(uuid, { vmdef: after, deletestorage: false });
+          assert.match(
+            warning ?? "",
+            /other tools started the VM with the change before it failed: injected/,
+          );
+        }
+        assert.deepEqual(await shared.names(), ["web/", "web/data.raw", "web/os.qcow2"]);
+        assert.match(await hypervisor.liveXml(uuid), /data\.raw/);
+        assert.match(await hypervisor.definition(uuid), /data\.raw/);
+        assert.match(await registry.read(uuid) ?? "", /data\.raw/);
+        assert.deepEqual(await host.owned(), [DATA, "/vms/ds/web/os.qcow2"]);
+        assert.deepEqual(await host.journal.list(), []);
+        await vms.shutdown(uuid, { force: 2 });
+        await vms.delete(uuid, { deletestorage: true });
+        assert.deepEqual(await shared.names(), []);
+      });
+    }
+  }
+});
+
+Deno.test("an update that other tools overwrite at once is refused, or tells of what they have changed", async () => {
+  let uuid = "";
+  let theirs = "";
+  let edits = 0;
+  await using host = await VmHost.start(async (point) => {
+    if (point !== "update.defined") return;
+    const { hypervisor } = host.host;
+    const base = theirs === "" ? await hypervisor.definition(uuid) : theirs;
+    const description = `<description>theirs ${++edits}</description>`;
+    await hypervisor.define(base.replace(/<description>.*<.description>/, description));
+  });
+  const { vms, shared, registry } = host;
+  const data = diskAt("/vms/ds/web/data.raw", { size: 4 });
+  uuid = await vms.create({ vmdef: WEB, ...HERE });
+  theirs = await host.host.hypervisor.definition(uuid);
+  const refused = failsWith("conflict", /other tools have overwritten its new definition; try again/);
+  await assert.rejects(vms.update(uuid, { vmdef: { ...WEB, disks: [data] }, deletestorage: false }), refused);
+  assert.deepEqual(await shared.names(), ["web/", "web/os.qcow2"]);
+
+  theirs = "";
+  const { warning } = await vms.update(uuid, { vmdef: { ...WEB, disks: [data] }, deletestorage: false });
+  assert.match(warning ?? "", /other tools have changed its definition at the same time/);
+  theirs = await host.host.hypervisor.definition(uuid);
+  await assert.rejects(vms.update(uuid, { vmdef: WEB, deletestorage: true }), refused);
+  assert.deepEqual(await shared.names(), ["web/", "web/data.raw", "web/os.qcow2"]);
+  for (const xml of [await host.host.hypervisor.definition(uuid), await registry.read(uuid)]) {
+    assert.match(xml ?? "", /<description>theirs 3</);
+    assert.match(xml ?? "", /data\.raw/);
+  }
+  assert.deepEqual(await host.journal.list(), []);
+});
+
 Deno.test("an update gives way to what other tools change of the VM while its disks are made", async () => {
   let uuid = "";
   await using host = await VmHost.start(async (point) => {
