@@ -47,7 +47,7 @@ import { followFaults } from "./own_faults.ts";
 import { Recovery } from "./recovery.ts";
 import { socketGroup } from "./socket_group.ts";
 import { step } from "./start_failure.ts";
-import { keepTrashTidy } from "./tidy_trash.ts";
+import { keepStorageTidy } from "./tidy_storage.ts";
 import { haltingFault, type TestHooks } from "./test_hooks.ts";
 
 const RUN_DIRECTORY = "/run/virtxd";
@@ -201,6 +201,8 @@ export class Daemon {
           ),
       ),
     );
+    const disksOwned = diskRecords({ tree, fault });
+    const vmsHeld = vmRecords({ tree, fault });
     const vms = held.use(
       new VmService({
         hypervisor,
@@ -213,8 +215,8 @@ export class Daemon {
           hooks.root ? `${hooks.root}/${hostUuid}.secrets` : `${STATE_DIRECTORY}/secrets`,
           fault,
         ),
-        diskRecords: diskRecords({ tree, fault }),
-        vmRecords: vmRecords({ tree, fault }),
+        diskRecords: disksOwned,
+        vmRecords: vmsHeld,
         migrations,
         peers: new MixedPeers({
           peers: new HttpMigrationPeers({ cluster, transport }),
@@ -300,7 +302,7 @@ export class Daemon {
         { part: "storage", isAway: () => (files.refusal() ?? mount.refusal) !== undefined },
       ], (faults) => cluster.tellFaults(faults)),
     );
-    held.use(keepTrashTidy(storage, deleted, log));
+    held.use(keepStorageTidy({ storage, deleted, records: [disksOwned, vmsHeld], log }));
     held.use(keepMemoryLow(libc));
     const hostName = (uuid: string) => inventory.host(uuid)?.def.name ?? uuid;
     held.use(new DoubleDefinitions({ inventory, monitor, health, hostName, clock, log }));

@@ -19,12 +19,18 @@ const KEY = /^[0-9a-f-]{32,36}$/;
 const TEMP_NAME = /^\..*\.tmp$/;
 /** What is older than that has no writer any more. */
 const LEFTOVER_MS = 3_600_000;
+/** What has been free for so long may be removed: far longer than any host sleeps between two steps of a write. */
+const FREE_MS = 7 * 86_400_000;
+/** So many keys are looked at in one sweep. */
+const SWEPT = 200;
 /** How often a look, or a replacement, is repeated that others' changes upset. */
 const ATTEMPTS = 10;
 
 /** What a key has now. */
 export interface Generation<T> {
   readonly generation: number;
+  /** Of the write that made it, a UUID. */
+  readonly write: string;
   /** Undefined: the key had a value, and is free. */
   readonly value: T | undefined;
   /** How long it has had it, by the clock of the storage; if that was put back since, how far from now it was made by it. */
@@ -40,7 +46,7 @@ export interface GenerationsOptions<T> {
   readonly schema: z.ZodType<T>;
   /** What is kept, in messages: "the owner of a disk". */
   readonly called: string;
-  /** Fault points: `written`, `linked`, `decided`, `replaced`. */
+  /** Fault points: `written`, `linked`, `decided`, `replaced`, `forgotten`. */
   readonly fault?: FaultHook | undefined;
 }
 
@@ -54,11 +60,13 @@ export interface GenerationsOptions<T> {
  * - Its answer may be lost, and the repeated call then finds what the first one made. So each write has an id of its own,
  *   and the content of the file tells whose it is.
  * - Older generations are removed, so their names are free for a host that has slept since it looked. So whoever has linked
- *   looks again: if there is a later one, or if the one that it replaced is gone, it has come too late and takes its file back.
+ *   looks again: if there is a later one, or if the one that it replaced is gone or is another write's, it has come too late and
+ *   takes its file back.
  * - A directory may be listed from a cache, or be cached as absent. A change that this host makes in a directory ends that;
  *   so each look makes and removes a name of its own first. Its time is what age is measured from: hosts' clocks differ.
  *
- * A key's directory stays when its value is free, so that its generations go on.
+ * A key's directory stays when its value is free, so that its generations go on, until {@link sweep} removes it. Then they begin
+ * anew; who has slept meanwhile is not misled by that, since it knows the write that it has seen.
  *
  * Errors: VirtxError of kind `storage`; `conflict`, if a file is of a newer format or cannot be understood: such a record is
  * never replaced.
@@ -123,7 +131,8 @@ export class Generations<T> {
     for (let attempt = 0; attempt < ATTEMPTS; attempt++) {
       const now = await this.read(key);
       const next = await decide(now);
-      if (next === undefined || await this.replace(key, now?.generation ?? 0, next.value)) return now;
+      if (next === undefined) return now;
+      if (await this.replace(key, now?.generation ?? 0, next.value, now?.write)) return now;
     }
     const message = `Cannot record ${this.#o.called}: other hosts change it all the time; try again`;
     throw new VirtxError("unavailable", message, { retryAfterS: 1 });
@@ -132,9 +141,10 @@ export class Generations<T> {
   /**
    * Gives a key its next value, on stable storage, if the generation that it has is still this one (0: it never had any).
    * @param value undefined: the key becomes free
+   * @param seen the write that made that generation, where it is known
    * @returns false: another host was quicker; read again
    */
-  async replace(key: string, expected: number, value: T | undefined): Promise<boolean> {
+  async replace(key: string, expected: number, value: T | undefined, seen?: string): Promise<boolean> {
     return await onStorage(`Cannot record ${this.#o.called}`, async () => {
       const { tree } = this.#o;
       const directory = this.#directory(key);
@@ -157,7 +167,8 @@ export class Generations<T> {
       await this.#fault("linked");
       const numbers = generationsIn(await this.#files.names(tree.at(directory)));
       const isNext = Math.max(...numbers) === expected + 1 && (expected === 0 || numbers.includes(expected));
-      if (!isNext) {
+      const before = tree.at(`${directory}/${expected}.json`);
+      if (!isNext || (seen !== undefined && !await this.#isOf(before, seen))) {
         await this.#files.unlink(target);
         return false;
       }
@@ -169,6 +180,52 @@ export class Generations<T> {
       await this.#fault("replaced");
       return true;
     });
+  }
+
+  /**
+   * Removes keys that have been free for long, so that they do not become ever more; some of them, and others the next time. Any
+   * host may do that at any time.
+   */
+  async sweep(): Promise<void> {
+    const { tree, directory, called } = this.#o;
+    await onStorage(`Cannot tidy ${called}`, async () => {
+      const keys = await this.keys();
+      if (keys.length === 0) return;
+      const now = await this.#refresh(directory);
+      const first = Math.floor(Math.random() * keys.length);
+      for (const key of [...keys.slice(first), ...keys.slice(0, first)].slice(0, SWEPT)) {
+        const at = this.#directory(key);
+        const [name, ...others] = generationsIn(await this.#files.names(tree.at(at)));
+        if (others.length > 0) continue;
+        if (name === undefined) {
+          await this.read(key); // removes what crashes left of writes
+          await this.#files.rmdirIfEmpty(tree.at(at));
+          continue;
+        }
+        const facts = await this.#files.lstat(tree.at(`${at}/${name}.json`));
+        if (facts && now !== undefined && now - facts.modifiedAt > FREE_MS) await this.#forget(key);
+      }
+    });
+  }
+
+  /**
+   * Removes a key if it has been free for long. It is made free once more for that, so that of what is removed by its name it is
+   * known whose it is. A host that writes to the key at this instant finds what it has seen gone, or the directory, and begins
+   * again.
+   */
+  async #forget(key: string): Promise<void> {
+    const { tree } = this.#o;
+    const directory = this.#directory(key);
+    try {
+      const now = await this.read(key);
+      if (now === undefined || now.value !== undefined || now.ageMs < FREE_MS) return;
+      if (!await this.replace(key, now.generation, undefined, now.write)) return;
+      await this.#fault("forgotten");
+      await this.#files.unlink(tree.at(`${directory}/${now.generation + 1}.json`));
+      await this.#files.rmdirIfEmpty(tree.at(directory));
+    } catch (error) {
+      if (!(error instanceof VirtxError) || error.kind !== "conflict") throw error; // else it is to stay
+    }
   }
 
   async #look(directory: string): Promise<Generation<T> | undefined | "changing"> {
@@ -187,8 +244,8 @@ export class Generations<T> {
     const facts = await this.#files.lstat(path);
     const content = await this.#content(path);
     if (!facts || !content) return "changing"; // a later one has come
-    const { value } = this.#parse(path, content);
-    return { generation, value: value ?? undefined, ageMs: Math.abs(now - facts.modifiedAt) };
+    const { value, write } = this.#parse(path, content);
+    return { generation, write, value: value ?? undefined, ageMs: Math.abs(now - facts.modifiedAt) };
   }
 
   /** Whether a key has a directory, whatever a cache says. */
@@ -226,11 +283,16 @@ export class Generations<T> {
       await this.#files.link(temp, target);
       return true;
     } catch (error) {
-      const content = await this.#content(target);
-      if (content && new TextDecoder().decode(content).includes(`"write":"${write}"`)) return true;
+      if (await this.#isOf(target, write)) return true;
       if (errnoCode(error) === "EEXIST") return false;
       throw error;
     }
+  }
+
+  /** Whether a file is there and was made by this write. */
+  async #isOf(path: string, write: string): Promise<boolean> {
+    const content = await this.#content(path);
+    return content !== undefined && new TextDecoder().decode(content).includes(`"write":"${write}"`);
   }
 
   async #content(path: string): Promise<Uint8Array<ArrayBuffer> | undefined> {
@@ -242,7 +304,10 @@ export class Generations<T> {
     }
   }
 
-  #parse(path: string, content: Uint8Array<ArrayBuffer>): { readonly value: T | null } {
+  #parse(
+    path: string,
+    content: Uint8Array<ArrayBuffer>,
+  ): { readonly write: string; readonly value: T | null } {
     let record: unknown;
     try {
       record = JSON.parse(new TextDecoder("utf-8", { fatal: true }).decode(content));

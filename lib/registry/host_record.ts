@@ -35,7 +35,8 @@ export const HOST_RECORDS = ".virtxd/hosts";
 
 /**
  * The hosts of the cluster, by their UUID. Each records itself, others one that does not (of an earlier version, or the
- * prototype). A key that is free: an administrator has removed the host.
+ * prototype). A key that is free: an administrator has removed the host; it stays for good, a directory for each such host, since
+ * Serf, the registry or another host may still name it. So these are never swept.
  */
 export function hostRecords(tree: Tree): HostRecords {
   return new Generations<HostRecord>({

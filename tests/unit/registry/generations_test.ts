@@ -88,6 +88,82 @@ Deno.test("who slept while a key was forgotten and begun anew has lost", async (
   assert.equal(await owners.read(KEY), undefined);
 });
 
+/** Makes what a key has a month old. */
+async function age(dir: TempDir): Promise<void> {
+  const then = new Date(Date.now() - 30 * 86_400_000);
+  for (const name of await filesOf(dir)) {
+    await Deno.utime(dir.at(`records/owners/${KEY}/${name}`), then, then);
+  }
+}
+
+async function keysOf(dir: TempDir): Promise<string[]> {
+  return await Array.fromAsync(Deno.readDir(dir.at("records/owners")), ({ name }) => name);
+}
+
+Deno.test("keys that have been free for long are removed, and no others", async () => {
+  await using dir = await TempDir.create();
+  const owners = store(localTree(dir.path));
+  const kept = async () => (await owners.sweep(), (await keysOf(dir)).length);
+  await owners.replace(KEY, 0, ONE);
+  await age(dir);
+  assert.equal(await kept(), 1, "it has a value");
+  await owners.replace(KEY, 1, undefined);
+  assert.equal(await kept(), 1, "it has just become free");
+  await age(dir);
+  assert.equal(await kept(), 0);
+  assert.equal(await owners.read(KEY), undefined);
+  assert.equal(await owners.replace(KEY, 0, TWO), true);
+  await age(dir);
+  await put(dir, "1.json", "{");
+  await age(dir);
+  assert.equal(await kept(), 1, "nobody knows what it is");
+  await Deno.remove(dir.at(`records/owners/${KEY}/1.json`));
+  assert.equal(await kept(), 0, "an empty directory says nothing");
+});
+
+Deno.test("who writes to a key while it is removed begins again, and nobody's value is lost", async (t) => {
+  for (const point of ["written", "linked", "decided", "forgotten"]) {
+    await t.step(point, async () => {
+      await using dir = await TempDir.create();
+      const other = store(localTree(dir.path));
+      let won: unknown = "not asked";
+      const owners = store(localTree(dir.path), async (reached) => {
+        if (reached !== point || won !== "not asked") return;
+        won = "asked";
+        won = await other.update(KEY, () => Promise.resolve({ value: TWO }));
+      });
+      await other.replace(KEY, 0, ONE);
+      await other.replace(KEY, 1, undefined);
+      await age(dir);
+      await owners.sweep();
+      assert.notEqual(won, "asked");
+      assert.deepEqual((await other.read(KEY))?.value, TWO);
+    });
+  }
+});
+
+Deno.test("who slept while a key was removed and came to the same generation again has lost", async () => {
+  await using dir = await TempDir.create();
+  const others = store(localTree(dir.path));
+  await others.replace(KEY, 0, ONE);
+  await others.replace(KEY, 1, undefined);
+  await age(dir);
+  let asleep = true;
+  const sleeper = store(localTree(dir.path));
+  const before = await sleeper.update(KEY, async () => {
+    if (asleep) {
+      asleep = false;
+      await others.sweep();
+      await others.replace(KEY, 0, ONE);
+      await others.replace(KEY, 1, TWO);
+      return { value: ONE };
+    }
+    return undefined;
+  });
+  assert.deepEqual(before?.value, TWO);
+  assert.deepEqual((await others.read(KEY))?.value, TWO);
+});
+
 Deno.test("a link whose answer is lost counts, and one that is another's does not", async () => {
   await using dir = await TempDir.create();
   let theirs = false;

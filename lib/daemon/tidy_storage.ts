@@ -1,6 +1,7 @@
 import { inBackground } from "../model/background.ts";
 import { logFailure } from "../model/defect.ts";
 import type { Logger } from "../model/log.ts";
+import type { DiskRecords, VmRecords } from "../registry/ownership.ts";
 import type { Storage } from "../storage/storage.ts";
 import type { DeletedVms } from "../vm/deleted_vms.ts";
 
@@ -10,11 +11,20 @@ const SETTLE_MS = 30_000;
 const FIRST_TIDY_MS = 5_000;
 const TIDY_MS = 600_000;
 
+/** What is to be kept tidy. */
+export interface TidyStorageOptions {
+  readonly storage: Storage;
+  readonly deleted: DeletedVms;
+  /** Records that become ever more. */
+  readonly records: readonly (DiskRecords | VmRecords)[];
+  readonly log: Logger;
+}
+
 /**
- * Has what this host was cut off at in the trash settled, and what has expired emptied, from time to time while the storage
- * answers. Until disposed.
+ * Has what this host was cut off at in the trash settled, what has expired emptied, and records removed that nobody needs, from
+ * time to time while the storage answers. Until disposed.
  */
-export function keepTrashTidy(storage: Storage, deleted: DeletedVms, log: Logger): Disposable {
+export function keepStorageTidy({ storage, deleted, records, log }: TidyStorageOptions): Disposable {
   let timer: ReturnType<typeof setTimeout> | undefined;
   let disposed = false;
   let tidyAt = performance.now() + FIRST_TIDY_MS;
@@ -26,8 +36,9 @@ export function keepTrashTidy(storage: Storage, deleted: DeletedVms, log: Logger
       // At another moment than the other hosts, whose work it is too: what one has done the others find done.
       tidyAt = performance.now() + TIDY_MS * (0.8 + 0.4 * Math.random());
       await storage.trash.tidy();
+      for (const each of records) await each.sweep();
     } catch (error) {
-      logFailure(log, "warn", "cannot tidy the trash", error);
+      logFailure(log, "warn", "cannot tidy the storage", error);
     }
   }
   function look(): void {
