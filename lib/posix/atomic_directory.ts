@@ -5,6 +5,8 @@ import { type Files, parentOf } from "./files.ts";
 import type { Tree } from "./tree.ts";
 
 const TEMP_NAME = /^\..+\.tmp$/;
+/** How often a directory is made that is removed again. */
+const ATTEMPTS = 3;
 
 export interface AtomicDirectoryOptions {
   readonly tree: Tree;
@@ -19,8 +21,8 @@ export interface AtomicDirectoryOptions {
 /**
  * A directory on shared storage with small files that are replaced as a whole, so that after a crash at any moment
  * each has its old or its new content (protocol.md §3): written to a temporary file beside it, fsynced, renamed over
- * it, directory fsynced. The directory is made when first written to. Only one program may write to a name at
- * a time; writers in this one take turns.
+ * it, directory fsynced. The directory is made when first written to, and again if another host removes it just then, as it is
+ * empty. Only one program may write to a name at a time; writers in this one take turns.
  */
 export class AtomicDirectory {
   readonly #tree: Tree;
@@ -45,11 +47,10 @@ export class AtomicDirectory {
   async write(name: string, compose: () => Uint8Array<ArrayBuffer>, mode = 0o640): Promise<void> {
     await this.#turns.run(name, async () => {
       const content = compose();
-      await this.#tree.make(this.#directory, this.#mode);
       const path = this.#path(name);
       const temp = this.#path(`.${name}.tmp`);
       try {
-        await this.#files.write(temp, content, mode);
+        await this.#making(this.#directory, () => this.#files.write(temp, content, mode));
         await this.#fault("written");
         await this.#files.rename(temp, path);
       } catch (error) {
@@ -113,9 +114,8 @@ export class AtomicDirectory {
       if (!await this.#exists() || !await this.#files.lstat(this.#path(name))) {
         return await this.#requireStorage();
       }
-      await this.#tree.make(directory, this.#mode);
       const target = this.#tree.at(`${directory}/${name}`);
-      await this.#linkUnlessThere(this.#path(name), target);
+      await this.#making(directory, () => this.#linkUnlessThere(this.#path(name), target));
       await this.#fault("linked");
       await this.#files.syncDirectory(parentOf(target));
       await this.#files.unlink(this.#path(name));
@@ -154,6 +154,18 @@ export class AtomicDirectory {
 
   #path(name: string): string {
     return this.#tree.at(`${this.#directory}/${name}`);
+  }
+
+  /** Makes a directory and then a name in it; anew, if the directory is removed in between. */
+  async #making(directory: string, task: () => Promise<void>): Promise<void> {
+    for (let attempt = 1;; attempt++) {
+      await this.#tree.make(directory, this.#mode);
+      try {
+        return await task();
+      } catch (error) {
+        if (errnoCode(error) !== "ENOENT" || attempt === ATTEMPTS) throw error;
+      }
+    }
   }
 
   async #linkUnlessThere(path: string, target: string): Promise<void> {

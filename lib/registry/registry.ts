@@ -110,6 +110,21 @@ export class Registry {
     await this.of(host).handOver(uuid, this.#o.hostUuid);
   }
 
+  /**
+   * Removes the directory of a host that is gone, unless something is in it. Should it come back after all, it makes it again, and
+   * what it writes at this instant, too.
+   */
+  async removeIfEmpty(): Promise<void> {
+    const { tree, hostUuid } = this.#o;
+    await onStorage(`Cannot remove the directory of host ${hostUuid}`, async () => {
+      const directory = directoryOf(hostUuid);
+      for (const name of await tree.directories(directory)) {
+        await tree.files.rmdirIfEmpty(tree.at(`${directory}/${name}`));
+      }
+      await tree.files.rmdirIfEmpty(tree.at(directory));
+    });
+  }
+
   /** The hosts that have a directory for definitions. */
   async hosts(): Promise<string[]> {
     return await onStorage(

@@ -127,6 +127,7 @@ export class KnownHosts implements HostUseCases, Disposable {
       const isFree = now !== undefined && now.value === undefined;
       return Promise.resolve(isFree ? undefined : { value: undefined });
     });
+    await this.#tidy(host);
     this.#seen.delete(host);
     cluster.dismiss(host);
     log.info("removed a host from the inventory", { host, name, vms: left.length });
@@ -206,6 +207,16 @@ export class KnownHosts implements HostUseCases, Disposable {
       log.warn("leaving the record of a host", { host, reason: error.message });
       const { def } = entryOf(host, undefined);
       this.#seen.set(host, { generation: await records.glance(host), record: { host, def } });
+    }
+  }
+
+  /** That its directory stays is no reason for a host not to be removed. */
+  async #tidy(host: string): Promise<void> {
+    const { registry, log } = this.#o;
+    try {
+      await registry.of(host).removeIfEmpty();
+    } catch (error) {
+      logFailure(log, "warn", "cannot remove the directory of a removed host", error, { host });
     }
   }
 

@@ -50,6 +50,29 @@ Deno.test("a write that fails leaves the old content and no temporary file", asy
   assert.equal(await failing.sweep(), 0);
 });
 
+/** Files of which a directory is removed once, as soon as it is made. */
+class Vanishing extends LocalFiles {
+  #left = 1;
+
+  override async mkdir(path: string, mode: number): Promise<boolean> {
+    const made = await super.mkdir(path, mode);
+    if (path.endsWith("/b") && this.#left-- > 0) await this.rmdirIfEmpty(path);
+    return made;
+  }
+}
+
+Deno.test("a directory that another host removes before anything is in it is made again", async () => {
+  await using dir = await TempDir.create();
+  const tree = () => new Tree(dir.path, new Vanishing());
+  const directory = directoryIn(dir, { tree: tree() });
+  await directory.write("x", encode("one"));
+  assert.equal(await text(directory, "x"), "one");
+  const target = directoryIn(dir, { tree: tree(), directory: "c/a" });
+  await target.write("y", encode("two"));
+  await target.moveUnlessThere("y", "c/b");
+  assert.equal(await text(directoryIn(dir, { directory: "c/b" }), "y"), "two");
+});
+
 Deno.test("what a write leaves on storage that refuses its removal, too, goes with the next write", async () => {
   await using dir = await TempDir.create();
   let refuses = true;

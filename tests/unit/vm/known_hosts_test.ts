@@ -204,6 +204,11 @@ Deno.test("a host that is gone is removed by an administrator, once its VMs are 
     assert.deepEqual([host.listed().filter((name) => name.startsWith("virt2")), host.vms()], [[], []]);
   }
   assert.deepEqual(await two.registry.list(), [WEB], "its files stay");
+  await two.registry.remove(WEB);
+  await Deno.mkdir(world.shared.at(`/vms/xml/${TWO}/.journal`));
+  await one.hosts.remove(TWO, { force: false });
+  assert.deepEqual(await one.registry.hosts(), [], "but no empty directory");
+  await world.register(TWO, WEB, "web");
 
   // It comes back.
   await two.look();
