@@ -50,6 +50,10 @@ export function serveHelp(): string {
         "/var/lib/virtxd/secrets",
         "definitions with passwords while they are being changed, for root alone",
       ],
+      [
+        "/var/lib/virtxd/trash-secrets",
+        "definitions with passwords of deleted VMs for as long as the trash has the rest, for root alone",
+      ],
       ["/var/cache/virtxd", "the runtime, if the executable is of the form that unpacks itself"],
       [
         "/vms",

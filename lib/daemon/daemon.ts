@@ -203,6 +203,9 @@ export class Daemon {
     );
     const disksOwned = diskRecords({ tree, fault });
     const vmsHeld = vmRecords({ tree, fault });
+    const secretsIn = (name: string) =>
+      hooks.root ? `${hooks.root}/${hostUuid}.${name}` : `${STATE_DIRECTORY}/${name}`;
+    const trashSecrets = new SecretDefinitions(secretsIn("trash-secrets"));
     const vms = held.use(
       new VmService({
         hypervisor,
@@ -211,10 +214,8 @@ export class Daemon {
         storage,
         registry,
         journal,
-        secrets: new SecretDefinitions(
-          hooks.root ? `${hooks.root}/${hostUuid}.secrets` : `${STATE_DIRECTORY}/secrets`,
-          fault,
-        ),
+        secrets: new SecretDefinitions(secretsIn("secrets"), fault),
+        trashSecrets,
         diskRecords: disksOwned,
         vmRecords: vmsHeld,
         migrations,
@@ -256,7 +257,9 @@ export class Daemon {
       registry,
       settle: (vm) => vms.settle(vm),
       users: (paths) => vms.diskUsers(paths),
-      define: (vm, xml) => vms.redefine(vm, xml),
+      define: (vm, xml, secretXml) => vms.redefine(vm, xml, secretXml),
+      secrets: trashSecrets,
+      openChanges: () => vms.openChanges(),
       log,
     });
     const api = createApp({

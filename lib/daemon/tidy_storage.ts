@@ -35,7 +35,7 @@ export function keepStorageTidy({ storage, deleted, records, log }: TidyStorageO
       if (performance.now() < tidyAt) return;
       // At another moment than the other hosts, whose work it is too: what one has done the others find done.
       tidyAt = performance.now() + TIDY_MS * (0.8 + 0.4 * Math.random());
-      await storage.trash.tidy();
+      await deleted.tidy();
       for (const each of records) await each.sweep();
     } catch (error) {
       logFailure(log, "warn", "cannot tidy the storage", error);

@@ -1,5 +1,5 @@
 import { v4 as newId } from "uuid";
-import { lockedScreensWarning } from "../domain_xml/secrets.ts";
+import { lockedScreensWarning, withholdSecrets } from "../domain_xml/secrets.ts";
 import { ifReadable } from "../domain_xml/if_readable.ts";
 import { parseSummary } from "../domain_xml/summary.ts";
 import type { UndefineOptions } from "../libvirt/domain.ts";
@@ -72,6 +72,8 @@ export interface ChangesOptions {
   readonly registry: Registry;
   readonly journal: Journal;
   readonly secrets: SecretDefinitions;
+  /** Where this host keeps definitions with their passwords of VMs that are in the trash, by the change that deleted them. */
+  readonly trashSecrets: SecretDefinitions;
   /** This host's UUID. */
   readonly host: string;
   readonly owners: Pick<DiskOwners, "take" | "hold" | "release" | "users">;
@@ -327,6 +329,9 @@ export class Changes {
     const running = await this.#startedWith(change);
     const removed = this.#unlessTaken(change, change.removed, new Map([...others, ...taken, ...running]));
     const outcome = await this.#discard({ ...change, removed });
+    if (change.newXml === undefined && outcome.trash === undefined) {
+      await this.#o.trashSecrets.remove(change.id);
+    }
     await this.#reached(change, "deleted");
     if (change.newXml === undefined) await storage.deleteSeed(change.vm);
     if (change.newXml === undefined) await holders.release(change.vm);
@@ -617,6 +622,7 @@ export class Changes {
       // Those on shared storage leave it as the disks do.
       const keepVariables = keepsFirmware || !hasLocalVariables(oldXml);
       const withSecrets = await hypervisor.definitionWithSecrets(vm);
+      if (change.removed.length > 0) await this.#keepSecrets(change, withSecrets);
       await this.#undefine(vm, { keepVariables, keepTpm: keepsFirmware });
       if (!await this.#defined(vm)) return;
       await hypervisor.define(withSecrets);
@@ -624,6 +630,16 @@ export class Changes {
     } catch (error) {
       if (calledOff(change, error)) await this.#forget(change);
       throw error;
+    }
+  }
+
+  /** Keeps the passwords of a VM for as long as the trash has the rest. That they cannot be is no reason to keep the VM. */
+  async #keepSecrets({ id, vm }: Change, xml: string): Promise<void> {
+    if (withholdSecrets(xml) === xml) return;
+    try {
+      await this.#o.trashSecrets.write(id, { newXml: xml });
+    } catch (error) {
+      logFailure(this.#o.log, "warn", "cannot keep the passwords of a deleted VM", error, { vm });
     }
   }
 

@@ -1,12 +1,13 @@
-import { lockedScreensWarning } from "../domain_xml/secrets.ts";
+import { lockedScreensWarning, withholdSecrets } from "../domain_xml/secrets.ts";
 import { parseDomainXml } from "../domain_xml/parse.ts";
 import type { Inventory } from "../cluster/inventory.ts";
-import { isDefect } from "../model/defect.ts";
+import { isDefect, logFailure } from "../model/defect.ts";
 import { Firmware } from "../model/enums.ts";
 import { errorMessage, VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
 import { variablesPath } from "../model/paths.ts";
 import type { Registry } from "../registry/registry.ts";
+import type { SecretDefinitions } from "../registry/secret_definitions.ts";
 import type { Trash } from "../storage/trash.ts";
 import type { TrashInfo } from "../storage/trash_info.ts";
 import type { EmptiedTrash, RestoredVm, TrashedVm, TrashUseCases } from "./use_cases.ts";
@@ -17,12 +18,16 @@ export interface DeletedVmsOptions {
   readonly trash: Trash;
   readonly inventory: Inventory;
   readonly registry: Registry;
+  /** Definitions with their passwords of VMs that this host has deleted, by entry. */
+  readonly secrets: SecretDefinitions;
   /** Ends what stopped half-way of a VM on this host: it would take away again what is put back. */
   readonly settle: (vm: string) => Promise<void>;
   /** Which of the files VMs have, each with whose it is. */
   readonly users: (paths: readonly string[]) => Promise<ReadonlyMap<string, string>>;
-  /** Defines a VM on this host, whose disks are there. */
-  readonly define: (vm: string, xml: string) => Promise<void>;
+  /** Defines a VM on this host, whose disks are there; with its passwords, if they are known. */
+  readonly define: (vm: string, xml: string, secretXml: string | undefined) => Promise<void>;
+  /** The changes that are open on this host: what they delete may come to be in the trash. */
+  readonly openChanges: () => Promise<readonly string[]>;
   readonly log: Logger;
 }
 
@@ -78,21 +83,24 @@ export class DeletedVms implements TrashUseCases {
       if (lost.length > 0) {
         throw new VirtxError("conflict", `${loss}, so VM "${info.name}" cannot be defined again`);
       }
-      await define(info.vm, info.xml);
+      const secretXml = await this.#secretOf(id, info.xml);
+      await define(info.vm, info.xml, secretXml);
       vm = info.vm;
-      const locked = lockedScreensWarning(vm, info.xml);
+      const locked = lockedScreensWarning(vm, secretXml ?? info.xml);
       if (locked !== undefined) warnings.push(locked);
       isUefi = parseDomainXml(info.xml).def.firmware === Firmware.uefi;
     });
     if (isUefi && !files.includes(variablesPath(vm))) {
       warnings.push("its UEFI variables are not among what was kept: the firmware starts with new ones");
     }
+    await this.#forgetSecret(id);
     log.info("restored from the trash", { entry: id, vm: vm || undefined, files: files.join(", ") });
     return { vm, files, warnings };
   }
 
   async empty(id: string, options: { readonly force?: boolean | undefined }): Promise<void> {
     await this.#o.trash.empty(id, { force: options.force === true });
+    await this.#forgetSecret(id);
     this.#o.log.info("the trash is emptied as asked", { entry: id });
   }
 
@@ -121,6 +129,31 @@ export class DeletedVms implements TrashUseCases {
       },
       used: users,
     });
+  }
+
+  /** Empties what has expired, see {@link Trash.tidy}, and forgets the passwords of what is not in the trash any more. */
+  async tidy(): Promise<void> {
+    const { trash, secrets, openChanges } = this.#o;
+    await trash.tidy();
+    const kept = (await trash.list()).map(({ id }) => id);
+    await secrets.sweep(new Set([...kept, ...await openChanges()]));
+  }
+
+  /** The definition with its passwords, if this host has it and nothing else about it was changed since. */
+  async #secretOf(id: string, xml: string): Promise<string | undefined> {
+    const secretXml = (await this.#o.secrets.read(id))?.newXml;
+    return secretXml !== undefined && withholdSecrets(secretXml) === xml ? secretXml : undefined;
+  }
+
+  /** Passwords that cannot be removed now go later, with {@link tidy}. */
+  async #forgetSecret(id: string): Promise<void> {
+    try {
+      await this.#o.secrets.remove(id);
+    } catch (error) {
+      logFailure(this.#o.log, "warn", "cannot forget the passwords of a deleted VM yet", error, {
+        entry: id,
+      });
+    }
   }
 
   /**

@@ -96,6 +96,7 @@ export interface VmServiceOptions {
   readonly registry: Registry;
   readonly journal: Journal;
   readonly secrets: SecretDefinitions;
+  readonly trashSecrets: SecretDefinitions;
   readonly diskRecords: DiskRecords;
   readonly vmRecords: VmRecords;
   readonly migrations: MigrationRecords;
@@ -246,7 +247,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
     await this.#o.registry.sweep();
     await this.#o.journal.sweep();
     await this.#settle();
-    await this.#o.secrets.sweep(new Set((await this.#o.journal.list()).map(({ id }) => id)));
+    await this.#o.secrets.sweep(new Set(await this.openChanges()));
     await this.#migrations.recover();
     const { inventory, monitor } = this.#o;
     for (const domain of monitor.domains()) await this.#tidy(domain);
@@ -288,6 +289,11 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
   async isOpen(vm: string): Promise<boolean> {
     return this.#migrations.isUnderWay(vm) ||
       (await this.#o.journal.list()).some((change) => change.vm === vm);
+  }
+
+  /** The changes that are open on this host, by their ids. */
+  async openChanges(): Promise<readonly string[]> {
+    return (await this.#o.journal.list()).map(({ id }) => id);
   }
 
   /** What an operation comes to that the end of an earlier life cut off; to be asked once all is recovered. */
@@ -683,9 +689,10 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
 
   /**
    * Defines a VM again that was deleted, by the definition that it had; its disks are there.
+   * @param secretXml the same with its passwords, if they are known
    * @throws VirtxError invalid, conflict, storage: what stands against it here
    */
-  async redefine(uuid: string, xml: string): Promise<void> {
+  async redefine(uuid: string, xml: string, secretXml?: string): Promise<void> {
     this.#shared.require(xml, { vm: uuid, from: "trash" });
     const { def } = parseDomainXml(xml);
     const verb = `define VM "${def.name}" again`;
@@ -708,6 +715,7 @@ export class VmService implements VmUseCases, MigrationTargetUseCases, AsyncDisp
         vm: uuid,
         oldXml: undefined,
         newXml: xml,
+        ...(secretXml !== undefined && { secret: { newXml: secretXml } }),
         provision: [],
         remove: new Map(),
         confirm: async () => requireNone(await this.#checker.taken(uuid, def, undefined, checked.plan), verb),

@@ -21,6 +21,7 @@ export class VmHost implements AsyncDisposable {
     readonly registry: Registry,
     readonly journal: Journal,
     readonly secrets: SecretDefinitions,
+    readonly trashSecrets: SecretDefinitions,
     readonly diskRecords: DiskRecords,
     readonly vmRecords: VmRecords,
     readonly migrations: MigrationRecords,
@@ -42,6 +43,7 @@ export class VmHost implements AsyncDisposable {
     const registry = new Registry(place);
     const journal = new Journal({ ...place, fault });
     const secrets = new SecretDefinitions(`${resources.use(await TempDir.create()).path}/secrets`, fault);
+    const trashSecrets = new SecretDefinitions(`${resources.use(await TempDir.create()).path}/secrets`);
     const records = diskRecords(place);
     const holders = vmRecords(place);
     const migrations = new MigrationRecords(place);
@@ -55,6 +57,7 @@ export class VmHost implements AsyncDisposable {
         registry,
         journal,
         secrets,
+        trashSecrets,
         diskRecords: records,
         vmRecords: holders,
         migrations,
@@ -70,6 +73,7 @@ export class VmHost implements AsyncDisposable {
       registry,
       journal,
       secrets,
+      trashSecrets,
       records,
       holders,
       migrations,

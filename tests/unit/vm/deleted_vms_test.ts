@@ -16,8 +16,9 @@ const PATH = "/vms/ds/web/os.qcow2";
 const WEB = { ...SMALL_VMDEF, name: "web", osdisk: diskAt(PATH) };
 
 function deletedOf(
-  { shared, host, registry, vms }: VmHost,
-  define = async (vm: string, xml: string): Promise<void> => await vms.redefine(vm, xml),
+  { shared, host, registry, vms, trashSecrets }: VmHost,
+  define = async (vm: string, xml: string, secretXml: string | undefined): Promise<void> =>
+    await vms.redefine(vm, xml, secretXml),
 ): DeletedVms {
   return new DeletedVms({
     trash: shared.storage().trash,
@@ -26,6 +27,8 @@ function deletedOf(
     settle: (vm) => vms.settle(vm),
     users: (paths) => vms.diskUsers(paths),
     define,
+    secrets: trashSecrets,
+    openChanges: () => vms.openChanges(),
     log: silentLogger,
   });
 }
@@ -142,15 +145,7 @@ Deno.test("what cannot be defined stays in the trash, with its files", async () 
   await vms.delete(uuid, { deletestorage: true });
   const deleted = deletedOf(host);
   const [{ id = "" } = {}] = await deleted.list();
-  const failing = new DeletedVms({
-    trash: shared.storage().trash,
-    inventory: host.host.inventory,
-    registry: host.registry,
-    settle: (vm) => vms.settle(vm),
-    users: (paths) => vms.diskUsers(paths),
-    define: (_vm, xml) => vms.redefine(numberedUuid(5), xml),
-    log: silentLogger,
-  });
+  const failing = deletedOf(host, (_vm, xml) => vms.redefine(numberedUuid(5), xml));
   await assert.rejects(failing.restore(id), {
     kind: "conflict",
     message: /^Cannot restore .*: Cannot define VM .*: its file in the trash defines/,
@@ -209,4 +204,50 @@ Deno.test("what is restored while its deletion is not over stays", async () => {
   assert.equal((await vms.get(vm)).def.name, "web");
   assert.deepEqual(await shared.names(), ["web/", "web/os.qcow2"]);
   assert.deepEqual(await host.journal.list(), []);
+});
+
+Deno.test("the passwords of a deleted VM stay on its host alone, for as long as the trash has the rest", async (t) => {
+  const PASSWORD = "s3cret-vnc";
+  for (const end of ["restored", "restored elsewhere", "emptied", "expired", "gone at once"] as const) {
+    await t.step(end, async () => {
+      await using host = await VmHost.start();
+      const { vms, shared, trashSecrets } = host;
+      const { hypervisor, monitor } = host.host;
+      const uuid = await vms.create({ vmdef: WEB, host: "" });
+      const screen = `<graphics type='vnc' port='-1' passwd='${PASSWORD}'/>`;
+      const xml = (await hypervisor.definition(uuid)).replace(/<graphics (?:[^>]*\/>|.*?<.graphics>)/s, "");
+      await hypervisor.define(xml.replace("</devices>", `${screen}</devices>`));
+      await monitor.refresh(uuid);
+      const secret = await hypervisor.definitionWithSecrets(uuid);
+      assert.match(secret, new RegExp(PASSWORD));
+
+      const { trash } = await vms.delete(uuid, { deletestorage: true, now: end === "gone at once" });
+      const found = await new Deno.Command("grep", { args: ["-r", PASSWORD, shared.root] }).output();
+      assert.equal(new TextDecoder().decode(found.stdout), "");
+      const id = trash?.id ?? "";
+      if (end === "gone at once") {
+        assert.deepEqual(await Array.fromAsync(Deno.readDir(trashSecrets.directory)), []);
+        return;
+      }
+      assert.equal((await trashSecrets.read(id))?.newXml, secret);
+      const deleted = deletedOf(host);
+      if (end === "restored elsewhere") await trashSecrets.remove(id);
+      if (end === "emptied") await deleted.empty(id, {});
+      if (end === "expired") {
+        await deleted.tidy();
+        assert.equal((await trashSecrets.read(id))?.newXml, secret);
+        await shared.storage().trash.empty(id); // by another host
+        await Deno.utime(`${trashSecrets.directory}/${id}.json`, 0, 0);
+        await deleted.tidy();
+      }
+      if (end.startsWith("restored")) {
+        const { warnings } = await deleted.restore(id);
+        const isHere = end === "restored";
+        assert.equal(await hypervisor.definitionWithSecrets(uuid) === secret, isHere);
+        assert.equal(warnings.length, isHere ? 0 : 1);
+      }
+      assert.equal(await trashSecrets.read(id), undefined);
+      assert.deepEqual(await host.journal.list(), []);
+    });
+  }
 });
