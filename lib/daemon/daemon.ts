@@ -203,6 +203,7 @@ export class Daemon {
     );
     const disksOwned = diskRecords({ tree, fault });
     const vmsHeld = vmRecords({ tree, fault });
+    const hostsKnown = hostRecords(tree);
     const secretsIn = (name: string) =>
       hooks.root ? `${hooks.root}/${hostUuid}.${name}` : `${STATE_DIRECTORY}/${name}`;
     const trashSecrets = new SecretDefinitions(secretsIn("trash-secrets"));
@@ -218,6 +219,7 @@ export class Daemon {
         trashSecrets,
         diskRecords: disksOwned,
         vmRecords: vmsHeld,
+        hostRecords: hostsKnown,
         migrations,
         peers: new MixedPeers({
           peers: new HttpMigrationPeers({ cluster, transport }),
@@ -243,7 +245,7 @@ export class Daemon {
       new KnownHosts({
         cluster,
         inventory,
-        records: hostRecords(tree),
+        records: hostsKnown,
         registry,
         self: hostUuid,
         refusal: () => storage.refusal(),

@@ -2,6 +2,7 @@ import type { HostMonitor } from "../host/monitor.ts";
 import { imageKey } from "../model/lease_key.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
+import type { HostRecords } from "../registry/host_record.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { DiskRecord, DiskRecords } from "../registry/ownership.ts";
 import type { Registry } from "../registry/registry.ts";
@@ -20,6 +21,7 @@ export interface DiskOwnersOptions {
   readonly records: DiskRecords;
   readonly registry: Registry;
   readonly journal: Journal;
+  readonly hostRecords: Pick<HostRecords, "read">;
   readonly monitor: HostMonitor;
   readonly claims: DiskClaims;
   readonly diskUsers: DiskUsers;
@@ -34,7 +36,7 @@ export interface DiskOwnersOptions {
  * late, though, and two hosts that look at the same instant both see nothing. So a disk is taken by a record on the storage
  * first, which only one of them can make, and what others say is asked after that.
  *
- * A record is in force while it is young, while the change that made it is open, and while the VM has the disk by any registry
+ * A record is in force while it is young, while the change that made it is open on a host that has not been removed, and while the VM has the disk by any registry
  * or by this host's libvirt. Else nobody needs it (the VM was removed by other tools, say), and whoever wants the disk replaces
  * it. So records need no repair, a VM that has none yet gets them when it starts, and hosts that write none do no harm.
  */
@@ -145,6 +147,12 @@ export class DiskOwners {
     });
   }
 
+  /** Whether an administrator has removed a host. Should it come back, it finds whose its disks are by then, and leaves them. */
+  async #isRemoved(host: string): Promise<boolean> {
+    const now = await this.#o.hostRecords.read(host);
+    return now !== undefined && now.value === undefined;
+  }
+
   /** Whose the disk is, in words, and why the record counts; undefined: it does not. */
   async #inForce({ path, vm, host, change }: DiskRecord, ageMs: number): Promise<string | undefined> {
     const { registry, journal, monitor, vmName, hostName } = this.#o;
@@ -153,12 +161,12 @@ export class DiskOwners {
       const seconds = Math.ceil((YOUNG_MS - ageMs) / 1_000);
       return `${on(host)}, which has just got it; if that has failed, try again in ${seconds} s`;
     }
-    const open = change === undefined ? undefined : await journal.openRecord(host, change);
-    if (open !== undefined) {
+    const isOpen = change !== undefined && await journal.openRecord(host, change) !== undefined;
+    if (isOpen && !await this.#isRemoved(host)) {
       return `${
         on(host)
       }, whose change is still open there; it is settled when virtxd runs on that host, or if ` +
-        `that is gone for good, once ${open} is removed`;
+        `that is gone for good, once it is removed: virtx host remove ${hostName(host)}`;
     }
     const here = monitor.domain(vm);
     // One that libvirt does not tell the definition of now may have it still

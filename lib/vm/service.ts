@@ -42,6 +42,7 @@ import {
   type VmUpdateOptions,
 } from "../model/vm.ts";
 import { within } from "../model/within.ts";
+import type { HostRecords } from "../registry/host_record.ts";
 import type { Journal } from "../registry/journal.ts";
 import type { MigrationRecords } from "../registry/migration_record.ts";
 import type { DiskRecords, VmRecords } from "../registry/ownership.ts";
@@ -99,6 +100,7 @@ export interface VmServiceOptions {
   readonly trashSecrets: SecretDefinitions;
   readonly diskRecords: DiskRecords;
   readonly vmRecords: VmRecords;
+  readonly hostRecords: Pick<HostRecords, "read">;
   readonly migrations: MigrationRecords;
   readonly peers: MigrationPeers;
   readonly clock: Clock;

@@ -1,6 +1,7 @@
 import { systemClock } from "../../lib/model/clock.ts";
 import type { FaultHook } from "../../lib/model/fault.ts";
 import { type Logger, silentLogger } from "../../lib/model/log.ts";
+import { hostRecords } from "../../lib/registry/host_record.ts";
 import { Journal } from "../../lib/registry/journal.ts";
 import { MigrationRecords } from "../../lib/registry/migration_record.ts";
 import { type DiskRecords, diskRecords, type VmRecords, vmRecords } from "../../lib/registry/ownership.ts";
@@ -60,6 +61,7 @@ export class VmHost implements AsyncDisposable {
         trashSecrets,
         diskRecords: records,
         vmRecords: holders,
+        hostRecords: hostRecords(shared.tree),
         migrations,
         peers,
         clock: systemClock,
