@@ -601,7 +601,8 @@ for (const op of ["create", "update"] as const) {
       } else {
         await change();
         assert.deepEqual(await shared.names(), ["old.raw", "sub/", "sub/a.raw", "sub/b.raw"]);
-        assert.deepEqual((await vms.get(numberedUuid(1))).def.disks, disks);
+        const now = (await vms.get(numberedUuid(1))).def.disks; // with sizes only if the images are soon read
+        assert.deepEqual(now.map(({ path }) => path), disks.map(({ path }) => path));
       }
     });
   }
