@@ -91,7 +91,9 @@ export class OtherTools {
       case "description":
         return await host.run(["virsh", "desc", uuid, "--config", token]);
       default: {
-        const xml = await host.exec(["virsh", "dumpxml", "--inactive", uuid]);
+        const dumped = await host.run(["virsh", "dumpxml", "--inactive", uuid]);
+        if (dumped.code !== 0) return dumped; // libvirtd is not there just now
+        const xml = dumped.stdout;
         const watchdog = xml.includes("<watchdog") ? "" : '<watchdog model="i6300esb" action="reset"/>';
         const channel = `<channel type="unix"><target type="virtio" name="${token}"/></channel>`;
         const edited = xml.replace("</devices>", `${watchdog}${channel}</devices>`);
