@@ -205,8 +205,9 @@ export class VmHolders {
     } catch (error) {
       if (peers.isPrototype(host)) { // only its libvirt could be asked; what it has said must do
         const claim = inventory.claimsOf(host).get(vm);
-        if (claim === undefined) return "absent";
-        return claim.lastrunstate === Runstate.poweroff ? "off" : "running";
+        if (claim !== undefined) return claim.lastrunstate === Runstate.poweroff ? "off" : "running";
+        await this.#requireUnregistered(vm, host, what, error);
+        return "absent";
       }
       throw new VirtxError(
         "unavailable",
@@ -214,6 +215,22 @@ export class VmHolders {
         { cause: error, retryAfterS: 5 },
       );
     }
+  }
+
+  /**
+   * A host of the prototype may not have told of its VMs yet, or not any more; what it has registered it may have.
+   * @throws unless it has not registered the VM
+   */
+  async #requireUnregistered(vm: string, host: string, what: string, cause: unknown): Promise<void> {
+    const { registry, hostName } = this.#o;
+    const theirs = (await registry.everywhere(vm)).find((recorded) => recorded.host === host);
+    if (theirs === undefined) return;
+    throw new VirtxError(
+      "unavailable",
+      `Cannot ${what}: host ${hostName(host)}, which runs the prototype, has its definition in ${theirs.file}, and neither ` +
+        `says nor lets its libvirt tell whether it has it; see to libvirt there, or to virtxd`,
+      { cause, retryAfterS: 5 },
+    );
   }
 
   #taken(vm: string, host: string, found: DomainLook["presence"], what: string): VirtxError {

@@ -203,6 +203,24 @@ Deno.test("a VM that another host has, by its record or by its registry, is not 
   }
 });
 
+Deno.test("a VM that a silent host of the prototype has registered is not taken over from it", async () => {
+  const { host, vm, peers, theirs } = await withVmOfOther(true);
+  await using _host = host;
+  const xml = await host.registry.read(vm) ?? "";
+  await forget(host, vm);
+  await host.registry.remove(vm);
+  await theirs.write(vm, xml);
+  peers.prototypes.add(OTHER_HOST);
+  peers.there = undefined; // nor does it repeat any more what it has
+  await assert.rejects(host.vms.register(vm), isTold("unavailable", /prototype.*has its definition in .*\.xml/));
+  assert.deepEqual(await host.host.hypervisor.domains(), []);
+  assert.equal(await theirs.read(vm), xml);
+  claim(host, vm, Runstate.running);
+  await assert.rejects(host.vms.register(vm), isTold("conflict", /has it, running/));
+  peers.addresses.delete(OTHER_HOST);
+  assert.equal(await host.vms.register(vm), "defined");
+});
+
 Deno.test("a registration that fails gives back the VM and its disks", async () => {
   const { host, vm, take } = await withVmOfOther(false);
   await using _host = host;
