@@ -52,6 +52,10 @@ export class HttpMigrationPeers implements MigrationPeers {
     return parseLook(await this.#ask(host, "GET", arrivalPath(vm), signal));
   }
 
+  async lookBeyondSerf(host: string, vm: string, signal: AbortSignal): Promise<DomainLook> {
+    return parseLook(await this.#ask(host, "GET", arrivalPath(vm), signal, undefined, { active: false }));
+  }
+
   async seeArrival(host: string, vm: string, signal: AbortSignal): Promise<void> {
     if (this.isPrototype(host)) {
       await this.#ask(host, "PUT", `/vms/${vm}/register`, signal, { host }); // protocol.md §1, VmRegister
@@ -76,12 +80,13 @@ export class HttpMigrationPeers implements MigrationPeers {
     path: string,
     signal: AbortSignal,
     body?: unknown,
+    { active } = { active: true },
   ): Promise<unknown> {
     const peer = this.#cluster.member(host)?.peer;
     const what = `Cannot ask host ${
       peer === undefined ? host : `"${peer.name}" (${peer.address})`
     } for ${path}`;
-    if (peer === undefined || this.address(host) === undefined) {
+    if (peer === undefined || (active && this.address(host) === undefined)) {
       throw new VirtxError("unreachable", `${what}: it is not active`);
     }
     const outgoing = {

@@ -17,6 +17,8 @@ export interface MigrationPeers {
   check(host: string, request: TargetCheck, signal: AbortSignal): Promise<MigrationVerdict>;
   /** Asks what the host's libvirt has of a VM at this moment. */
   look(host: string, vm: string, signal: AbortSignal): Promise<DomainLook>;
+  /** As {@link look}, of a host that Serf knows and does not reach: it may be there all the same. */
+  lookBeyondSerf(host: string, vm: string, signal: AbortSignal): Promise<DomainLook>;
   /** Has the host look at a VM that has come to it, and sees to it that this host shows it as it is there. */
   seeArrival(host: string, vm: string, signal: AbortSignal): Promise<void>;
   /** Has the host resume a VM that waits there, paused, after a migration; one that runs already is fine. */
@@ -35,6 +37,7 @@ export const NO_PEERS: MigrationPeers = {
   isPrototype: () => false,
   check: alone,
   look: alone,
+  lookBeyondSerf: alone,
   seeArrival: alone,
   resume: alone,
   discard: alone,

@@ -72,6 +72,13 @@ export class MixedPeers implements MigrationPeers {
     return await this.#asking(host, (libvirt) => lookAtDomain(libvirt, vm, false));
   }
 
+  /** Of a host of the prototype nothing: this is asked of virtxd there. */
+  async lookBeyondSerf(host: string, vm: string, signal: AbortSignal): Promise<DomainLook> {
+    const { peers } = this.#o;
+    if (!peers.isPrototype(host)) return await peers.lookBeyondSerf(host, vm, signal);
+    throw new VirtxError("unreachable", `host ${host} runs the prototype, and is not active`);
+  }
+
   /**
    * A host of the prototype tells of it in time, to others too; until then it is shown as libvirt there has it. Last of all it is
    * asked to take the VM into its registry, as its libvirt has it by now.

@@ -1,5 +1,6 @@
 import type { Inventory } from "../cluster/inventory.ts";
 import type { HostMonitor } from "../host/monitor.ts";
+import { logFailure } from "../model/defect.ts";
 import { Runstate } from "../model/enums.ts";
 import { VirtxError } from "../model/error.ts";
 import type { Logger } from "../model/log.ts";
@@ -12,6 +13,8 @@ import type { MigrationPeers } from "./migration_peers.ts";
 
 /** How long another host may take to answer. */
 const PEER_TIMEOUT_MS = 5_000;
+/** The same of one that Serf does not reach, and that mostly is down. */
+const BEYOND_SERF_TIMEOUT_MS = 2_000;
 
 /** What {@link VmHolders} stands on. */
 export interface VmHoldersOptions {
@@ -19,7 +22,7 @@ export interface VmHoldersOptions {
   readonly registry: Pick<Registry, "everywhere">;
   readonly inventory: Pick<Inventory, "hosts" | "claimsOf">;
   readonly monitor: Pick<HostMonitor, "uuid">;
-  readonly peers: Pick<MigrationPeers, "areKnown" | "address" | "isPrototype" | "look">;
+  readonly peers: Pick<MigrationPeers, "areKnown" | "address" | "isPrototype" | "look" | "lookBeyondSerf">;
   /** What a VM and a host are called, for messages. */
   readonly vmName: (uuid: string) => string;
   readonly hostName: (uuid: string) => string;
@@ -190,7 +193,7 @@ export class VmHolders {
     return hosts;
   }
 
-  /** What the libvirt of another host has of a VM; undefined: the host is not active. */
+  /** What the libvirt of another host has of a VM; undefined: the host is not active, and does not say that it has it. */
   async #look(vm: string, host: string, what: string): Promise<DomainLook["presence"] | undefined> {
     const { peers, inventory, hostName } = this.#o;
     if (!peers.areKnown) {
@@ -199,7 +202,7 @@ export class VmHolders {
       } may have it, and Serf has not told yet who is there`;
       throw new VirtxError("unavailable", message, { retryAfterS: 5 });
     }
-    if (peers.address(host) === undefined) return undefined;
+    if (peers.address(host) === undefined) return await this.#lookBeyondSerf(vm, host);
     try {
       return (await peers.look(host, vm, AbortSignal.timeout(PEER_TIMEOUT_MS))).presence;
     } catch (error) {
@@ -218,6 +221,21 @@ export class VmHolders {
   }
 
   /**
+   * What a host has of a VM that Serf does not reach, as where its agent alone is down. That it has none is not believed: by now
+   * somebody else may have its address.
+   */
+  async #lookBeyondSerf(vm: string, host: string): Promise<DomainLook["presence"] | undefined> {
+    const { peers, log } = this.#o;
+    try {
+      const { presence } = await peers.lookBeyondSerf(host, vm, AbortSignal.timeout(BEYOND_SERF_TIMEOUT_MS));
+      return presence === "absent" ? undefined : presence;
+    } catch (error) {
+      logFailure(log, "debug", "a host that Serf does not reach does not tell of a VM", error, { vm, host });
+      return undefined;
+    }
+  }
+
+  /**
    * A host of the prototype may not have told of its VMs yet, or not any more; what it has registered it may have.
    * @throws unless it has not registered the VM
    */
@@ -227,7 +245,9 @@ export class VmHolders {
     if (theirs === undefined) return;
     throw new VirtxError(
       "unavailable",
-      `Cannot ${what}: host ${hostName(host)}, which runs the prototype, has its definition in ${theirs.file}, and neither ` +
+      `Cannot ${what}: host ${
+        hostName(host)
+      }, which runs the prototype, has its definition in ${theirs.file}, and neither ` +
         `says nor lets its libvirt tell whether it has it; see to libvirt there, or to virtxd`,
       { cause, retryAfterS: 5 },
     );

@@ -1,6 +1,7 @@
 import assert from "node:assert/strict";
 import { Runstate } from "../../lib/model/enums.ts";
 import type { Vm } from "../../lib/model/vm.ts";
+import { kill } from "../../scripts/lab/faults/processes.ts";
 import { aliveMembers, startSerf } from "../../scripts/lab/services.ts";
 import { until } from "../../scripts/lab/until.ts";
 import { disk, SMALL_VMDEF } from "../support/vmdef_examples.ts";
@@ -213,4 +214,22 @@ Deno.test("a VM that its host's libvirt has lost is listed by all and reported, 
   }, PATIENCE_MS);
   await desk.must("virtx vm start web");
   await desk.must("virtx vm delete db --storage --yes");
+});
+
+Deno.test("a VM whose host has lost its Serf agent alone is not taken over, since the host tells that it has it", async () => {
+  await using lab = await TestLab.up({ hosts: 2 });
+  await using cluster = await LabCluster.start(lab);
+  const desk = await CliHost.set(cluster, 2);
+  const web = await create(cluster, 1, "web");
+  await listed(cluster, 2, web, 1, Runstate.poweroff);
+  await desk.must("virtx vm start web");
+  await kill(cluster.host(1), "serf");
+  await until("virt1 to fail", async () => await cluster.cstate(2, 1) === FAILED || undefined, PATIENCE_MS);
+  await ageRecords(cluster.host(1)); // else virt1 might be about to define it
+  const refused = await desk.sh("virtx vm register web --host virt2 --yes");
+  assert.notEqual(refused.code, 0);
+  assert.match(refused.stderr, /host virt1 has it, running/);
+  assert.doesNotMatch(await cluster.host(2).exec(["virsh", "list", "--all", "--uuid"]), new RegExp(web));
+  const files = await cluster.host(1).exec(["find", "/vms/xml", "-name", `${web}.xml`]);
+  assert.equal(files.trim(), `/vms/xml/${cluster.uuid(1)}/${web}.xml`);
 });

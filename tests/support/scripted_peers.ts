@@ -16,6 +16,8 @@ export class ScriptedPeers implements MigrationPeers {
   >();
   /** What the target has of the VM; undefined: it does not tell. */
   there: DomainLook["presence"] | undefined = "absent";
+  /** What hosts have of the VM that are not alive according to Serf; undefined: they do not answer. */
+  beyondSerf: DomainLook["presence"] | undefined;
   readonly asked: TargetCheck[] = [];
   /** What hosts were made to do. */
   readonly done: string[] = [];
@@ -43,6 +45,11 @@ export class ScriptedPeers implements MigrationPeers {
   look(host: string): Promise<DomainLook> {
     if (this.there === undefined) return Promise.reject(silence(host));
     return Promise.resolve({ presence: this.there, persistent: true, migrating: false });
+  }
+
+  lookBeyondSerf(host: string): Promise<DomainLook> {
+    if (this.beyondSerf === undefined) return Promise.reject(silence(host));
+    return Promise.resolve({ presence: this.beyondSerf, persistent: true, migrating: false });
   }
 
   async seeArrival(host: string): Promise<void> {

@@ -1,7 +1,7 @@
 import assert from "node:assert/strict";
 import { Inventory } from "../../../lib/cluster/inventory.ts";
 import { imageKey } from "../../../lib/model/lease_key.ts";
-import { Runstate } from "../../../lib/model/enums.ts";
+import { HostState, Runstate } from "../../../lib/model/enums.ts";
 import { VirtxError } from "../../../lib/model/error.ts";
 import { silentLogger } from "../../../lib/model/log.ts";
 import type { UndefineOptions } from "../../../lib/libvirt/domain.ts";
@@ -212,13 +212,51 @@ Deno.test("a VM that a silent host of the prototype has registered is not taken 
   await theirs.write(vm, xml);
   peers.prototypes.add(OTHER_HOST);
   peers.there = undefined; // nor does it repeat any more what it has
-  await assert.rejects(host.vms.register(vm), isTold("unavailable", /prototype.*has its definition in .*\.xml/));
+  await assert.rejects(
+    host.vms.register(vm),
+    isTold("unavailable", /prototype.*has its definition in .*\.xml/),
+  );
   assert.deepEqual(await host.host.hypervisor.domains(), []);
   assert.equal(await theirs.read(vm), xml);
   claim(host, vm, Runstate.running);
   await assert.rejects(host.vms.register(vm), isTold("conflict", /has it, running/));
   peers.addresses.delete(OTHER_HOST);
   assert.equal(await host.vms.register(vm), "defined");
+});
+
+Deno.test("a VM whose host Serf does not reach, and which tells that it has it, is left to it", async () => {
+  const { host, vm, peers, theirs, take } = await withVmOfOther(false);
+  await using _host = host;
+  await theirs.write(vm, await host.registry.read(vm) ?? "");
+  await take();
+  claim(host, vm, Runstate.running);
+  host.host.inventory.setHostState(OTHER_HOST, HostState.failed);
+  peers.beyondSerf = "running";
+  const refused = isTold("conflict", /host .* has it, running/);
+  for (const change of Object.values(changesOf(host, vm))) await assert.rejects(change(), refused);
+  await assert.rejects(host.vms.register(vm), refused);
+  await forget(host, vm);
+  for (const there of ["running", "off"] as const) {
+    peers.beyondSerf = there;
+    await assert.rejects(host.vms.register(vm), isTold("conflict", new RegExp(`has it, ${there}`)));
+  }
+  assert.deepEqual(await host.host.hypervisor.domains(), []);
+  assert.equal(await holder(host, vm), OTHER_HOST);
+  // Somebody else may be at its address by now: that nobody has it there proves nothing, and bars nothing.
+  peers.beyondSerf = "absent";
+  assert.equal(await host.vms.register(vm), "defined");
+});
+
+Deno.test("that a host which Serf does not reach says it has no VM does not put its record right", async () => {
+  const { host, vm, peers, theirs, take } = await withVmOfOther(false);
+  await using _host = host;
+  await theirs.write(vm, await host.registry.read(vm) ?? "");
+  await take();
+  peers.beyondSerf = "absent";
+  await assert.rejects(
+    host.vms.boot(vm, { cloud_init: [] }),
+    isTold("conflict", /not active.* virtx vm register /),
+  );
 });
 
 Deno.test("a registration that fails gives back the VM and its disks", async () => {
@@ -309,6 +347,7 @@ Deno.test("a host that registers what is recorded as its own is not overtaken by
           await look();
           return { presence: "absent", persistent: false, migrating: false };
         },
+        lookBeyondSerf: (of) => Promise.reject(new VirtxError("unreachable", `host ${of} is away`)),
       },
       vmName: () => "web",
       hostName: (uuid) => uuid,
