@@ -310,7 +310,7 @@ export class Daemon {
     held.use(keepStorageTidy({ storage, deleted, records: [disksOwned, vmsHeld], log }));
     held.use(keepMemoryLow(libc));
     const hostName = (uuid: string) => inventory.host(uuid)?.def.name ?? uuid;
-    held.use(new DoubleDefinitions({ inventory, monitor, health, hostName, clock, log }));
+    held.use(new DoubleDefinitions({ inventory, monitor, health, hostName, timers: systemTimers, log }));
     held.use(
       new UndefinedVms({
         inventory,
@@ -322,6 +322,7 @@ export class Daemon {
         hostName,
         health,
         clock,
+        timers: systemTimers,
         log,
       }),
     );

@@ -1,6 +1,6 @@
 import type { Inventory } from "../cluster/inventory.ts";
+import type { Timers } from "../cluster/timers.ts";
 import type { HostMonitor } from "../host/monitor.ts";
-import type { Clock } from "../model/clock.ts";
 import { HostState, Runstate } from "../model/enums.ts";
 import type { Health } from "../model/health.ts";
 import type { Logger } from "../model/log.ts";
@@ -15,7 +15,7 @@ export interface DoubleDefinitionsOptions {
   readonly monitor: Pick<HostMonitor, "uuid">;
   readonly health: Health;
   readonly hostName: (uuid: string) => string;
-  readonly clock: Clock;
+  readonly timers: Pick<Timers, "now">;
   readonly log: Logger;
 }
 
@@ -26,7 +26,7 @@ export interface DoubleDefinitionsOptions {
 export class DoubleDefinitions implements Disposable {
   readonly #o: DoubleDefinitionsOptions;
   readonly #timer: ReturnType<typeof setInterval>;
-  /** Since when each VM has been on two hosts. */
+  /** Since when each VM has been on two hosts, on the clock of the timers. */
   readonly #since = new Map<string, number>();
 
   constructor(options: DoubleDefinitionsOptions) {
@@ -41,7 +41,7 @@ export class DoubleDefinitions implements Disposable {
 
   /** Looks once, and reports or clears what there is to tell. */
   look(): void {
-    const { inventory, monitor, health, hostName, clock, log } = this.#o;
+    const { inventory, monitor, health, hostName, timers, log } = this.#o;
     const present = new Set<string>();
     for (const claims of inventory.contested()) {
       const [first] = claims;
@@ -51,9 +51,9 @@ export class DoubleDefinitions implements Disposable {
       if (!first || settled.length < 2 || settled.every(({ host }) => host !== monitor.uuid)) continue;
       const { uuid, name } = first;
       present.add(uuid);
-      const since = this.#since.get(uuid) ?? clock();
+      const since = this.#since.get(uuid) ?? timers.now();
       this.#since.set(uuid, since);
-      if (clock() - since < GRACE_MS) continue;
+      if (timers.now() - since < GRACE_MS) continue;
       const hosts = settled.map(({ host }) => hostName(host)).sort();
       const reason =
         `VM "${name}" (${uuid}) is defined on hosts ${hosts.join(" and ")}; on the one that is not to ` +

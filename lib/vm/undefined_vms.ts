@@ -1,4 +1,5 @@
 import type { Inventory } from "../cluster/inventory.ts";
+import type { Timers } from "../cluster/timers.ts";
 import type { HostMonitor } from "../host/monitor.ts";
 import type { Clock } from "../model/clock.ts";
 import { inBackground } from "../model/background.ts";
@@ -27,6 +28,7 @@ export interface UndefinedVmsOptions {
   readonly hostName: (uuid: string) => string;
   readonly health: Health;
   readonly clock: Clock;
+  readonly timers: Pick<Timers, "now">;
   readonly log: Logger;
 }
 
@@ -39,7 +41,7 @@ export class UndefinedVms implements Disposable {
   readonly #o: UndefinedVmsOptions;
   readonly #vms: RegisteredVms;
   readonly #timer: ReturnType<typeof setInterval>;
-  /** Since when each file has been without a domain. */
+  /** Since when each file has been without a domain, on the clock of the timers. */
   readonly #since = new Map<string, number>();
   /** Those that are shown and reported. */
   readonly #shown = new Set<string>();
@@ -60,13 +62,13 @@ export class UndefinedVms implements Disposable {
 
   /** Looks once, and reports or clears what there is to tell. */
   async look(): Promise<void> {
-    const { registry, clock, refusal, monitor, unsure } = this.#o;
+    const { registry, timers, refusal, monitor, unsure } = this.#o;
     if (monitor.staleSince !== undefined || unsure() !== undefined || await refusal() !== undefined) return;
     const files = (await registry.list()).filter((vm) => this.#isLost(vm));
-    for (const vm of files) if (!this.#since.has(vm)) this.#since.set(vm, clock());
+    for (const vm of files) if (!this.#since.has(vm)) this.#since.set(vm, timers.now());
     const present = new Set(files);
     for (const vm of this.#since.keys()) if (!present.has(vm)) this.#clear(vm);
-    const due = files.filter((vm) => clock() - (this.#since.get(vm) ?? Infinity) >= GRACE_MS);
+    const due = files.filter((vm) => timers.now() - (this.#since.get(vm) ?? Infinity) >= GRACE_MS);
     for (const vm of due) {
       if (this.#stopped) return;
       if (this.#shown.has(vm) ? this.#isListed(vm) : await this.#o.isOpen(vm)) continue;

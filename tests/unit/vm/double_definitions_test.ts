@@ -18,7 +18,7 @@ function world() {
     monitor: { uuid: HERE },
     health,
     hostName: (uuid) => uuid === HERE ? "virt1" : "virt2",
-    clock: () => now,
+    timers: { now: () => now },
     log: silentLogger,
   });
   const claim = (host: string, runstate: Runstate) =>

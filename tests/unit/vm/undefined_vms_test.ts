@@ -19,6 +19,7 @@ async function world() {
   const vm = await vms.create({ vmdef: WEB, host: "" });
   const xml = await registry.read(vm) ?? "";
   let now = 0;
+  let wall = 3_600_000;
   const health = new Health(() => now);
   const state = {
     refusal: undefined as VirtxError | undefined,
@@ -34,7 +35,8 @@ async function world() {
     refusal: () => Promise.resolve(state.refusal),
     hostName: () => "virt1",
     health,
-    clock: () => now,
+    clock: () => wall + now,
+    timers: { now: () => now },
     log: silentLogger,
   });
   /** As a new installation of the host would. */
@@ -48,11 +50,24 @@ async function world() {
     await lost.look();
     return health.conditions.map(({ reason }) => reason);
   };
+  const setBack = () => void (wall = 0);
   const dispose = async () => {
     lost[Symbol.dispose]();
     await host[Symbol.asyncDispose]();
   };
-  return { ...host.host, host, vms, registry, vm, xml, state, lose, told, [Symbol.asyncDispose]: dispose };
+  return {
+    ...host.host,
+    host,
+    vms,
+    registry,
+    vm,
+    xml,
+    state,
+    lose,
+    told,
+    setBack,
+    [Symbol.asyncDispose]: dispose,
+  };
 }
 
 function failsWith(kind: VirtxError["kind"], message: RegExp): (error: unknown) => boolean {
@@ -95,6 +110,14 @@ Deno.test("a VM that only the registry has is listed and reported after a while,
   assert.equal(await vms.register(vm), "defined");
   assert.deepEqual(await told(102_000), []);
   assert.equal(inventory.vm(vm)?.runstate, Runstate.poweroff);
+});
+
+Deno.test("a clock that is set back delays no report", async () => {
+  await using w = await world();
+  await w.lose();
+  assert.deepEqual(await w.told(0), []);
+  w.setBack();
+  assert.equal((await w.told(31_000)).length, 1);
 });
 
 Deno.test("a VM whose file goes as well is forgotten", async () => {
