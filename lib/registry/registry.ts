@@ -75,7 +75,7 @@ export class Registry {
   async read(uuid: string): Promise<string | undefined> {
     return await onStorage(`Cannot read the definition of VM ${uuid} from the registry`, async () => {
       const content = await this.#files.read(fileName(uuid), XML_LIMIT_BYTES);
-      return content && new TextDecoder("utf-8", { fatal: true }).decode(content);
+      return content && this.#decode(uuid, content);
     });
   }
 
@@ -171,6 +171,17 @@ export class Registry {
       return names.filter((name) => name.endsWith(SUFFIX)).map((name) => name.slice(0, -SUFFIX.length))
         .filter(isUuid);
     });
+  }
+
+  /** Whoever has to repair the file must find it: it may be in the directory of a host that is gone. */
+  #decode(uuid: string, content: Uint8Array<ArrayBuffer>): string {
+    const { tree, hostUuid } = this.#o;
+    try {
+      return new TextDecoder("utf-8", { fatal: true }).decode(content);
+    } catch (cause) {
+      const file = tree.at(`${directoryOf(hostUuid)}/${fileName(uuid)}`);
+      throw new TypeError(`"${file}" is not text in UTF-8`, { cause });
+    }
   }
 
   /** A write that waits no more is not to be changed. */

@@ -55,7 +55,7 @@ Deno.test("what is not a UUID never becomes a path", async () => {
   assert.throws(() => new Registry({ tree: localTree(dir.path), hostUuid: "../x" }), { kind: "internal" });
 });
 
-Deno.test("definitions that are too large or not text are refused, naming the VM", async () => {
+Deno.test("definitions that are too large or not text are refused, naming the VM and the file", async () => {
   await using dir = await TempDir.create();
   const registry = new Registry({ tree: localTree(dir.path), hostUuid: HOST });
   await registry.write(VM, "x".repeat((4 << 20) + 1));
@@ -64,7 +64,10 @@ Deno.test("definitions that are too large or not text are refused, naming the VM
   );
   await assert.rejects(registry.read(VM), { kind: "storage", message });
   await Deno.writeFile(dir.at(`xml/${HOST}/${VM}.xml`), Uint8Array.of(0xff, 0xfe));
-  await assert.rejects(registry.read(VM), { kind: "storage" });
+  await assert.rejects(registry.read(VM), {
+    kind: "storage",
+    message: new RegExp(`registry: "${dir.at(`xml/${HOST}/${VM}.xml`)}" is not text in UTF-8`),
+  });
 });
 
 Deno.test("a full file system is told, and the old definition stays", async () => {
