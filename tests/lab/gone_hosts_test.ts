@@ -232,4 +232,11 @@ Deno.test("a VM whose host has lost its Serf agent alone is not taken over, sinc
   assert.doesNotMatch(await cluster.host(2).exec(["virsh", "list", "--all", "--uuid"]), new RegExp(web));
   const files = await cluster.host(1).exec(["find", "/vms/xml", "-name", `${web}.xml`]);
   assert.equal(files.trim(), `/vms/xml/${cluster.uuid(1)}/${web}.xml`);
+
+  // Of one that no list has any more it is asked as well.
+  await desk.must("virtx host remove virt1 --force --yes");
+  const unsure = await desk.sh(`virtx vm register ${web} --host virt2`);
+  assert.equal(unsure.code, 64);
+  assert.match(unsure.stderr, /No host says that it has .*, and nobody can tell whether it runs somewhere/);
+  assert.match((await desk.sh(`virtx vm register ${web} --host virt2 --yes`)).stderr, /has it, running/);
 });

@@ -247,7 +247,7 @@ export const VM_DEFINITION_COMMANDS: readonly Command[] = [
       "A VM that libvirt knows is written to the registry; one that only the registry has is defined in libvirt. Needed " +
       "if somebody changed one of them behind virtxd's back, if a host has lost its definitions, and, with --host, to take over " +
       "the VMs of a host that is away: then you are asked first, for nobody can tell whether they run there. A VM that the " +
-      "cluster does not know is named by its UUID.",
+      "cluster does not know is named by its UUID, and is asked about as well.",
     arguments: [{ ...VM, summary: "Its name or UUID; one that is not known by its whole UUID" }],
     flags: [{
       name: "host",

@@ -25,12 +25,13 @@ export async function run(context: Context, input: Input): Promise<ExitCode> {
   const directory = await directoryOf(cluster);
   const { vm, own, away } = await find(input.required("vm"), directory);
   const wanted = input.string("host");
-  const host = wanted === undefined ? own : directory.host(wanted).uuid;
-  if (
-    away && host !== own && !await confirm(context, takeOver(vm, directory.hostName(own)), input.flag("yes"))
-  ) {
-    return ExitCode.refused;
-  }
+  const host = wanted === undefined ? own ?? "" : directory.host(wanted).uuid;
+  const question = own === undefined
+    ? takeUnknown(vm)
+    : away && host !== own
+    ? takeOver(vm, directory.hostName(own))
+    : undefined;
+  if (question !== undefined && !await confirm(context, question, input.flag("yes"))) return ExitCode.refused;
   await using attendance = await Attendance.begin(context, cluster, [vm.name]);
   const outcome = await carryOut({
     vm,
@@ -53,17 +54,28 @@ function takeOver({ name }: Named, host: string): string {
     `its disks. Is it sure that it does not run there?`;
 }
 
-/** One that the cluster knows, with its host, and whether that is away; or any other UUID, which the registry may have. */
+/** It may be one of a host that was removed from the inventory, or that nobody has heard of yet, and that runs all the same. */
+function takeUnknown({ name }: Named): string {
+  return `No host says that it has ${
+    plain(name)
+  }, and nobody can tell whether it runs somewhere; started twice, it destroys ` +
+    `its disks. Is it sure that it does not run?`;
+}
+
+/**
+ * One that the cluster knows, with its host, and whether that is away; or any other UUID, which the registry may have: its host
+ * is undefined.
+ */
 async function find(
   word: string,
   directory: Directory,
-): Promise<{ readonly vm: Named; readonly own: string; readonly away: boolean }> {
+): Promise<{ readonly vm: Named; readonly own: string | undefined; readonly away: boolean }> {
   try {
     const vm = await directory.vm(word);
     return { vm, own: vm.host, away: vm.cstate !== HostState.active };
   } catch (error) {
     const isUnknown = error instanceof VirtxError && error.kind === "not_found" && isUuid(word.toLowerCase());
     if (!isUnknown) throw error;
-    return { vm: { uuid: word.toLowerCase(), name: word.toLowerCase() }, own: "", away: false };
+    return { vm: { uuid: word.toLowerCase(), name: word.toLowerCase() }, own: undefined, away: false };
   }
 }
