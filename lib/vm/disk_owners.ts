@@ -36,9 +36,9 @@ export interface DiskOwnersOptions {
  * late, though, and two hosts that look at the same instant both see nothing. So a disk is taken by a record on the storage
  * first, which only one of them can make, and what others say is asked after that.
  *
- * A record is in force while it is young, while the change that made it is open on a host that has not been removed, and while the VM has the disk by any registry
- * or by this host's libvirt. Else nobody needs it (the VM was removed by other tools, say), and whoever wants the disk replaces
- * it. So records need no repair, a VM that has none yet gets them when it starts, and hosts that write none do no harm.
+ * A record is in force while it is young, while the change that made it is open on a host that has not been removed, and
+ * while the VM has the disk by any registry or by this host's libvirt. Else nobody needs it (the VM was removed by other tools,
+ * say), and whoever wants the disk replaces it. So records need no repair, a VM that has none yet gets them when it starts, and hosts that write none do no harm.
  */
 export class DiskOwners {
   readonly #o: DiskOwnersOptions;
